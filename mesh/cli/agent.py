@@ -1,0 +1,120 @@
+"""`roomful agent`: run this machine's node until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mesh.errors import RoomfulError, UsageError
+
+EPILOG = """\b
+Examples:
+  roomful agent deployments/whispering-room --name door     on the machine by the door
+  roomful agent --seed 192.168.1.20                          same folder as last time; mDNS does not pass here
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.option("--name", default="", help="Which machine of the deployment file this is; kept for the next start.")
+@click.option("--seed", "seeds", multiple=True, metavar="HOST[:PORT]", help="A machine to dial where mDNS does not reach. Repeatable.")
+@click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.  [default: as `roomful key show` says]")
+@click.option("--json", "as_json", is_flag=True, help="Print every event as one JSON object a line.")
+@click.option("--rehearsal", is_flag=True, hidden=True)
+def command(folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool) -> None:
+    """Run this machine's node: it finds the others, and plays its share of the deployment in FOLDER.
+
+    FOLDER is remembered, so that `roomful agent` alone is enough the next time. Stop it with Ctrl-C: it says goodbye and
+    its roles end with it.
+    """
+    from mesh.shell.agent import Agent, Settings
+    from mesh.shell.keys import default_key_path, load_key
+    from mesh.shell.storage import Store, home
+
+    here = home()
+    store = Store(here)
+    chosen = folder or _remembered(store)
+    if not (chosen / "deployment.yaml").is_file():
+        raise UsageError("there is no deployment.yaml in this folder", where=str(chosen),
+                         instead="Give the folder that holds it, such as deployments/whispering-room.")
+    path = key_path or default_key_path()
+    with _only_one(here), tempfile.TemporaryDirectory(prefix="roomful-") as run:
+        settings = Settings(
+            here, chosen.resolve(), load_key(path), Path(run), name, seeds, rehearsal,
+            on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
+        )
+        store.write("folder", str(chosen.resolve()))
+        asyncio.run(_run(Agent(settings), here, path))
+
+
+def _remembered(store: Any) -> Path:
+    folder = store.read("folder")
+    if not isinstance(folder, str):
+        raise UsageError("no folder was given, and none is remembered", instead="Run `roomful agent DIR` once.")
+    return Path(folder)
+
+
+def _rehearsed() -> dict[str, Any]:
+    """In a rehearsal each machine has what its place in the room would give it."""
+    return {"camera": True, "screen": True, "sound": True, "microphone": True}
+
+
+async def _run(agent: Any, here: Path, key: Path) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, agent.stop)
+    note = here / "agent.json"
+
+    def write_note(event: dict[str, Any]) -> None:
+        if event["event"] == "started":
+            note.write_text(json.dumps({"pid": os.getpid(), "control_port": event["control_port"], "key": str(key.resolve())}))
+
+    agent.listeners.append(write_note)
+    if agent.settings.rehearsal:
+        loop.add_reader(sys.stdin.fileno(), _until_eof, agent)  # the rehearsal holds the other end: it ends, we end
+    try:
+        await agent.run()
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def _until_eof(agent: Any) -> None:
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        agent.stop()
+
+
+@contextlib.contextmanager
+def _only_one(here: Path) -> Any:
+    """Two agents on one state folder would be two machines with one identity."""
+    import fcntl
+
+    here.mkdir(parents=True, exist_ok=True)
+    with open(here / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RoomfulError("an agent runs on this machine already", where=str(here),
+                               instead="Stop it first, or set ROOMFUL_HOME for a second node.") from None
+        yield
+
+
+def _print_json(event: dict[str, Any]) -> None:
+    click.echo(json.dumps(event))
+
+
+def _print_words(event: dict[str, Any]) -> None:
+    from mesh.cli.words import sentence
+
+    words = sentence(event)
+    if words:
+        click.echo(f"{event['t']:8.1f}  {words}")

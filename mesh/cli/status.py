@@ -1,0 +1,70 @@
+"""`roomful status`: who is here, who plays what, and what is wrong, in plain words."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+EPILOG = """\b
+Examples:
+  roomful status                     of the room this machine is in, or of a rehearsal that runs here
+  roomful status --host 192.168.1.20 --json
+"""
+MARKS = {"alive": ("●", "green"), "suspect": ("◐", "yellow"), "playing": ("●", "green"), "ready": ("◐", "yellow"), "starting": ("○", "yellow")}
+
+
+def door_options(function: Any) -> Any:
+    """`--host` and `--key`: how a command finds the room when this machine has no agent."""
+    function = click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.")(function)
+    return click.option("--host", metavar="HOST[:PORT]", help="A machine of the room.  [default: found]")(function)
+
+
+@click.command(epilog=EPILOG)
+@door_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON value.")
+def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
+    """Say who is here, who plays what, and what is wrong. Exit code 1 when something is."""
+    from mesh.shell.finding import find
+
+    said = find(host, key_path).ask("status")
+    if as_json:
+        click.echo(json.dumps(said))
+    else:
+        _print(said)
+    if is_wrong(said):
+        raise click.exceptions.Exit(1)
+
+
+def is_wrong(said: dict[str, Any]) -> bool:
+    """Whether a technician is needed: a machine of the file is missing, an instance does not play, or an alarm stands."""
+    missing = any(machine["health"] in ("expected", "dead", "stranger") for machine in said["machines"].values())
+    idle = said["order"] == "up" and any(role["state"] != "playing" for role in said["roles"].values())
+    return bool(missing or idle or said["alarms"])
+
+
+def _print(said: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    console.print(Text.assemble((said["installation"] or "no deployment", "bold"), (f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}", "dim")))
+    machines = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for heading in ("machine", "health", "plays", "why"):
+        machines.add_column(heading)
+    for name, machine in said["machines"].items():
+        mark, colour = MARKS.get(machine["health"], ("●", "red"))
+        machines.add_row(Text(name, "bold"), Text(f"{mark} {machine['health']}", colour), ", ".join(machine["roles"]) or "–", machine["why"])
+    console.print(machines)
+    idle = {name: role for name, role in said["roles"].items() if role["state"] != "playing"}
+    for name, role in idle.items():
+        mark, colour = MARKS.get(role["state"], ("●", "red"))
+        console.print(Text.assemble(f"  {name}  ", (f"{mark} {role['state']}", colour), f"  {role['why']}"))
+    for alarm in said["alarms"]:
+        console.print(Text(f"ALARM  {alarm}", "bold red"))
+    for instance, facts in sorted(said.get("facts", {}).items()):
+        if facts.get("page"):
+            console.print(Text.assemble((f"  {instance}  ", "dim"), (facts["page"], "cyan underline")))

@@ -1,0 +1,36 @@
+"""Events as sentences for people: one place, so that the agent, the rehearsal and `status` say the same thing alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SENTENCES = {
+    "started": "{machine} is awake, listening on port {control_port}",
+    "node_up": "{name} is here",
+    "node_suspect": "{name} has been silent for {silent_ms} ms",
+    "node_refuted": "{name} is back, it was only late",
+    "node_dead": "{name} is gone: silent for {silent_ms} ms",
+    "node_left": "{name} was stopped by hand",
+    "refuted": "the others took this machine for dead; it told them otherwise",
+    "takeover": "{to} takes over {instance}",
+    "claimed_anew": "two held {instance}; this machine keeps it",
+    "gave_up": "gave up on {instance} here: {why}",
+    "role_failed": "{instance} cannot play: {what}",
+    "role_event": "{instance}: {what}",
+    "order": "the room is {state}",
+    "alarm": "ALARM: {what}",
+    "trouble": "trouble: {what}",
+}
+
+
+def sentence(event: dict[str, Any]) -> str:
+    """One event in words; "" for those that only machines read."""
+    if event.get("event") == "role_state":
+        why = f": {event['why']}" if event.get("why") and event.get("state") != "stopped" else ""
+        where = f" on {event['machine']}" if event.get("machine") else ""
+        return f"{event['instance']} is {event['state']}{where}{why}"
+    form = SENTENCES.get(str(event.get("event")), "")
+    try:
+        return form.format(**event)
+    except KeyError:
+        return str(event.get("event"))

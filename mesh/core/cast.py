@@ -1,0 +1,258 @@
+"""What this node plays, and what it must do next about each instance.
+
+Decide, then do: for each instance there is one wish (hold it, stand by, stand by in order to take over by
+plan, or nothing), found from what everybody can see; then one step from where the process is towards the
+wish. No step waits for another node's permission, and none restarts a process that already is what it
+should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from mesh.core import claims
+from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
+from mesh.core.effects import Effect, Halt, Launch, Report, Tell
+from mesh.core.instances import Instance
+from mesh.core.messages import Claim
+from mesh.core.placement import Placement
+from mesh.core.restart import Record
+from mesh.core.timing import Timing
+
+HOLD, STAND, SUCCEED, NOTHING = "hold", "stand", "succeed", "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the node sees at this moment; everything that a wish may depend on."""
+
+    me: str
+    instances: tuple[Instance, ...]
+    placement: Placement
+    ledger: Ledger
+    names: Mapping[str, str]  # node -> machine name, of the nodes that are here
+    settled: frozenset[str]  # nodes past their boot grace
+    may_start: Callable[[Instance], bool]  # whether this node, so soon after its own start, may play it unheld
+    needs_ready: Callable[[Instance], bool]  # whether what it needs has been ready
+    provisional: bool = False
+
+
+@dataclass(slots=True)
+class Part:
+    """One instance's process on this node and the claim that goes with it."""
+
+    claim: Claim
+    standby: str = "none"  # how it was launched: "none" for a holder, "hot" or "warm"
+    published: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """Its place in the table of transitions."""
+        return (self.claim.part, self.claim.state)
+
+
+@dataclass(slots=True)
+class Cast:
+    """This node's parts, the record of each instance's process here, and what it gave up on."""
+
+    timing: Timing
+    parts: dict[str, Part] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    gave_up: dict[str, str] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    unclaimed_since_s: dict[str, float] = field(default_factory=dict)
+    next_look_s: float = float("inf")
+
+    # ---- wishing
+
+    def decide(self, view: View, now: float) -> list[Effect]:
+        """One step towards the wish for every instance. Call again after each change; it is idempotent."""
+        effects: list[Effect] = []
+        self.next_look_s = float("inf")
+        known = {instance.name for instance in view.instances}
+        for name in [name for name in self.parts if name not in known]:
+            effects += self._end(name, "no longer in the deployment")
+        for instance in view.instances:
+            effects += self._step(instance, self.wish(instance, view, now), view, now)
+        return effects
+
+    def wish(self, instance: Instance, view: View, now: float) -> str:
+        """What this node should be for the instance: hold, stand, succeed or nothing."""
+        name = instance.name
+        part = self.parts.get(name)
+        placed = view.placement.holders.get(name)
+        winner = view.ledger.winner(name)
+        if part is not None and part.claim.part == HOLDER:
+            return self._wish_of_holder(name, placed, view)
+        if winner is not None:
+            self.unclaimed_since_s.pop(name, None)
+            if placed == view.me and winner.node != view.me:
+                return SUCCEED
+            return STAND if self._stands(instance, view) else NOTHING
+        if placed == view.me and (part is not None or view.may_start(instance)):
+            return HOLD
+        if placed is not None and placed != view.me and self._falls_to_me(instance, placed, view, now):
+            return HOLD
+        return STAND if part is not None and self._stands(instance, view) else NOTHING
+
+    def _wish_of_holder(self, name: str, placed: str | None, view: View) -> str:
+        winner, believed = view.ledger.winner(name), view.ledger.believed(name)
+        if winner is not None and winner.node != view.me:
+            above = believed is not None and believed.node != view.me
+            return NOTHING if above else HOLD  # the loser stays until the winner has claimed above it
+        return NOTHING if placed is None else HOLD
+
+    def _stands(self, instance: Instance, view: View) -> bool:
+        if instance.role.standby not in ("hot", "warm"):
+            return False
+        order = view.placement.standby.get(instance.name, ())
+        if order[:1] == (view.me,):
+            return True
+        part = self.parts.get(instance.name)
+        others_ready = [each for each in view.ledger.standbys.get(instance.name, ()) if each.claim.state == READY and each.node != view.me]
+        loaded = part is not None and part.claim.state == READY
+        return loaded and view.me in order and not others_ready
+
+    def _falls_to_me(self, instance: Instance, placed: str, view: View, now: float) -> bool:
+        """The first choice leaves it unclaimed: the next in order takes it, one step of waiting a rank."""
+        order = view.placement.standby.get(instance.name, ())
+        if placed not in view.settled or view.me not in view.settled or view.me not in order:
+            self.unclaimed_since_s.pop(instance.name, None)
+            return False
+        since = self.unclaimed_since_s.setdefault(instance.name, now)
+        due = since + self.timing.unclaimed_s * (order.index(view.me) + 1)
+        if now < due:
+            self.next_look_s = min(self.next_look_s, due)
+        return now >= due
+
+    # ---- stepping
+
+    def _step(self, instance: Instance, wish: str, view: View, now: float) -> list[Effect]:
+        part = self.parts.get(instance.name)
+        if part is None:
+            return [] if wish == NOTHING else self._launch(instance, wish, view)
+        if wish == NOTHING:
+            return self._end(instance.name, "not wanted here")
+        if part.claim.part == HOLDER:
+            return self._step_of_holder(instance, part, view)
+        if wish == HOLD:
+            return self._take_over(instance, part, view, planned=False)
+        if wish == SUCCEED and part.claim.state == READY:
+            return self._take_over(instance, part, view, planned=True)
+        return []
+
+    def _launch(self, instance: Instance, wish: str, view: View) -> list[Effect]:
+        name = instance.name
+        holds = wish == HOLD
+        standby = "none" if holds else instance.role.standby if instance.role.standby in ("hot", "warm") else "warm"
+        epoch = view.ledger.next_epoch(name) if holds else view.ledger.epochs.get(name, 0)
+        generation = self.generations[name] = self.generations.get(name, 0) + 1
+        claim = Claim(
+            name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=len(view.names),
+            provisional=holds and view.provisional, restarts=self.record(name).restarts,
+        )
+        self._move(name, Part(claim, standby))
+        view.ledger.saw(name, epoch)
+        taken = [self._took_over(name, view, "unclaimed")] if holds and epoch > 1 else []
+        return [Launch(name, generation, epoch, standby), *taken, self._state_of(name, view)]
+
+    def _step_of_holder(self, instance: Instance, part: Part, view: View) -> list[Effect]:
+        believed, winner = view.ledger.believed(instance.name), view.ledger.winner(instance.name)
+        if believed is not None and winner is not None and winner.node == view.me and believed.node != view.me:
+            epoch = view.ledger.next_epoch(instance.name)
+            self._restate(instance.name, epoch=epoch, heard=len(view.names))
+            view.ledger.saw(instance.name, epoch)
+            met = Report("claimed_anew", {"instance": instance.name, "above": view.names.get(believed.node, ""), "epoch": epoch})
+            return [Tell(instance.name, part.claim.generation, {"type": "play", "epoch": epoch}), met]
+        if part.claim.state == READY and view.needs_ready(instance):
+            self._restate(instance.name, state=PLAYING)
+            return [
+                Tell(instance.name, part.claim.generation, {"type": "play", "epoch": part.claim.epoch}),
+                self._state_of(instance.name, view),
+            ]
+        return []
+
+    def _take_over(self, instance: Instance, part: Part, view: View, *, planned: bool) -> list[Effect]:
+        """The standby becomes the holder. A loaded one plays at once; one that still loads plays when it is ready."""
+        name = instance.name
+        epoch = view.ledger.next_epoch(name)
+        ready = part.claim.state == READY
+        self._move(name, Part(
+            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=len(view.names)),
+            part.standby, part.published,
+        ))
+        view.ledger.saw(name, epoch)
+        play: list[Effect] = [Tell(name, part.claim.generation, {"type": "play", "epoch": epoch})] if ready else []
+        return [*play, self._took_over(name, view, "planned" if planned else "lost"), self._state_of(name, view)]
+
+    def _end(self, name: str, why: str) -> list[Effect]:
+        part = self.parts.pop(name)
+        return [
+            Halt(name, part.claim.generation),
+            Report("role_state", {"instance": name, "state": "stopped", "why": why}),
+        ]
+
+    # ---- the processes speak
+
+    def ready(self, name: str, generation: int, ports: tuple[int, int], pid: int, now: float) -> bool:
+        """A process finished its set-up. False when it is one of a past generation."""
+        part = self.parts.get(name)
+        if part is None or part.claim.generation != generation:
+            return False
+        self._restate(name, state=READY, frames_port=ports[0], requests_port=ports[1], pid=pid, trouble="")
+        self.record(name).played(now)
+        return True
+
+    def started(self, name: str, generation: int, pid: int) -> None:
+        """The process of a launched instance exists."""
+        part = self.parts.get(name)
+        if part is not None and part.claim.generation == generation:
+            self._restate(name, pid=pid)
+
+    def ended(self, name: str, generation: int, why: str, view: View, now: float) -> list[Effect]:
+        """A process ended unasked. Another place that is ready takes over; else it is started again here, or given up."""
+        part = self.parts.get(name)
+        if part is None or part.claim.generation != generation:
+            return []
+        delay_s = self.record(name).ended(now)
+        report = Report("role_state", {"instance": name, "state": "ended", "why": why})
+        if delay_s is None:
+            self.gave_up[name] = why
+            self.parts.pop(name)
+            return [report, Report("gave_up", {"instance": name, "why": why})]
+        elsewhere = [each for each in view.ledger.standbys.get(name, ()) if each.claim.state == READY and each.node != view.me]
+        if part.claim.part == HOLDER and elsewhere:
+            self.parts.pop(name)
+            return [report]
+        generation = self.generations[name] = generation + 1
+        self._restate(
+            name, state=STARTING, generation=generation, pid=0, frames_port=0, requests_port=0, trouble=why,
+            restarts=self.record(name).restarts,
+        )
+        return [report, Launch(name, generation, self.parts[name].claim.epoch, self.parts[name].standby, delay_s)]
+
+    def record(self, name: str) -> Record:
+        """The recent history of the instance's process here."""
+        return self.records.setdefault(name, Record())
+
+    # ---- changing a claim
+
+    def _move(self, name: str, part: Part) -> None:
+        """Every change of a claim's (part, state) goes through the table."""
+        before = self.parts[name].where if name in self.parts else ("", "")
+        if before != part.where and part.where not in claims.TRANSITIONS[before]:
+            raise AssertionError(f"{name}: {before} -> {part.where} is not in the table of claims")
+        self.parts[name] = part
+
+    def _restate(self, name: str, **changes: object) -> None:
+        part = self.parts[name]
+        self._move(name, Part(replace(part.claim, **changes), part.standby, part.published))  # type: ignore[arg-type]
+
+    def _state_of(self, name: str, view: View) -> Report:
+        claim = self.parts[name].claim
+        state = claim.state if claim.part == HOLDER else f"{self.parts[name].standby} standby, {claim.state}"
+        return Report("role_state", {"instance": name, "state": state, "machine": view.names.get(view.me, ""), "epoch": claim.epoch})
+
+    def _took_over(self, name: str, view: View, cause: str) -> Report:
+        return Report("takeover", {"instance": name, "to": view.names.get(view.me, ""), "cause": cause})

@@ -1,0 +1,152 @@
+"""Messages to bytes and back: a version byte, a kind byte, MessagePack of the fields in their order.
+
+Any bytes give a message or a `WireError`, never another exception, and nothing is built before the size
+is known to be in bounds. Datagrams carry a keyed hash (BLAKE2b, RFC 7693, 16 bytes) in front, since UDP
+has no CURVE; a datagram of another installation is told apart from a broken one only by failing it.
+Decided against: a schema language. The dataclasses are the schema, pydantic checks them strictly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, get_type_hints
+
+import msgpack
+from pydantic import TypeAdapter, ValidationError
+
+from mesh.core.messages import (
+    CONTROL_BYTES_MAX,
+    DATAGRAM_BYTES_MAX,
+    KINDS,
+    MEMBERS_MAX,
+    PROTOCOL,
+    Claim,
+    Hello,
+    Message,
+    NodeRecord,
+    NodeState,
+    Order,
+    State,
+)
+from mesh.errors import WireError
+
+SEAL_BYTES = 16
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
+
+
+def encode(message: Message) -> bytes:
+    """The bytes of one message. Raises WireError when it would exceed CONTROL_BYTES_MAX."""
+    body: bytes = msgpack.packb(_plain_fields(message), use_bin_type=True)
+    if len(body) > CONTROL_BYTES_MAX:
+        raise WireError(f"a {type(message).__name__} of {len(body)} bytes exceeds {CONTROL_BYTES_MAX}")
+    return bytes((PROTOCOL, _NUMBERS[type(message)])) + body
+
+
+def decode(data: bytes) -> Message:
+    """One message from its bytes. Raises WireError for anything else, and nothing but WireError."""
+    if len(data) < 2 or len(data) > CONTROL_BYTES_MAX + 2:
+        raise WireError(f"{len(data)} bytes are no message: from 2 to {CONTROL_BYTES_MAX + 2} are")
+    if data[0] != PROTOCOL:
+        raise WireError(f"protocol version {data[0]} is not ours, {PROTOCOL}")
+    kind = KINDS.get(data[1])
+    if kind is None:
+        raise WireError(f"no message has the number {data[1]}")
+    try:
+        values = msgpack.unpackb(data[2:], raw=False, use_list=False, strict_map_key=False)
+    except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as fault:
+        raise WireError(f"a {kind.__name__} is not MessagePack: {fault}") from None
+    message: Message = _build(kind, values)
+    return message
+
+
+def seal(message: Message, key: bytes) -> bytes:
+    """A datagram: keyed hash, then the message. Raises WireError above DATAGRAM_BYTES_MAX."""
+    body = encode(message)
+    if len(body) + SEAL_BYTES > DATAGRAM_BYTES_MAX:
+        raise WireError(f"a {type(message).__name__} of {len(body)} bytes does not fit a datagram")
+    return _mac(body, key) + body
+
+
+def unseal(data: bytes, key: bytes) -> Message:
+    """The message of a datagram. Raises WireError when the key does not match or the bytes are no message."""
+    if len(data) > DATAGRAM_BYTES_MAX or len(data) < SEAL_BYTES + 2:
+        raise WireError(f"{len(data)} bytes are no datagram of ours")
+    body = data[SEAL_BYTES:]
+    if not hmac.compare_digest(data[:SEAL_BYTES], _mac(body, key)):
+        raise WireError("a datagram with another key: another installation, or a stranger")
+    return decode(body)
+
+
+def _mac(body: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(body, key=key, digest_size=SEAL_BYTES, person=b"roomful-beat").digest()
+
+
+def _plain_fields(value: Any) -> list[Any]:
+    return [_plain(getattr(value, each.name)) for each in fields(value)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, (str, int, float, bytes, bool, type(None))):
+        return value
+    if is_dataclass(value):
+        return _plain_fields(value)
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value]
+
+
+# Fields that hold messages themselves: {kind: {field: (kind inside, whether many)}}.
+_NESTED: dict[type[Any], dict[str, tuple[type[Any], bool]]] = {
+    Hello: {"record": (NodeRecord, False), "known": (NodeRecord, True)},
+    State: {"state": (NodeState, False)},
+    NodeState: {"order": (Order, False), "claims": (Claim, True)},
+}
+
+
+def _shape(kind: type[Any]) -> tuple[tuple[str, ...], TypeAdapter[Any], dict[str, tuple[type[Any], bool]]]:
+    """The names of a kind's fields, what checks them as one tuple, and which of them hold messages."""
+    hints = get_type_hints(kind, include_extras=True)
+    names = tuple(each.name for each in fields(kind))
+    row: Any = tuple.__class_getitem__(tuple(hints[name] for name in names))
+    adapter: TypeAdapter[Any] = TypeAdapter(row)
+    return names, adapter, _NESTED.get(kind, {})
+
+
+_SHAPES = {kind: _shape(kind) for kind in (*KINDS.values(), *(inner for each in _NESTED.values() for inner, _ in each.values()))}
+
+
+def _build(kind: type[Any], values: Any) -> Any:
+    """Fields travel by position. A later version's further fields are left out, an earlier one's missing ones take defaults."""
+    if not isinstance(values, tuple):
+        raise WireError(f"a {kind.__name__} is not a list of fields")
+    names, adapter, nested = _SHAPES[kind]
+    row = list(values[: len(names)])
+    for index, name in enumerate(names[: len(row)]):
+        if name in nested:
+            row[index] = _build_inner(nested[name], row[index])
+    try:
+        for each in fields(kind)[len(row) :]:
+            row.append(_default(kind, each))
+        return kind(*adapter.validate_python(tuple(row), strict=True))
+    except (ValidationError, ValueError, TypeError, RecursionError) as fault:
+        reason = fault.errors(include_url=False)[0]["msg"] if isinstance(fault, ValidationError) else fault
+        raise WireError(f"a broken {kind.__name__}: {reason}") from None
+
+
+def _build_inner(inner: tuple[type[Any], bool], value: Any) -> Any:
+    kind, many = inner
+    if not many:
+        return _build(kind, value)
+    if not isinstance(value, tuple) or len(value) > MEMBERS_MAX * 4:
+        raise WireError(f"not a bounded list of {kind.__name__}")
+    return tuple(_build(kind, each) for each in value)
+
+
+def _default(kind: type[Any], field: Any) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    raise WireError(f"a {kind.__name__} without its {field.name}")

@@ -1,0 +1,91 @@
+"""What a node wants done: the values that `Node.handle` returns, for the agent or the simulator to perform.
+
+A report is a value too: the deciding half never logs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh.core.messages import Datagram, Message, NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class SendDatagram:
+    """A small message, at once, perhaps lost."""
+
+    address: str
+    port: int
+    message: Datagram
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SendControl:
+    """A message in order over the control link to `node`."""
+
+    node: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """Open a control link to this peer, by any of its addresses."""
+
+    record: NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class HangUp:
+    """Close the control link and forget what is queued on it."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start the process of an instance. `standby` is "none" for a holder, else "hot" or "warm"."""
+
+    instance: str
+    generation: int
+    epoch: int
+    standby: str
+    delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """End the process of an instance: politely, and after `grace_s` not."""
+
+    instance: str
+    generation: int
+    grace_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Orders for a role's process: {"type": "play" | "mute" | "routes", …}."""
+
+    instance: str
+    generation: int
+    order: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Keep `value` on disk under `key` before anything that comes after it."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Something a person may want to know. `event` is a name of DESIGN.md section 7; `fields` go with it."""
+
+    event: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | Tell | Save | Report

@@ -1,0 +1,115 @@
+"""What can happen to a node: the values that `Node.handle` takes. Each late voice carries its number.
+
+A role's process speaks with its generation, a peer with boot and incarnation, so that a word from a
+past life can be told from one of this.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mesh.core.spec import Deployment
+from mesh.core.messages import Message, NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed; `lag_s` is how much later than asked this tick comes."""
+
+    lag_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFound:
+    """Discovery says that a node may exist. Never that it is alive."""
+
+    record: NodeRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message came, as a datagram from `address` or over a control link (`address` empty)."""
+
+    message: Message
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The control link to `node` answers at `address`."""
+
+    node: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHint:
+    """A disconnect or a refused connection: a reason to probe at once, no verdict."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """This machine's own network link came up or went down."""
+
+    up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RoleReady:
+    """A role's process has finished its set-up and listens."""
+
+    instance: str
+    generation: int
+    frames_port: int
+    requests_port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoleEnded:
+    """A role's process is gone. `why` is in plain words; `clean` says that it was asked to."""
+
+    instance: str
+    generation: int
+    why: str
+    clean: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoleStarted:
+    """The process of a launched instance exists."""
+
+    instance: str
+    generation: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRead:
+    """This machine holds this deployment, as revision (number, hash)."""
+
+    deployment: Deployment
+    revision: tuple[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What this machine has; see `mesh.core.instances.Capabilities`."""
+
+    capabilities: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The operator's word, given at this node: "up", "down", "drain", "undrain" or "leave"."""
+
+    verb: str
+
+
+Event = (
+    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleEnded | RoleStarted | DeploymentRead
+    | Measured | Wanted
+)

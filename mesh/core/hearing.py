@@ -1,0 +1,128 @@
+"""What a listener believes of those it listens to: whose frames count, and which pieces were already shown.
+
+Both rules live at the consumer because nobody else can keep them: a machine cut off does not know that another took its
+place, and a repeated piece is only a repeat to somebody who has shown the first one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mesh.core.frames import Header, Sender
+
+UTTERANCES_MAX = 256  # remembered per input; the oldest are forgotten
+PATIENCE_S = 1.0  # how long an utterance may wait for somebody to continue it after its speaker was lost
+
+
+class Speaker(NamedTuple):
+    """One process that may speak on a stream."""
+
+    instance: str
+    node: str
+    generation: int
+
+
+@dataclass(slots=True)
+class _Belief:
+    """Of one instance: the highest (epoch, node) that spoke or is said to play, and whether its standby is heard."""
+
+    highest: tuple[int, str] = (-1, "")
+    to_standby: bool = False
+
+
+class Fence:
+    """Lets through the frames of each instance's highest (epoch, node) only.
+
+    Muted frames, a hot standby's, pass while the instance's holder is suspect or gone *and* has not spoken since that
+    was said. They raise nothing: a standby has no claim, so its epoch means nothing.
+    """
+
+    def __init__(self) -> None:
+        self._beliefs: dict[str, _Belief] = {}
+
+    def route(self, sources: Iterable[tuple[str, str, int, str]]) -> None:
+        """What the agent says: (instance, node, epoch, state) of each source. Forgets instances that are not named."""
+        named = list(sources)
+        playing = {instance for instance, _, _, state in named if state == "playing"}
+        beliefs = {instance: self._beliefs.get(instance, _Belief()) for instance, *_ in named}
+        for instance, node, epoch, state in named:
+            if state == "playing":
+                beliefs[instance].highest = max(beliefs[instance].highest, (epoch, node))
+        for instance, belief in beliefs.items():
+            belief.to_standby = instance not in playing
+        self._beliefs = beliefs
+
+    def admits(self, sender: Sender, muted: bool) -> bool:
+        """Whether a frame of this sender counts. Remembers what it learns from it."""
+        belief = self._beliefs.get(sender.instance)
+        if belief is None:
+            return False
+        if muted:
+            return belief.to_standby
+        spoke = (sender.epoch, sender.node)
+        if spoke < belief.highest:
+            return False
+        belief.highest = spoke
+        belief.to_standby = False
+        return True
+
+
+@dataclass(slots=True)
+class _Heard:
+    speaker: Speaker
+    highest: int
+    open: bool = True
+    closed: bool = False
+    wait_until_s: float | None = None
+
+
+class Utterances:
+    """Which pieces of which requests were shown: each (request, piece) once, in order, nothing after its end."""
+
+    def __init__(self) -> None:
+        self._heard: dict[str, _Heard] = {}
+
+    def accepts(self, header: Header) -> bool:
+        """Whether this piece is new. Frames outside of any request always are."""
+        if header.request is None:
+            return True
+        sender = header.sender
+        speaker = Speaker(sender.instance, sender.node, sender.generation)
+        heard = self._heard.get(header.request)
+        if heard is None:
+            self._remember(header.request, _Heard(speaker, header.piece, header.more, header.ended is not None))
+            return header.ended is None  # the end of something that was never begun
+        if heard.closed or (header.piece <= heard.highest and header.ended is None):
+            return False
+        if header.ended is not None and not heard.open:
+            return False
+        heard.speaker, heard.highest, heard.wait_until_s = speaker, max(header.piece, heard.highest), None
+        heard.open, heard.closed = header.more, header.ended is not None
+        return True
+
+    def lost(self, speaking: Collection[Speaker], now: float) -> None:
+        """Only these still speak: what others left unfinished waits a moment for somebody to go on with it."""
+        for heard in self._heard.values():
+            if heard.open and heard.speaker not in speaking and heard.wait_until_s is None:
+                heard.wait_until_s = now + PATIENCE_S
+
+    def broken(self, now: float) -> list[tuple[str, int]]:
+        """(request, next piece's number) of utterances that nobody continued in time; each is told once and closed."""
+        late = []
+        for request, heard in self._heard.items():
+            if heard.wait_until_s is not None and heard.wait_until_s <= now:
+                heard.open, heard.closed, heard.wait_until_s = False, True, None
+                late.append((request, heard.highest + 1))
+        return late
+
+    @property
+    def waits(self) -> bool:
+        """Whether `broken` may have something to tell later."""
+        return any(heard.wait_until_s is not None for heard in self._heard.values())
+
+    def _remember(self, request: str, heard: _Heard) -> None:
+        if len(self._heard) >= UTTERANCES_MAX:
+            del self._heard[next(iter(self._heard))]
+        self._heard[request] = heard

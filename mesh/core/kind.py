@@ -1,0 +1,45 @@
+"""What the mesh must know of a kind of role without running it.
+
+The deciding half of the mesh never imports a role: artists' code may hang, crash or need an engine this
+machine has not got. It works from this description, read once in a process apart (`shell/kinds.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+STREAM_TYPES = ("image", "audio", "text", "vector", "event")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of role: its streams, its options, and what playing it needs."""
+
+    kind: str
+    about: str = ""
+    options: dict[str, Any] = field(default_factory=dict)  # JSON Schema of its Options
+    inputs: dict[str, str] = field(default_factory=dict)  # {name: stream type or "any"}
+    outputs: dict[str, str] = field(default_factory=dict)
+    extra: str | None = None  # the optional part of Roomful it needs
+    answers: tuple[str, ...] = ()  # the inputs whose frames are requests
+    exclusive: bool = False  # two at once would do harm outside the mesh
+    display: bool = False  # an output to visitors: starts at once
+    needs_model: bool = False
+    catch_all: bool = False  # takes inputs of any name
+    output_option: str | None = None  # the option that renames the first of `outputs`
+
+    def outputs_for(self, options: Mapping[str, Any]) -> dict[str, str]:
+        """{name: type} of the streams that a role of this kind emits with these options, as written in the deployment."""
+        return renamed_outputs(self.outputs, self.output_option, options)
+
+
+def renamed_outputs(outputs: Mapping[str, str], output_option: str | None, options: Mapping[str, Any]) -> dict[str, str]:
+    """`outputs` in their order, the first under the name that `options` gives it, if they do."""
+    renamed = dict(outputs)
+    name = options.get(output_option) if output_option else None
+    if isinstance(name, str) and name and renamed:
+        first, *others = renamed
+        renamed = {name: renamed[first], **{other: renamed[other] for other in others}}
+    return renamed

@@ -1,0 +1,193 @@
+"""The whole wire of the control plane in one file: every message, its fields, its limits.
+
+Append only: a number in `KINDS` is never used again for something else, and a field is only ever added
+at the end with a default. Heartbeats, probes and verdicts travel as datagrams; the rest over ZeroMQ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+PROTOCOL = 1
+DATAGRAM_BYTES_MAX = 1400  # below every Ethernet and Wi-Fi path's unfragmented size
+CONTROL_BYTES_MAX = 4 * 1024 * 1024
+MEMBERS_MAX = 1024
+
+NodeId = Annotated[str, Field(min_length=1, max_length=40)]
+Name = Annotated[str, Field(max_length=128)]
+Words = Annotated[str, Field(max_length=4096)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Addresses = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=32)]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRecord:
+    """Who a node says it is and where it listens. `boot` is drawn anew at each start, so that two machines with one
+    `node` id can be told from one machine that restarted."""
+
+    node: NodeId
+    boot: Name
+    incarnation: Count
+    name: Name
+    addresses: Addresses
+    control_port: Port
+    beat_port: Port
+    installation: Name = ""  # hash of installation name and key
+    protocol: Count = PROTOCOL
+    revision: Name = ""  # hash of the deployment it holds
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A node's statement about one instance on it. `part` is "holder" or "standby"; `state` is one of
+    "starting", "ready" (a standby that could take over), "playing", "stopping"."""
+
+    instance: Name
+    epoch: Count
+    part: Name
+    state: Name
+    generation: Count = 0
+    frames_port: Port = 0
+    requests_port: Port = 0
+    pid: Count = 0
+    restarts: Count = 0
+    provisional: bool = False
+    planned: bool = False  # took over from a living holder by plan, so it stands above that one
+    heard: Count = 0  # how many machines this node could hear when it claimed: the size of its side
+    trouble: Words = ""  # why it does not play, in plain words
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the operator last wanted of the whole room. The highest (number, stamp) wins."""
+
+    number: Count = 0
+    state: Name = "down"  # "up" | "down"
+    stamp: Name = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """All that a node says of itself, versioned; placement reads nothing else but who is alive."""
+
+    version: Count
+    capabilities: dict[str, Any]
+    revision: tuple[Count, Name]  # (number, hash) of the deployment it holds
+    order: Order = Order()
+    drained: bool = False
+    put_aside: bool = False
+    gave_up: Annotated[tuple[tuple[Name, Words], ...], Field(max_length=1024)] = ()  # (instance, why)
+    claims: Annotated[tuple[Claim, ...], Field(max_length=4096)] = ()
+    epochs: dict[Name, Count] = field(default_factory=dict)  # the highest epoch seen of instances it once played
+    settled: bool = False  # past its boot grace
+    hears: Count = 0  # machines it hears, itself included
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A heartbeat. `ages` holds (node, milliseconds since last heard) for every peer its sender watches."""
+
+    node: NodeId
+    boot: Name
+    incarnation: Count
+    sequence: Count
+    version: Count  # of its NodeState: who has an older one asks for it
+    ages: Annotated[tuple[tuple[NodeId, Count], ...], Field(max_length=64)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Are you there? `relay` names who wants to know when a helper asks on another's behalf."""
+
+    node: NodeId
+    target: NodeId
+    number: Count
+    relay: Annotated[str, Field(max_length=40)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFor:
+    """Please probe `target` for me."""
+
+    node: NodeId
+    target: NodeId
+    number: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """`target` answers a probe; a helper hands it on unchanged."""
+
+    target: NodeId
+    boot: Name
+    incarnation: Count
+    sequence: Count
+    number: Count
+    relay: Annotated[str, Field(max_length=40)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`node` tells all what it holds of `subject`: "suspect", "dead", "left", or "alive" after a refuted suspicion."""
+
+    node: NodeId
+    subject: NodeId
+    incarnation: Count
+    sequence: Count
+    health: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message on every control link, and again when something in it changes."""
+
+    record: NodeRecord
+    known: Annotated[tuple[NodeRecord, ...], Field(max_length=MEMBERS_MAX)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A node's state, told when it changes and when asked for."""
+
+    node: NodeId
+    incarnation: Count
+    state: NodeState
+
+
+@dataclass(frozen=True, slots=True)
+class StateWanted:
+    """Tell me your state: your heartbeat named a version I have not got."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command-line caller's question to a node. Answered with one or more `Answer`s."""
+
+    id: Name
+    verb: Name
+    arguments: dict[Name, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node answers a `Call`. `more` says that others follow."""
+
+    id: Name
+    value: Any = None
+    fault: Words = ""
+    more: bool = False
+
+
+Datagram = Beat | Probe | ProbeFor | Ack | Verdict
+Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer
+
+KINDS: dict[int, type[Any]] = {
+    1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict,
+    16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer,
+}

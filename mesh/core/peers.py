@@ -1,0 +1,89 @@
+"""Who may exist and how to reach them: discovery's finds, the file's seeds, and every peer last seen on disk.
+
+A peer is dialled until its link answers, then left alone until it breaks, and a lost one is dialled for
+ever: that is what heals any partition, however long. Whether it is *alive* is not decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mesh.core.effects import Dial, Effect
+from mesh.core.messages import NodeRecord
+from mesh.core.timing import Timing
+
+
+@dataclass(slots=True)
+class Peer:
+    """One node that may exist. `due_s` is when to dial it next, unless its link is up."""
+
+    record: NodeRecord
+    due_s: float = 0.0
+    delay_s: float = 0.0
+    linked: bool = False
+
+
+@dataclass(slots=True)
+class Peers:
+    """All peers by node id. Peers of another installation are kept by name for `status`, and never dialled."""
+
+    me: str
+    installation: str
+    timing: Timing
+    known: dict[str, Peer] = field(default_factory=dict)
+    strangers: dict[str, NodeRecord] = field(default_factory=dict)
+
+    def found(self, record: NodeRecord, now: float) -> list[Effect]:
+        """A record was found. Dials at once when it is new, or when something that matters for reaching it has changed."""
+        if record.node == self.me:
+            return []
+        if record.installation != self.installation:
+            if len(self.strangers) < 256:
+                self.strangers[record.node] = record
+            return []
+        peer = self.known.get(record.node)
+        if peer is not None and record.incarnation < peer.record.incarnation:
+            return []
+        if peer is not None and _reach(record) == _reach(peer.record):
+            peer.record = record
+            return []
+        if record.control_port == 0 or not record.addresses:
+            return []
+        self.known[record.node] = Peer(record, now + self.timing.dial_s, self.timing.dial_s)
+        return [Dial(record)]
+
+    def linked(self, node: str) -> None:
+        """The link to the peer answers."""
+        if node in self.known:
+            self.known[node].linked = True
+            self.known[node].delay_s = self.timing.dial_s
+
+    def unlinked(self, node: str, now: float) -> None:
+        """The link is gone: dial again soon."""
+        peer = self.known.get(node)
+        if peer is not None and peer.linked:
+            peer.linked = False
+            peer.delay_s = self.timing.dial_s
+            peer.due_s = now + self.timing.dial_s
+
+    def dial_due(self, now: float) -> list[Effect]:
+        """Dial those whose time has come, each time a little later, for ever."""
+        effects: list[Effect] = []
+        for peer in self.known.values():
+            if not peer.linked and peer.due_s <= now:
+                peer.delay_s = min(self.timing.dial_max_s, max(self.timing.dial_s, peer.delay_s * 1.5))
+                peer.due_s = now + peer.delay_s
+                effects.append(Dial(peer.record))
+        return effects
+
+    def next_deadline(self) -> float:
+        """When `dial_due` next has something to do."""
+        return min((peer.due_s for peer in self.known.values() if not peer.linked), default=float("inf"))
+
+    def records(self) -> tuple[NodeRecord, ...]:
+        """All peers of this installation, to tell others and to keep on disk."""
+        return tuple(peer.record for _, peer in sorted(self.known.items()))
+
+
+def _reach(record: NodeRecord) -> tuple[object, ...]:
+    return (record.boot, record.incarnation, record.addresses, record.control_port, record.beat_port)

@@ -1,0 +1,226 @@
+"""Names in the file that must be names of something in the file, and keys that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mesh.core.complaints import Complaints
+from mesh.core.names import did_you_mean
+from mesh.core.schema import RoleFile
+from mesh.core.spec import Deployment, Needs, RoleSpec, Wire
+
+
+def role_spec(rank: int, name: str, role: RoleFile) -> RoleSpec:
+    """The value of a role, defaults that depend on other keys filled in."""
+    alone = not role.each and role.copies == 1
+    wires = tuple(
+        Wire(input_, source.partition(".")[0], source.partition(".")[2], role.delivery.get(input_, ""))
+        for input_, source in role.inputs.items()
+    )
+    limits = {"memory_bytes": role.limits.memory, "cores": role.limits.cores}
+    return RoleSpec(
+        name=name, kind=role.kind, rank=rank, on=tuple(role.on or ("any",)), each=tuple(role.each or ()), copies=role.copies,
+        standby=(role.standby or "cold") if alone else "none",
+        needs=Needs(role.needs.memory or 0, role.needs.gpu, role.needs.camera, role.needs.screen, role.needs.sound, role.needs.microphone),
+        model=role.model or next(iter(role.ladder), None), inputs=wires, options=role.options,
+        fallback={"text": role.fallback.text} if role.fallback.text else {},
+        with_=role.with_, spread=role.spread, failback=role.failback, exclusive=role.exclusive, ladder=tuple(role.ladder),
+        limits={key: limit for key, limit in limits.items() if limit is not None},
+    )  # fmt: skip
+
+
+def judge(complaints: Complaints, deployment: Deployment) -> None:
+    """Say every name that names nothing and every contradiction."""
+    for role in deployment.roles:
+        if complaints.is_lost("roles", role.name):
+            continue
+        _judge_contradictions(complaints, role)
+        _judge_machines(complaints, deployment, role)
+        _judge_models(complaints, deployment, role)
+        _judge_with(complaints, deployment, role)
+        _judge_wires(complaints, deployment, role)
+    hours = deployment.opening
+    if hours is not None and hours.opens_min == hours.closes_min:
+        complaints.at_value(
+            ("opening", "to"),
+            "the room closes at the moment it opens",
+            'write from: "00:00" and to: "24:00" for a room that never closes',
+        )
+
+
+def known(complaints: Complaints, section: str, names: Iterable[str]) -> list[str]:
+    """The names of a section, those included whose own text has mistakes."""
+    holder = (complaints.root.items or {}).get(section)
+    written = list(holder[1].items or ()) if holder else []
+    lost = [str(path[1]) for path in complaints.lost if len(path) > 1 and path[0] == section]
+    good = set(names)
+    return list(
+        dict.fromkeys(
+            name
+            for name in [*written, *names, *lost]
+            if name in good or (section, name) in complaints.lost or name in written
+        )
+    )
+
+
+def _judge_contradictions(complaints: Complaints, role: RoleSpec) -> None:
+    at = ("roles", role.name)
+    if role.each and complaints.has(*at, "on"):
+        complaints.at_key(
+            (*at, "on"),
+            "`on` and `each` exclude each other",
+            "keep `each` for one instance on each machine, or `on` for one that may move",
+        )
+    if role.each and role.copies > 1:
+        complaints.at_key(
+            (*at, "copies"),
+            "`each` and `copies` exclude each other",
+            "take `copies` out: `each` makes one instance on each machine",
+        )
+    if complaints.has(*at, "standby") and role.copies > 1:
+        complaints.at_key(
+            (*at, "standby"),
+            "`copies` above 1 and `standby` exclude each other",
+            "take `standby` out: copies are each other's standby",
+        )
+    elif complaints.has(*at, "standby") and role.each and complaints.written(*at, "standby") != "none":
+        complaints.at_key((*at, "standby"), "an `each` role never moves, so it has no standby", "take `standby` out")
+    if role.exclusive and role.copies > 1:
+        complaints.at_key(
+            (*at, "copies"), "an `exclusive` role cannot play in copies", "take `copies` out, or write exclusive: false"
+        )
+    limit = role.limits.get("memory_bytes")
+    if limit is not None and limit < role.needs.memory_bytes:
+        complaints.at_value(
+            (*at, "limits", "memory"), "the limit is below what the role needs", "write a limit above `needs: memory`"
+        )
+    for place, _ in enumerate(role.on):
+        if role.on[place] == "any" and place + 1 < len(role.on):
+            complaints.at_value(
+                (*at, "on", place), "`any` covers every machine, so what follows it never counts", "write `any` last"
+            )
+            break
+
+
+def _judge_machines(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
+    if complaints.is_lost("machines"):
+        return
+    machines = known(complaints, "machines", [machine.name for machine in deployment.machines])
+    labels = sorted({label for machine in deployment.machines for label in machine.labels})
+    for key, tokens in (("on", role.on if complaints.has("roles", role.name, "on") else ()), ("each", role.each)):
+        for place, token in enumerate(tokens):
+            at = ("roles", role.name, key, place)
+            if token in tokens[:place] and not complaints.is_lost(*at):
+                complaints.at_value(at, f"`{token[:60]}` stands in `{key}` twice", "keep the first")
+            elif token == "any" and key == "each" and not complaints.is_lost(*at):
+                complaints.at_value(at, "`each` names its machines, `any` is none", "name them, or write label:LABEL")
+            elif token.startswith("label:") or token.startswith("label "):
+                label = token[6:].strip()
+                if label not in labels and not any(path[0] == "machines" for path in complaints.lost):
+                    complaints.at_value(
+                        at,
+                        f"no machine has the label `{label[:60]}`",
+                        did_you_mean(label, labels, of="labels").replace("`", "`label:", 1),
+                    )
+                elif token != f"label:{label}":
+                    complaints.at_value(at, "a label is written without a space", f"write label:{label}")
+            elif token != "any" and token not in machines:
+                instead = f"did you mean `label:{token}`?" if token in labels else _machine_instead(token, machines)
+                complaints.at_value(at, f"there is no machine `{token[:60]}`", instead)
+
+
+def _machine_instead(token: str, machines: list[str]) -> str:
+    if not machines:
+        return f"the file names no machines: add `{token[:40]}: {{}}` under `machines:`, or write any"
+    return did_you_mean(token, machines, of="machines")
+
+
+def _judge_models(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
+    at = ("roles", role.name)
+    if complaints.has(*at, "model") and role.ladder:
+        complaints.at_key(
+            (*at, "model"), "`model` and `ladder` exclude each other", "put the model first in the `ladder`"
+        )
+    if complaints.is_lost("models"):
+        return
+    models = known(complaints, "models", deployment.models)
+    named: list[tuple[tuple[str | int, ...], str]] = [
+        ((*at, "ladder", place), name) for place, name in enumerate(role.ladder)
+    ]
+    if complaints.has(*at, "model") and role.model is not None:
+        named.append(((*at, "model"), role.model))
+    for where, name in named:
+        if name not in models and not complaints.is_lost(*where):
+            near = did_you_mean(name, models, of="models")
+            complaints.at_value(
+                where,
+                f"there is no model `{name[:60]}`",
+                near if models else "the file has no models: add it under `models:`",
+            )
+
+
+def _judge_with(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
+    if role.with_ is None:
+        return
+    at = ("roles", role.name, "with")
+    roles = {other.name: other for other in deployment.roles}
+    names = known(complaints, "roles", roles)
+    company = roles.get(role.with_)
+    if role.with_ == role.name:
+        complaints.at_value(at, "a role is always with itself", "name another role, or take `with` out")
+    elif role.with_ not in names:
+        complaints.at_value(at, f"there is no role `{role.with_[:60]}`", did_you_mean(role.with_, names, of="roles"))
+    elif company is not None and (company.each or company.copies > 1):
+        complaints.at_value(at, f"`{company.name}` plays on several machines at once", "name a role that plays once")
+    elif _walk_with(roles, role.name):
+        complaints.at_value(
+            at, f"`{role.name}` and `{role.with_}` each wait to be where the other is", "take one of the two `with` out"
+        )
+    for key in ("on", "each", "copies"):
+        if complaints.has(*at[:2], key) and not (key == "copies" and role.copies == 1):
+            complaints.at_key(
+                (*at[:2], key),
+                f"`with` and `{key}` exclude each other",
+                f"take one of the two out: `with` goes where `{role.with_[:40]}` goes",
+            )
+
+
+def _walk_with(roles: dict[str, RoleSpec], start: str) -> bool:
+    """Whether following `with` from `start` comes back to it."""
+    seen: set[str] = set()
+    name = roles[start].with_
+    while name in roles and name not in seen:
+        if name == start:
+            return True
+        seen.add(name)
+        name = roles[name].with_
+    return False
+
+
+def _judge_wires(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
+    at = ("roles", role.name)
+    names = known(complaints, "roles", [other.name for other in deployment.roles])
+    for wire in role.inputs:
+        where = (*at, "inputs", wire.input)
+        if wire.role == role.name:
+            complaints.at_value(
+                where,
+                "the role is wired to itself",
+                "wire the input to another role; a role remembers in its own attributes",
+            )
+        elif wire.role not in names:
+            complaints.at_value(
+                where, f"there is no role `{wire.role[:60]}`", did_you_mean(wire.role, names, of="roles")
+            )
+    inputs = [wire.input for wire in role.inputs]
+    for input_ in complaints.keys(*at, "delivery"):
+        if (
+            input_ not in inputs
+            and not complaints.is_lost(*at, "inputs", input_)
+            and not complaints.is_lost(*at, "delivery", input_)
+        ):
+            complaints.at_key(
+                (*at, "delivery", input_),
+                f"`{input_[:60]}` is not wired",
+                did_you_mean(input_, inputs, of="wired inputs"),
+            )

@@ -1,0 +1,188 @@
+"""The wire between one who asks and one who answers: every message, its fields, its limits.
+
+A request may be sent again at any time (the connection broke, the answer has a hole): it carries how many pieces
+its asker holds, and whoever knows it already repeats only what is missing. So neither side needs to know what the
+network lost. Each try at another copy has a name of its own, `id`, so that a late voice of an earlier try cannot be
+mistaken for this one.
+
+Append only: a number in `KINDS` is never used for something else, and a field is only ever added at the end with a
+default.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import msgpack
+
+from mesh.core.frames import DIMENSIONS_MAX, ITEM_BYTES, Block, cannot_travel, plain, too_large
+from mesh.core.kind import STREAM_TYPES
+from mesh.errors import WireError
+
+VERSION = 1
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
+NAME_CHARACTERS_MAX = 256
+MARK_BYTES_MAX = 64 * 1024
+
+
+class Ask(NamedTuple):
+    """A request. `generation` is the process it is meant for; `have` counts the pieces of this try held by its asker.
+
+    `utterance` and `so_far` are of an answer that an earlier copy began and could not end: its name on the stream and
+    its pieces as (value, mark), for a role that can go on from there.
+    """
+
+    id: str
+    instance: str
+    generation: int
+    input: str
+    value: Any
+    type: str
+    captured_ns: int
+    deadline_ms: int
+    have: int = 0
+    utterance: str | None = None
+    so_far: tuple[tuple[Any, bytes], ...] = ()
+
+
+class Cancel(NamedTuple):
+    """No longer wanted."""
+
+    id: str
+
+
+class Accepted(NamedTuple):
+    """It stands in the queue, which is now `depth` long; `start` is the number of the first piece to come."""
+
+    id: str
+    depth: int
+    start: int
+
+
+class Said(NamedTuple):
+    """A piece of the answer, numbered from 0. `mark` is the role's own: where it stood, for whoever goes on."""
+
+    id: str
+    piece: int
+    value: Any
+    mark: bytes = b""
+
+
+class Done(NamedTuple):
+    """Nothing more comes after so many `pieces`; `ended` is None, "cancelled" or "failed"."""
+
+    id: str
+    pieces: int
+    depth: int
+    ended: str | None = None
+
+
+class Refused(NamedTuple):
+    """Not here: `why` is "busy", "stopping", "standby", "another process" or "unknown input"."""
+
+    id: str
+    why: str
+    depth: int
+
+
+Message = Ask | Cancel | Accepted | Said | Done | Refused
+KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused}
+_NUMBERS = {kind: number for number, kind in KINDS.items()}
+_BLOCK, _PLAIN = 1, 0
+
+
+def encode(message: Message) -> bytes:
+    """One message part. Raises WireError, in words for the author of the value, when the value cannot travel."""
+    fields: Any = message
+    if type(message) is Ask:
+        so_far = [(_wrap(value), mark) for value, mark in message.so_far]
+        fields = message._replace(value=_wrap(message.value), so_far=so_far)  # type: ignore[arg-type]
+    elif type(message) is Said:
+        fields = message._replace(value=_wrap(message.value))
+    try:
+        data = bytes(msgpack.packb((VERSION, _NUMBERS[type(message)], *fields), default=plain))
+    except (ValueError, TypeError, OverflowError) as error:
+        raise cannot_travel(error) from None
+    if len(data) > MESSAGE_BYTES_MAX:
+        raise too_large(len(data), MESSAGE_BYTES_MAX)
+    return data
+
+
+def decode(data: bytes) -> Message:
+    """The message. Raises WireError, and nothing else, whatever the bytes."""
+    try:
+        version, number, *fields = msgpack.unpackb(data, strict_map_key=False, ext_hook=_no_extension)
+        if version != VERSION or type(number) is not int or number not in KINDS:
+            raise WireError(f"a message of version {version}, kind {number}")
+        kind = KINDS[number]
+        message: Message = kind(*fields[: len(kind._fields)])
+        return _checked(message)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise WireError(f"not a message between roles: {error}") from None
+
+
+def _checked(message: Message) -> Message:
+    """The message with its values unwrapped, every field of the type and range that it is declared to have."""
+    _require(_is_name(message.id))
+    if isinstance(message, Ask):
+        _require(_is_name(message.instance) and _is_name(message.input) and message.type in STREAM_TYPES)
+        _require(_is_count(message.generation) and _is_count(message.have) and type(message.captured_ns) is int)
+        _require(_is_count(message.deadline_ms) and (message.utterance is None or _is_name(message.utterance)))
+        value, so_far = _unwrap(message.value), tuple((_unwrap(value), _mark(mark)) for value, mark in message.so_far)
+        _require(message.type != "text" or type(value) is str)
+        return message._replace(value=value, so_far=so_far)
+    if isinstance(message, Said):
+        _require(_is_count(message.piece))
+        return message._replace(value=_unwrap(message.value), mark=_mark(message.mark))
+    if isinstance(message, Accepted):
+        _require(_is_count(message.depth) and _is_count(message.start))
+    elif isinstance(message, Done):
+        _require(_is_count(message.pieces) and _is_count(message.depth))
+        _require(message.ended in (None, "cancelled", "failed"))
+    elif isinstance(message, Refused):
+        _require(type(message.why) is str and _is_count(message.depth))
+    return message
+
+
+def _require(holds: bool) -> None:
+    if not holds:
+        raise WireError("a message between roles with a field out of range")
+
+
+def _is_name(text: object) -> bool:
+    return type(text) is str and 0 < len(text) <= NAME_CHARACTERS_MAX
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and 0 <= number < 2**63
+
+
+def _mark(mark: Any) -> bytes:
+    _require(type(mark) is bytes and len(mark) <= MARK_BYTES_MAX)
+    return bytes(mark)
+
+
+def _wrap(value: Any) -> tuple[Any, ...]:
+    if type(value) is Block:
+        return (_BLOCK, value.dtype, value.shape, value.data)
+    return (_PLAIN, value)
+
+
+def _unwrap(wrapped: Any) -> Any:
+    kind, *rest = wrapped
+    if kind == _PLAIN:
+        (value,) = rest
+        return value
+    dtype, shape, data = rest
+    item_bytes = ITEM_BYTES.get(dtype, 0) if type(dtype) is str else 0
+    _require(kind == _BLOCK and type(data) is bytes and item_bytes > 0)
+    _require(type(shape) is list and len(shape) <= DIMENSIONS_MAX and all(_is_count(size) for size in shape))
+    size_bytes = item_bytes
+    for size in shape:
+        size_bytes *= size
+    _require(size_bytes == len(data))
+    return Block(dtype, tuple(shape), data)
+
+
+def _no_extension(code: int, data: bytes) -> Any:
+    raise ValueError(f"extension type {code}")

@@ -1,0 +1,333 @@
+"""The asking side of requests: which copy gets which, and what happens when one falls silent.
+
+    asked = answered + cancelled + lost + open, always.
+
+Rules, in the order of their weight:
+- a request goes to the copy with the least to do (`copies.py`), and waits here while all have enough;
+- where a copy is suspect, gone, unreachable or refuses, its requests move to another one, if there is another;
+- a request is sent again to the same copy when it was not acknowledged, when its answer has a hole, or has been silent;
+- each piece is counted once and in order, by (try, index);
+- one that nobody answered by its deadline is lost, and said so.
+
+Pure: time is an argument, every method returns what is to be done. Decided against: a broker (one more machine to
+lose), time-outs as the sign of death (a long answer is not a dead one; the nodes' own heartbeats know better), and
+sending to two copies at once (half of a small room's power).
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mesh.core.copies import Copies, Copy, CopyId
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
+
+WAITING_MAX = 1000
+LOSSES_MAX = 8  # a question that ends every process that hears it must not end them all for ever
+TICK_S = 0.1
+UNACKNOWLEDGED_S = 1.0
+SILENT_S = 2.0
+BUSY_S = 0.1
+REFUSED_S = 1.0
+
+
+class Tell(NamedTuple):
+    """Send this to that copy."""
+
+    copy: CopyId
+    message: Message
+
+
+class Heard(NamedTuple):
+    """The next piece of a request whose asker wants its pieces."""
+
+    id: str
+    value: Any
+
+
+class Over(NamedTuple):
+    """A request ended: "answered", "cancelled" or "lost", and why in words."""
+
+    id: str
+    outcome: str
+    why: str = ""
+
+
+Effect = Tell | Heard | Over
+
+
+@dataclass(slots=True)
+class _Open:
+    number: int
+    id: str
+    role: str
+    topic: str  # the output whose frame it is; "" for ask()
+    ask: Ask
+    deadline_s: float
+    streamed: bool
+    copy: CopyId | None = None
+    tries: int = 0
+    losses: int = 0  # copies that had accepted it and were lost
+    accepted: bool = False
+    said: list[tuple[Any, bytes]] = field(default_factory=list)  # of this utterance, from its index 0
+    handed: list[Any] = field(default_factory=list)  # given to the caller
+    utterance: str | None = None
+    sent_s: float = 0.0
+    heard_s: float = 0.0
+
+    @property
+    def have(self) -> int:
+        return len(self.said)
+
+
+class Asker:
+    """All requests of one process. `prefix` names it: "<instance>:<epoch>:<generation>"."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.asked = self.answered = self.cancelled = self.lost = self.retried = 0
+        self._number = 0
+        self._open: dict[str, _Open] = {}
+        self._tries: dict[str, _Open] = {}  # by the id of the current try
+        self._waiting: list[tuple[int, str]] = []  # (number, id), the oldest first
+        self._copies = Copies()
+        self._tick_s = 0.0
+
+    # ---- what the role wants
+
+    def ask(
+        self, role: str, input: str, value: Any, *, type: str, captured_ns: int, deadline_s: float, now: float,
+        topic: str = "", supersede: bool = False, streamed: bool = False,
+    ) -> tuple[str, list[Effect]]:  # fmt: skip
+        """Asks, and returns the request's id. `deadline_s` is a moment.
+
+        `supersede` cancels what is open of the same output, role and input; `streamed` hands its pieces on.
+        """
+        effects: list[Effect] = []
+        if supersede:
+            for old in list(self._open.values()):
+                if (old.topic, old.role, old.ask.input) == (topic, role, input):
+                    effects += self.cancel(old.id, now, why="a newer one took its place", fill=False)
+        if len(self._waiting) >= WAITING_MAX:
+            effects += self._lose(self._open[self._waiting[0][1]], f"more than {WAITING_MAX} were waiting")
+        number = self._number
+        self._number += 1
+        id = f"{self.prefix}.{number}"
+        ask = Ask(id, "", 0, input, value, type, captured_ns, 0)
+        self._open[id] = _Open(number, id, role, topic, ask, deadline_s, streamed)
+        self.asked += 1
+        self._waiting.append((number, id))
+        return id, effects + self._fill(now)
+
+    def cancel(self, id: str, now: float, why: str = "no longer wanted", fill: bool = True) -> list[Effect]:
+        """No longer wanted. Nothing when it is over already."""
+        request = self._open.get(id)
+        if request is None:
+            return []
+        tell = self._tell_cancel(request)
+        self.cancelled += 1
+        self._close(request)
+        return [*tell, Over(id, "cancelled", why), *(self._fill(now) if fill else [])]
+
+    # ---- what the mesh says
+
+    def route(self, roles: Mapping[str, Iterable[Copy]], now: float) -> list[Effect]:
+        """The copies of every role that can be asked; a full replacement."""
+        self._copies.route(roles)
+        return self._settle(now)
+
+    def link_down(self, copy: CopyId, now: float) -> list[Effect]:
+        """The connection broke or was refused."""
+        self._copies.down(copy)
+        return self._settle(now)
+
+    def link_up(self, copy: CopyId, now: float) -> list[Effect]:
+        """The connection stands again: what this copy holds of mine is sent once more, for what was lost on the way."""
+        again: list[Effect] = []
+        if self._copies.up(copy):
+            again = [self._tell_ask(request, now) for request in self._open.values() if request.copy == copy]
+        return [*again, *self._fill(now)]
+
+    def hear(self, copy: CopyId, message: Message, now: float) -> list[Effect]:
+        """A copy's word. Late ones, of tries that are over, change nothing but what is known of its load."""
+        if isinstance(message, Accepted | Done | Refused):
+            self._copies.reported(copy, message.depth)
+        request = self._tries.get(message.id)
+        if request is None or request.copy != copy:
+            return []
+        request.heard_s = now
+        if isinstance(message, Accepted):
+            self._accept(request, message)
+        elif isinstance(message, Said):
+            return self._piece(request, message, now)
+        elif isinstance(message, Done):
+            return self._done(request, message, now)
+        elif isinstance(message, Refused):
+            self._copies.avoid(copy, now + (BUSY_S if message.why == "busy" else REFUSED_S))
+            self._let_go(request)
+            insort(self._waiting, (request.number, request.id))
+            return self._fill(now)
+        return []
+
+    def tick(self, now: float) -> list[Effect]:
+        """To be called every TICK_S while anything is open; calls in between cost nothing."""
+        if now < self._tick_s or not self._open:
+            return []
+        self._tick_s = now + TICK_S
+        effects: list[Effect] = []
+        for request in list(self._open.values()):
+            if now >= request.deadline_s:
+                effects += self._tell_cancel(request)
+                effects += self._lose(request, f"nobody of {request.role} answered in time")
+            elif self._overdue(request, now):
+                effects.append(self._tell_ask(request, now))
+        return effects + self._settle(now)
+
+    @property
+    def open(self) -> int:
+        """How many are neither answered nor cancelled nor lost."""
+        return len(self._open)
+
+    def counters(self) -> dict[str, int]:
+        """As the rehearsal's summary shows them."""
+        return {
+            "asked": self.asked, "answered": self.answered, "cancelled": self.cancelled, "lost": self.lost,
+            "open": self.open, "retried": self.retried,
+        }  # fmt: skip
+
+    # ---- pieces
+
+    def _accept(self, request: _Open, message: Accepted) -> None:
+        if request.accepted:
+            return
+        request.accepted = True
+        if message.start == 0 or message.start != request.have:  # it begins afresh, under this try's own name
+            request.said = []
+            request.utterance = None
+
+    def _piece(self, request: _Open, message: Said, now: float) -> list[Effect]:
+        if not request.accepted or message.piece > request.have:
+            return self._ask_for_the_rest(request, now)
+        if message.piece < request.have:
+            return []
+        request.said.append((message.value, message.mark))
+        if not request.streamed:
+            return []
+        if message.piece < len(request.handed):
+            return [] if request.handed[message.piece] == message.value else self._broke_off(request, now)
+        request.handed.append(message.value)
+        return [Heard(request.id, message.value)]
+
+    def _done(self, request: _Open, message: Done, now: float) -> list[Effect]:
+        if message.ended == "failed":
+            return [*self._lose(request, f"{request.ask.instance} failed while answering"), *self._fill(now)]
+        if message.ended is None and (not request.accepted or message.pieces > request.have):
+            return self._ask_for_the_rest(request, now)
+        outcome = "answered" if message.ended is None else "cancelled"
+        setattr(self, outcome, getattr(self, outcome) + 1)
+        self._close(request)
+        return [Over(request.id, outcome), *self._fill(now)]
+
+    def _broke_off(self, request: _Open, now: float) -> list[Effect]:
+        """The caller has the beginning of one answer; another one began differently. Better an end than a garble."""
+        tell = self._tell_cancel(request)
+        why = "the answer broke off: its machine was lost, and another copy began differently"
+        return [*tell, *self._lose(request, why), *self._fill(now)]
+
+    def _ask_for_the_rest(self, request: _Open, now: float) -> list[Effect]:
+        return [self._tell_ask(request, now)] if now - request.sent_s >= TICK_S else []
+
+    def _overdue(self, request: _Open, now: float) -> bool:
+        limit_s = SILENT_S if request.accepted else UNACKNOWLEDGED_S
+        if request.copy is None or self._copies.is_down(request.copy):
+            return False
+        return now - max(request.sent_s, request.heard_s) >= limit_s
+
+    # ---- choosing and moving
+
+    def _settle(self, now: float) -> list[Effect]:
+        """Moves what lies with a copy that cannot be relied on, then hands out what waits."""
+        effects: list[Effect] = []
+        for request in list(self._open.values()):
+            if request.copy is None:
+                continue
+            state = self._copies.state(request.role, request.copy)
+            if state == "gone" or (state != "playing" and self._copies.has_another(request.role, request.copy, now)):
+                effects += self._take_back(request)
+        return effects + self._fill(now)
+
+    def _take_back(self, request: _Open) -> list[Effect]:
+        """Away from its copy; what that copy may still say of it is late from now on."""
+        tell = self._tell_cancel(request)
+        request.losses += request.accepted
+        self._let_go(request)
+        self.retried += 1
+        if request.losses >= LOSSES_MAX:
+            return [*tell, *self._lose(request, f"{LOSSES_MAX} copies were lost while they answered it")]
+        insort(self._waiting, (request.number, request.id))
+        return tell
+
+    def _fill(self, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        full: set[str] = set()
+        for number, id in list(self._waiting) if self._waiting else ():
+            request = self._open[id]
+            if request.role in full:
+                continue
+            copy = self._copies.choose(request.role, now)
+            if copy is None:
+                full.add(request.role)
+                continue
+            self._waiting.remove((number, id))
+            effects.append(self._start(request, copy, now))
+        return effects
+
+    def _start(self, request: _Open, copy: CopyId, now: float) -> Tell:
+        if request.accepted and request.tries:
+            request.utterance = request.utterance or request.ask.id
+        request.tries += 1
+        request.accepted = False
+        request.copy = copy
+        id = request.id if request.tries == 1 else f"{request.id}~{request.tries}"
+        request.ask = request.ask._replace(id=id, instance=copy.instance, generation=copy.generation)
+        request.heard_s = now
+        self._tries[id] = request
+        self._copies.take(copy)
+        return self._tell_ask(request, now)
+
+    # ---- telling and ending
+
+    def _tell_ask(self, request: _Open, now: float) -> Tell:
+        assert request.copy is not None
+        request.sent_s = now
+        ask = request.ask._replace(deadline_ms=max(0, int((request.deadline_s - now) * 1000)))
+        if request.accepted:
+            ask = ask._replace(have=request.have)
+        elif request.utterance is not None:
+            ask = ask._replace(utterance=request.utterance, so_far=tuple(request.said))
+        return Tell(request.copy, ask)
+
+    def _tell_cancel(self, request: _Open) -> list[Effect]:
+        if request.copy is None or self._copies.is_down(request.copy):
+            return []
+        return [Tell(request.copy, Cancel(request.ask.id))]
+
+    def _let_go(self, request: _Open) -> None:
+        if request.copy is None:
+            if (entry := (request.number, request.id)) in self._waiting:
+                self._waiting.remove(entry)
+            return
+        self._tries.pop(request.ask.id, None)
+        self._copies.release(request.copy)
+        request.copy = None
+
+    def _lose(self, request: _Open, why: str) -> list[Effect]:
+        self.lost += 1
+        self._close(request)
+        return [Over(request.id, "lost", why)]
+
+    def _close(self, request: _Open) -> None:
+        self._let_go(request)
+        del self._open[request.id]

@@ -1,0 +1,115 @@
+"""Who listens to whom: from claims to the addresses that each role's process connects to.
+
+Pure data for the role's process: a full replacement each time, so that a lost update is mended by the next.
+Frames go straight from role to role; no agent ever carries one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mesh.core.claims import PLAYING, READY, Holding, Ledger
+from mesh.core.spec import Deployment, RoleSpec, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How a node is reached from here, and whether it is under suspicion."""
+
+    addresses: tuple[str, ...]
+    suspect: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What routes are drawn from: the deployment, its instances' names by role, all claims, and how nodes are reached."""
+
+    deployment: Deployment
+    names: Mapping[str, tuple[str, ...]]
+    ledger: Ledger
+    reach: Mapping[str, Reach]
+
+
+def routes_for(role: RoleSpec, scene: Scene) -> dict[str, Any]:
+    """What an instance of `role` hears (`inputs`), whom its frames ask (`asks`, by output), and whom it may ask (`roles`)."""
+    return {
+        "inputs": {wire.input: _input(wire, role, scene) for wire in role.inputs if not answers(role, wire, scene.deployment)},
+        "asks": _asks(role, scene),
+        "roles": {
+            other.name: {"inputs": list(answering), "copies": list(_sources(other, scene))}
+            for other in scene.deployment.roles
+            if other.name != role.name and (answering := answering_inputs(other, scene.deployment))
+        },
+    }
+
+
+def answers(role: RoleSpec, wire: Wire, deployment: Deployment) -> bool:
+    """Whether frames on this input are requests: its method answers, or each frame goes to one of several copies."""
+    kind = deployment.kinds.get(role.kind)
+    return role.copies > 1 or (kind is not None and wire.input in kind.answers)
+
+
+def answering_inputs(role: RoleSpec, deployment: Deployment) -> tuple[str, ...]:
+    """The inputs on which a role can be asked."""
+    kind = deployment.kinds.get(role.kind)
+    wired = [wire.input for wire in role.inputs if answers(role, wire, deployment)]
+    return tuple(dict.fromkeys([*wired, *(kind.answers if kind else ())]))
+
+
+def stream_type(role: RoleSpec, stream: str, deployment: Deployment) -> str:
+    """The type of `role.stream`; "event" when the kind does not say."""
+    kind = deployment.kinds.get(role.kind)
+    return kind.outputs_for(role.options).get(stream, "event") if kind else "event"
+
+
+def _when_superseded(role: RoleSpec, deployment: Deployment) -> str:
+    """What a newer request does to an open one: as written, else as the kind's option says, else it waits its turn."""
+    kind = deployment.kinds.get(role.kind)
+    default = kind.options.get("properties", {}).get("when_superseded", {}).get("default", "queue") if kind else "queue"
+    return str(role.options.get("when_superseded", default))
+
+
+def _input(wire: Wire, role: RoleSpec, scene: Scene) -> dict[str, Any]:
+    source = scene.deployment.role(wire.role)
+    kind = stream_type(source, wire.stream, scene.deployment)
+    delivery = wire.delivery or ("queue" if kind in ("text", "event") else "latest")
+    return {
+        "stream": f"{wire.role}.{wire.stream}", "type": kind, "delivery": delivery,
+        "sources": list(_sources(source, scene, hot=True)),
+    }
+
+
+def _asks(role: RoleSpec, scene: Scene) -> dict[str, list[dict[str, Any]]]:
+    asked: dict[str, list[dict[str, Any]]] = {}
+    for other in scene.deployment.roles:
+        for wire in other.inputs:
+            if wire.role == role.name and answers(other, wire, scene.deployment):
+                asked.setdefault(wire.stream, []).append({
+                    "role": other.name, "input": wire.input, "type": stream_type(role, wire.stream, scene.deployment),
+                    "when_superseded": _when_superseded(other, scene.deployment),
+                    "copies": list(_sources(other, scene)),
+                })
+    return asked
+
+
+def _sources(role: RoleSpec, scene: Scene, *, hot: bool = False) -> Iterator[dict[str, Any]]:
+    """The processes that play `role` now, and on wish its hot standby, which a consumer turns to at suspicion."""
+    for instance in scene.names.get(role.name, ()):
+        believed = scene.ledger.believed(instance)
+        if believed is not None and believed.claim.state == PLAYING and believed.node in scene.reach:
+            yield _source(believed, scene.reach[believed.node], "playing", 0)
+        if hot and role.standby == "hot":
+            ready = [each for each in scene.ledger.standbys.get(instance, ()) if each.claim.state == READY and each.node in scene.reach]
+            for rank, each in enumerate(sorted(ready, key=lambda one: one.node), 1):
+                yield _source(each, scene.reach[each.node], "standby", rank)
+
+
+def _source(holding: Holding, reach: Reach, state: str, rank: int) -> dict[str, Any]:
+    claim = holding.claim
+    return {
+        "instance": claim.instance, "node": holding.node, "epoch": claim.epoch, "generation": claim.generation,
+        "addresses": list(reach.addresses), "frames_port": claim.frames_port, "requests_port": claim.requests_port,
+        "state": "suspect" if reach.suspect else state, "rank": rank,
+    }

@@ -1,0 +1,117 @@
+"""Who takes over from whom: an order of succession for every instance that has one.
+
+For each machine in turn its loss is thought through: its instances, most important first, go where `place` would
+put them, each counting for the next, so that what one machine carried is spread over those that are left. Warm and hot
+standbys need memory now, so they share one account for the whole room and yield to everything that plays; cold ones need it only then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mesh.core.placement_room import Item, Room
+from mesh.core.placement_seats import Seats
+
+SUCCESSORS_MAX = 8  # an order is made anew whenever a machine goes; nobody waits for the ninth
+LOADED = ("warm", "hot")
+
+
+@dataclass(slots=True)
+class Loss:
+    """What the loss of one machine would bring to the others so far."""
+
+    load: list[int]  # per machine, what one more instance would make it weigh
+    memory: dict[int, int] = field(default_factory=dict)
+
+
+class Succession:
+    """Orders for a finished seating. `orders[i]` is item i's, best first; `loaded[i]` the machine that keeps its
+    warm or hot standby. A warm or hot role that is not in `loaded` has no memory left for it and can only start cold."""
+
+    def __init__(self, seats: Seats) -> None:
+        self.seats, self.room = seats, seats.room
+        self.orders: dict[int, tuple[int, ...]] = {}
+        self.loaded: dict[int, int] = {}
+        self._kept_free = [0] * len(self.room.machines)
+        self._losses: dict[int, Loss] = {}
+        later = []
+        for index, item in enumerate(self.room.items):
+            if item.beside:
+                later.append(index)
+            elif _has_order(self.room, index) and seats.seat[index] >= 0:
+                self._order(index, item, item.allowed)
+        for index in later:
+            if _has_order(self.room, index) and seats.seat[index] >= 0:
+                self._follow(index)
+
+    def _order(self, index: int, item: Item, mask: int) -> None:
+        holder = self.seats.seat[index]
+        mask &= ~(1 << holder)
+        if not mask:
+            return
+        loss = self._loss_of(holder)
+        first = self._place_for_loaded(item, mask, loss) if item.role.standby in LOADED else -1
+        if first >= 0:
+            self.loaded[index] = first
+            self._kept_free[first] += item.memory
+        order = self._sorted(item, mask, loss)
+        if first >= 0:
+            order = [first, *(machine for machine in order if machine != first)]
+        self.orders[index] = tuple(order[:SUCCESSORS_MAX])
+        loss.load[order[0]] += self.room.share[order[0]]
+        loss.memory[order[0]] = loss.memory.get(order[0], 0) + item.memory
+
+    def _follow(self, index: int) -> None:
+        """Who plays `with` a role goes where that goes."""
+        item = self.room.items[index]
+        here = [target for target in item.beside if self.seats.seat[target] == self.seats.seat[index]]
+        if not here:
+            return
+        if here[0] not in self.orders:
+            others = self.seats.occupied_by(item.beside) & item.allowed
+            if self.room.items[here[0]].beside:
+                others = 0
+            self._order(index, item, others)
+            return
+        order = tuple(machine for machine in self.orders[here[0]] if item.allowed >> machine & 1)
+        if order:
+            self.orders[index] = order
+            if item.role.standby in LOADED and self.seats.free[order[0]] - self._kept_free[order[0]] >= item.memory:
+                self.loaded[index] = order[0]
+                self._kept_free[order[0]] += item.memory
+
+    def _loss_of(self, machine: int) -> Loss:
+        loss = self._losses.get(machine)
+        if loss is None:
+            count, share = self.seats.count, self.room.share
+            loss = self._losses[machine] = Loss([(count[other] + 1) * share[other] for other in range(len(count))])
+        return loss
+
+    def _place_for_loaded(self, item: Item, mask: int, loss: Loss) -> int:
+        """The best machine with memory to keep it loaded now; where it already is loaded, if it can stay there. -1: none."""
+        free, kept = self.seats.free, self._kept_free
+        open_now = sum(1 << machine for machine in self.room.bits(mask) if free[machine] - kept[machine] >= item.memory)
+        if open_now & item.warm:
+            open_now &= item.warm
+        for layer in item.layers:
+            if layer & open_now:
+                return min(self.room.bits(layer & open_now), key=loss.load.__getitem__)
+        return -1
+
+    def _sorted(self, item: Item, mask: int, loss: Loss) -> list[int]:
+        """All machines of a mask: with memory for it when the holder is lost first, then liked best, then least loaded."""
+        fitting = mask
+        if item.memory:
+            free, taken = self.seats.free, loss.memory
+            fitting = sum(1 << machine for machine in self.room.bits(mask) if free[machine] - taken.get(machine, 0) >= item.memory)
+        order: list[int] = []
+        for chosen in (fitting, mask & ~fitting):
+            for layer in item.layers:
+                if layer & chosen and len(order) < SUCCESSORS_MAX:
+                    order += sorted(self.room.bits(layer & chosen), key=loss.load.__getitem__)
+        return order
+
+
+def _has_order(room: Room, index: int) -> bool:
+    role = room.items[index].role
+    return role.standby != "none" and role.copies <= 1 and not role.each

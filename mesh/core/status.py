@@ -1,0 +1,135 @@
+"""What `roomful status` says: who is here, who plays what, and, in plain words, what is wrong and what to do.
+
+Pure, so that every sentence can be tested. "Not here" is never enough: a machine that was seen or is
+expected gets the reason that fits, of those that are known on this node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mesh.core.claims import HOLDER, PLAYING, READY, STARTING
+from mesh.core.messages import PROTOCOL, Claim, NodeRecord, NodeState
+from mesh.core.node import Node
+
+# What the transport found at a peer's addresses, by its hint, in words.
+HINTS = {
+    "unreachable": "its address {address} does not answer: check the cable, the switch, or a firewall on it",
+    "refused": "its computer answers at {address}, but no Roomful agent listens there: start it with `roomful agent`",
+    "wrong-key": "it has another installation's key: give it this one's with `roomful key add`",
+    "stranger": "another node answers at its address {address}: two machines may share one address",
+    "lost": "its connection broke a moment ago",
+}
+
+
+def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The room as this node sees it, in the shape of DESIGN.md section 7. `hints` holds the transport's last word on
+    each peer that is not linked: (hint, address)."""
+    machines = {node.me.name or node.me.node[:8]: _myself(node)}
+    for member in sorted(node.membership.members.values(), key=lambda each: each.record.name):
+        machines[_free(member.record.name or member.record.node[:8], machines)] = {
+            "health": member.health, "why": _why(node, member.record, member.health, member.state, hints),
+            "roles": _roles(member.state) if member.here else [], "node": member.record.node,
+            "addresses": list(member.record.addresses), "revision": list(member.state.revision) if member.state else None,
+        }
+    for peer in node.peers.records():
+        if peer.node not in node.membership.members:
+            machines[_free(peer.name or peer.node[:8], machines)] = _absent("seen", _unmet(node, peer, hints), peer)
+    for stranger in node.peers.strangers.values():
+        machines[_free(stranger.name or stranger.node[:8], machines)] = _absent("stranger", _strange(stranger), stranger)
+    for machine in node.deployment.machines if node.deployment else ():
+        if machine.name not in machines:
+            why = "never seen: is it switched on, on this network, and started as `roomful agent --name " + machine.name + "`?"
+            machines[machine.name] = {"health": "expected", "why": why, "roles": []}
+    return {
+        "installation": node.deployment.installation if node.deployment else "",
+        "order": node.state.order.state, "machines": machines, "roles": _who_plays(node), "revision": list(node.state.revision),
+        "alarms": sorted(node.membership.alarms),
+    }
+
+
+def _myself(node: Node) -> dict[str, Any]:
+    why = "cut off: half of the others fell silent together, so the fault may be here" if node.membership.held_since_s else ""
+    if node.deployment is None:
+        why = "it holds no deployment: start it with the folder, `roomful agent DIR`"
+    return {
+        "health": "alive", "why": why, "roles": _roles(node.state), "node": node.me.node,
+        "addresses": list(node.me.addresses), "revision": list(node.state.revision), "self": True,
+    }
+
+
+def _absent(health: str, why: str, record: NodeRecord) -> dict[str, Any]:
+    return {"health": health, "why": why, "roles": [], "node": record.node, "addresses": list(record.addresses)}
+
+
+def _why(node: Node, record: NodeRecord, health: str, state: NodeState | None, hints: Mapping[str, tuple[str, str]]) -> str:
+    if health == "left":
+        return "it was stopped by hand"
+    if health in ("dead", "suspect"):
+        hint, address = hints.get(record.node, ("", ""))
+        found = HINTS.get(hint, "").format(address=address)
+        return found or "it fell silent: power, cable, or a crash"
+    if state is None:
+        return "it has just arrived"
+    mine, other = node.state.revision, state.revision
+    if not other[1]:
+        return "it holds no deployment, so it plays nothing: start it with the folder, `roomful agent DIR`"
+    if mine[1] and other[1] != mine[1]:
+        return f"its deployment is another revision ({other[1][:8]}, this room plays {mine[1][:8]}): copy the folder to it"
+    named = {machine.name for machine in node.deployment.machines} if node.deployment else set()
+    if named and record.name not in named:
+        return f"a spare: the file names no machine {record.name!r}"
+    return "drained" if state.drained else "put aside: it came and went too often" if state.put_aside else ""
+
+
+def _unmet(node: Node, peer: NodeRecord, hints: Mapping[str, tuple[str, str]]) -> str:
+    hint, address = hints.get(peer.node, ("", ""))
+    return HINTS.get(hint, "seen, but not reached yet").format(address=address or ", ".join(peer.addresses))
+
+
+def _strange(record: NodeRecord) -> str:
+    if record.protocol != PROTOCOL:
+        return f"it speaks protocol version {record.protocol}, this room {PROTOCOL}: install the same version of Roomful on both"
+    return "it belongs to another installation: another name in its deployment file, or another key"
+
+
+def _roles(state: NodeState | None) -> list[str]:
+    claims = state.claims if state else ()
+    return [claim.instance if claim.part == HOLDER else f"{claim.instance} (standby)" for claim in claims]
+
+
+def _who_plays(node: Node) -> dict[str, Any]:
+    """Every instance that the deployment asks for: where it is, in what state, and if not playing, why."""
+    names = {node.me.node: node.me.name, **{m.record.node: m.record.name for m in node.membership.members.values()}}
+    found: dict[str, Any] = {}
+    for instance in node.instances:
+        believed = node.ledger.believed(instance.name)
+        standbys = [names.get(each.node, "") for each in node.ledger.standbys.get(instance.name, ()) if each.claim.state == READY]
+        if believed is None:
+            why = node.placement.unplaced.get(instance.name, "")
+            idle = "the room is down: `roomful up`" if node.state.order.state != "up" else "waits for a machine to claim it"
+            found[instance.name] = {"machine": None, "state": "unplaced", "why": why or idle, "standby": standbys}
+        else:
+            found[instance.name] = {
+                "machine": names.get(believed.node, believed.node[:8]), "state": believed.claim.state,
+                "why": _waiting(believed.claim), "standby": standbys, "epoch": believed.claim.epoch,
+                "restarts": believed.claim.restarts, "pid": believed.claim.pid,
+            }
+    return found
+
+
+def _waiting(claim: Claim) -> str:
+    if claim.state == PLAYING:
+        return ""
+    if claim.state == STARTING:
+        return f"starting again after: {claim.trouble}" if claim.trouble else "its process is loading"
+    return "loaded; waits for the roles it hears"
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    """Two machines of one name are both shown."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free

@@ -1,0 +1,52 @@
+"""From what the nodes say of themselves to what placement and the cast work with.
+
+The only place where published states become candidates and holdings, so that every node reads them alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from mesh.core.claims import READY, Ledger
+from mesh.core.instances import STANDBY_STATE, Candidate, Capabilities, Held, Instance
+from mesh.core.messages import NodeState
+from mesh.core.spec import Deployment
+
+_NUMBERS = {field.name for field in fields(Capabilities) if field.type in ("int", int)}
+_FLAGS = {field.name for field in fields(Capabilities) if field.type in ("bool", bool)}
+
+
+def capabilities_of(said: Mapping[str, Any]) -> Capabilities:
+    """What a machine says it has. Unknown words are left out, so that a newer node can say more."""
+    known: dict[str, Any] = {name: value for name, value in said.items() if name in _NUMBERS and isinstance(value, int)}
+    known |= {name: bool(value) for name, value in said.items() if name in _FLAGS}
+    extras = said.get("extras", ())
+    known["extras"] = frozenset(each for each in extras if isinstance(each, str)) if isinstance(extras, (list, tuple)) else frozenset()
+    return Capabilities(**known)
+
+
+def candidates(deployment: Deployment, states: Mapping[str, NodeState], names: Mapping[str, str], revision: str) -> tuple[Candidate, ...]:
+    """The nodes that may play: those here that hold the same deployment, each as it describes itself."""
+    return tuple(
+        Candidate(
+            node=node, name=names[node], labels=deployment.labels_of(names[node]), capabilities=capabilities_of(state.capabilities),
+            drained=state.drained, put_aside=state.put_aside, gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
+        )
+        for node, state in sorted(states.items())
+        if state.revision[1] == revision
+    )
+
+
+def held(instances: tuple[Instance, ...], ledger: Ledger) -> list[Held]:
+    """Who holds what, for placement: the holder that stays, and the standbys that are loaded and so cost nothing to take."""
+    found = []
+    for instance in instances:
+        winner = ledger.winner(instance.name)
+        if winner is not None:
+            found.append(Held(instance.name, winner.node, winner.claim.epoch, winner.claim.state))
+        for standby in ledger.standbys.get(instance.name, ()):
+            if standby.claim.state == READY:
+                found.append(Held(instance.name, standby.node, standby.claim.epoch, STANDBY_STATE))
+    return found

@@ -1,0 +1,193 @@
+"""What an artist subclasses: Role, Options, Frame; the only door between a role and the mesh.
+
+A role is one short class. It declares its outputs, writes one method for each input, and is
+otherwise ordinary Python that runs alone in a process of its own:
+
+    class Mood(Role):
+        outputs = {"tags": Text}
+
+        def on_people(self, frame):
+            self.emit("tags", "calm dawn few")
+
+Everything happens on one thread: `setup`, every `on_…`, `tick` and `teardown` never overlap, so a
+role needs no locks. Decided against: asyncio for artists (one forgotten await is a silent bug),
+decorators for inputs (a method's name already says it), and callbacks from several threads.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from mesh.core.kind import STREAM_TYPES, Kind, renamed_outputs
+
+# The types a stream can have. A wire joins equal types; `Any_` (an input only) takes all of them.
+Image = "image"  # numpy uint8, (height, width, 3) RGB or (height, width) grey
+Audio = "audio"  # numpy float32, (samples, channels), -1..1
+Text = "text"  # str; a sentence may come in pieces, see Frame.more
+Vector = "vector"  # numpy, any shape, any plain number type
+Event = "event"  # what MessagePack carries: None, bool, int, float, str, bytes, lists and dicts of these
+Any_ = "any"
+
+
+class Options(BaseModel):
+    """A role's options as the artist writes them. Unknown ones are refused; each field is typed and described."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One item on a stream.
+
+    `value` has the stream's type. `number` counts the frames of one holder of the stream from 0.
+    `captured_s` is when the sensor saw it, in seconds of the room's clock, handed on by every role
+    that answers a frame with a frame. A text that is spoken piece by piece shares one `request`;
+    `index` counts its pieces from 0, `more` says that others follow, and the last piece may carry
+    `ended`: "cancelled" (a newer one took its place) or "failed".
+    """
+
+    value: Any
+    stream: str = ""
+    number: int = 0
+    captured_s: float = 0.0
+    request: str | None = None
+    index: int = 0
+    more: bool = False
+    ended: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the deployment: its file on this machine and what the deployment file says of it."""
+
+    name: str
+    file: Path
+    sha256: str
+    licence: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stage(Protocol):
+    """What the mesh gives a role to stand on. Roles use it through `Role`'s methods."""
+
+    def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None) -> None: ...
+    def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
+    def now_s(self) -> float: ...
+    def say(self, what: str) -> None: ...
+    def publish(self, name: str, value: Any) -> None: ...
+
+
+class Role:
+    """Subclass this. See the module's text for the smallest example and CONTRIBUTING.md for a whole one.
+
+    Class attributes
+      outputs    {name: type} of the streams it emits
+      inputs     {name: type}; only needed to give an input a type, since every `on_NAME` method is an input
+                 (without a type it takes any). `{"*": "any"}` accepts inputs of any name through `on_frame`
+      extra      the optional part of Roomful it needs ("llm", "camera", …), None for none
+      exclusive  True where two at once would do harm outside the mesh (lights, projectors)
+      display    True for an output to visitors: starts at once and is never stopped for lack of input
+      needs_model  True where the deployment must name a model for it
+      output_option  the option by which an artist renames the first of `outputs`, None where its name is fixed
+    A method `on_NAME` that is a generator *answers*: each frame on that input becomes one request, what it
+    yields goes out piece by piece on the first output and to whoever asked. It may be closed between two
+    pieces (GeneratorExit) when a newer request takes its place.
+    """
+
+    outputs: ClassVar[Mapping[str, str]] = {}
+    inputs: ClassVar[Mapping[str, str]] = {}
+    extra: ClassVar[str | None] = None
+    exclusive: ClassVar[bool] = False
+    display: ClassVar[bool] = False
+    needs_model: ClassVar[bool] = False
+    output_option: ClassVar[str | None] = None
+
+    Options: ClassVar[type[Options]] = Options
+
+    def __init__(self, *, stage: Stage, name: str, options: Any, folder: Path, model: Model | None = None,
+                 state_folder: Path | None = None, fallback: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None) -> None:
+        self._stage = stage
+        self.name = name  # the instance: "poet/1", "wall@left-wall"
+        self.options = options  # an instance of this class's Options
+        self.folder = folder  # the deployment's folder; read from it, never write
+        self.model = model
+        self.state_folder = state_folder  # this instance's own place on this machine's disk; may be written, may be lost
+        self.fallback = fallback  # lines to show or say when the inputs are lost
+        self.settings = settings or {}  # what the mesh knows: installation, machine, about, rehearsal, cores
+
+    @classmethod
+    def outputs_for(cls, options: Any) -> dict[str, str]:
+        """{name: type} of the streams that an instance with these options emits; the first may be renamed (`output_option`)."""
+        named = {cls.output_option: getattr(options, cls.output_option, None)} if cls.output_option else {}
+        return renamed_outputs(cls.outputs, cls.output_option, named)
+
+    def setup(self) -> None:
+        """Load models, open devices. May take long; the role plays only when this has returned. Raise RoleError with words for a person."""
+
+    def teardown(self) -> None:
+        """Close what `setup` opened. Called once on a clean stop, not when the process is killed."""
+
+    def tick(self) -> float | None:
+        """Called when due; returns the seconds until the next call, None for never again. Sensors emit from here."""
+        return None
+
+    def on_frame(self, input: str, frame: Frame) -> Any:
+        """Takes the frames of every input that has no `on_NAME` of its own."""
+
+    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+        """Send `value` on the role's stream `output`. `more=True` says that it is one piece and others of the same
+        request follow. Never blocks and never fails for want of listeners. An array must not be changed afterwards."""
+        self._stage.emit(output, value, more=more, captured_s=captured_s)
+
+    def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
+        """Ask another role and iterate over its answer's pieces as they come. Raises RoleError when no copy
+        answers within `deadline_s`. `input` is needed only where the role answers on several inputs."""
+        return self._stage.ask(role, value, input=input, deadline_s=deadline_s)
+
+    def now_s(self) -> float:
+        """Seconds of the room's clock, the same on every machine; never jumps back."""
+        return self._stage.now_s()
+
+    def say(self, what: str) -> None:
+        """A line for the technician: appears in `roomful logs` and `roomful events`."""
+        self._stage.say(what)
+
+    def publish(self, name: str, value: Any) -> None:
+        """State a fact about this instance that others look up, such as ("page", "http://…")."""
+        self._stage.publish(name, value)
+
+
+def describe(kind: str, role: type[Role]) -> Kind:
+    """Read a Role class into a Kind. Pure: runs nothing of the role."""
+    inputs = {name: kind_ for name, kind_ in role.inputs.items() if name != "*"}
+    answers = []
+    for attribute in dir(role):
+        if attribute.startswith("on_") and attribute != "on_frame":
+            name = attribute.removeprefix("on_")
+            method: Callable[..., Any] = getattr(role, attribute)
+            inputs.setdefault(name, _annotated_type(method))
+            if inspect.isgeneratorfunction(method):
+                answers.append(name)
+    about = inspect.cleandoc(role.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return Kind(
+        kind=kind, about=about, options=role.Options.model_json_schema(), inputs=inputs, outputs=dict(role.outputs),
+        extra=role.extra, answers=tuple(answers), exclusive=role.exclusive, display=role.display,
+        needs_model=role.needs_model, catch_all="*" in role.inputs, output_option=role.output_option,
+    )
+
+
+def _annotated_type(method: Callable[..., Any]) -> str:
+    """`def on_people(self, frame: Event)` types the input; without an annotation it takes any stream."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if parameters:
+        note = parameters[0].annotation
+        word = note.lower() if isinstance(note, str) else note
+        if word in STREAM_TYPES:
+            return str(word)
+    return Any_

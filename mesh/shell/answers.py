@@ -1,0 +1,93 @@
+"""What a node answers the command line. Each verb is a small method; a caller holds the installation's key, as nodes do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from mesh.core.events import Wanted
+from mesh.core.messages import Answer, Call
+from mesh.core.status import status
+from mesh.errors import RoomfulError
+
+if TYPE_CHECKING:
+    from mesh.shell.agent import Agent
+
+LOG_LINES_MAX = 5000
+FOLLOWERS_MAX = 16
+Reply = Callable[[Answer], bool]
+
+
+class Answers:
+    """The verbs of one node. An unknown verb is answered with a fault, never with silence."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._followers = 0
+        self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "who": self._who, "status": self._status, "order": self._order, "report": self._report, "logs": self._logs,
+            "events": lambda arguments: self._agent.events[-int(arguments.get("last", 200)):],
+        }
+
+    def answer(self, call: Call, reply: Reply) -> None:
+        """Answer a caller; `follow` goes on answering until the caller is gone."""
+        if call.verb == "follow":
+            self._follow(call, reply)
+            return
+        verb = self._verbs.get(call.verb)
+        if verb is None:
+            reply(Answer(call.id, fault=f"this node knows no verb {call.verb!r}: is its Roomful older than yours?"))
+            return
+        try:
+            reply(Answer(call.id, verb(dict(call.arguments))))
+        except (RoomfulError, KeyError, TypeError, ValueError, OSError) as fault:
+            reply(Answer(call.id, fault=str(fault)))
+
+    def _who(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        me = self._agent.node.me
+        return {
+            "node": me.node, "boot": me.boot, "incarnation": me.incarnation, "name": me.name, "addresses": list(me.addresses),
+            "control_port": me.control_port, "beat_port": me.beat_port, "installation": me.installation, "protocol": me.protocol,
+        }
+
+    def _status(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        node = self._agent.node
+        said = status(node, self._agent.hints)
+        ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
+        for machine in said["machines"].values():
+            machine["control_port"] = ports.get(machine.get("node", ""), node.me.control_port)
+        said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.pulses.items()}
+        said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
+        return said
+
+    def _order(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        verb = arguments["verb"]
+        if verb not in ("up", "down", "drain", "undrain"):
+            raise ValueError(f"{verb!r} is no order")
+        self._agent.feed(Wanted(verb))
+        return {"order": self._agent.node.state.order.state}
+
+    def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What this node's own roles do, from their last pulse."""
+        return {"machine": self._agent.node.me.name, "roles": self._agent.pulses}
+
+    def _logs(self, arguments: dict[str, Any]) -> dict[str, list[str]]:
+        lines = min(LOG_LINES_MAX, int(arguments.get("lines", 50)))
+        wanted = arguments.get("role")
+        names = [name for name in self._agent.logs.names() if wanted is None or name == wanted or name.split("/")[0].split("@")[0] == wanted]
+        return {name: self._agent.logs.tail(name, lines) for name in names}
+
+    def _follow(self, call: Call, reply: Reply) -> None:
+        """Every event from now on, until the caller no longer takes them."""
+        if self._followers >= FOLLOWERS_MAX:
+            reply(Answer(call.id, fault=f"{FOLLOWERS_MAX} callers follow this node already"))
+            return
+        self._followers += 1
+
+        def tell(event: dict[str, Any]) -> None:
+            if not reply(Answer(call.id, event, more=True)):
+                self._agent.listeners.remove(tell)
+                self._followers -= 1
+
+        self._agent.listeners.append(tell)
+        tell({"t": 0.0, "event": "following"})

@@ -1,0 +1,100 @@
+"""The border to artists' code: whatever is raised there becomes words for a person, and the role goes on.
+
+The one place where every exception is caught, because it is somebody else's code that must not take the room with it. The whole
+traceback goes to the log, one line with the artist's own file and line to the agent. Five failures in a row
+within ten seconds mean that it cannot work: then the process gives up and the agent decides what follows.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mesh.errors import RoomfulError
+from mesh.shell.standing import Standing
+
+IN_A_ROW_MAX = 5
+WITHIN_S = 10.0
+SAME_AGAIN_S = 5.0
+MESH = Path(__file__).resolve().parent.parent
+
+
+class GivingUp(Exception):
+    """The role cannot work; `message` is what the agent is told."""
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        super().__init__(message["what"])
+        self.message = message
+
+
+class Border:
+    """Calls artists' code. `tell` takes the events for the agent."""
+
+    def __init__(self, standing: Standing, folder: Path, tell: Callable[[dict[str, Any]], None]) -> None:
+        self._standing = standing
+        self._folder = folder.resolve()
+        self._tell = tell
+        self._failures: deque[float] = deque(maxlen=IN_A_ROW_MAX)
+        self._told_s: dict[str, float] = {}
+
+    def call(self, function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
+        """(True, what it returned), or (False, None) after the failure was told. Raises GivingUp at the fifth in a row.
+
+        StopIteration counts as a return: (True, the exception's value) is told apart by the caller's own sentinel.
+        """
+        self._standing.handling_since_s = time.monotonic()
+        try:
+            result = function(*args)
+        except Exception as error:
+            self._failed(error)
+            return False, None
+        finally:
+            self._standing.handling_since_s = None
+            self._standing.progress += 1
+        if self._failures:
+            self._failures.clear()
+        return True, result
+
+    def explain(self, error: BaseException) -> dict[str, Any]:
+        """What, where and what to do next, of anything raised in a role."""
+        place = self.place(error.__traceback__)
+        known = isinstance(error, RoomfulError)
+        return {
+            "type": "failed",
+            "what": error.what if known else f"{type(error).__name__}: {error}",
+            "where": (error.where if known else "") or place,
+            "instead": (error.instead if known else "") or f"look at {place}; the whole traceback is in `roomful logs`",
+            "traceback": "".join(traceback.format_exception(error))[-8000:],
+        }
+
+    def place(self, trace: TracebackType | None) -> str:
+        """ "roles.py:14 in on_people": the innermost line in the deployment's folder, else the innermost outside of mesh."""
+        frames = traceback.extract_tb(trace)
+        own = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(self._folder)]
+        others = [frame for frame in frames if not Path(frame.filename).resolve().is_relative_to(MESH)]
+        found = (own or others or list(frames))[-1:]
+        if not found:
+            return "the role"
+        path = Path(found[0].filename)
+        shown = path.resolve().relative_to(self._folder) if own else Path(path.name)
+        return f"{shown}:{found[0].lineno} in {found[0].name}"
+
+    def _failed(self, error: Exception) -> None:
+        words = self.explain(error)
+        now = time.monotonic()
+        key = f"{words['what']} {words['where']}"
+        if now - self._told_s.get(key, float("-inf")) >= SAME_AGAIN_S:
+            if len(self._told_s) > 100:
+                self._told_s.clear()
+            self._told_s[key] = now
+            print(words["traceback"], file=sys.stderr, end="", flush=True)
+            self._tell({"type": "event", "level": "error", "what": f"{words['where']}: {words['what']}"})
+        self._failures.append(now)
+        if len(self._failures) == IN_A_ROW_MAX and now - self._failures[0] <= WITHIN_S:
+            raise GivingUp({**words, "what": f"{words['what']} ({IN_A_ROW_MAX} times in a row)"})

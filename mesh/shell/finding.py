@@ -1,0 +1,129 @@
+"""How a command finds the room: this machine's own agent, a rehearsal that runs here, a named host, or mDNS.
+
+Running agents leave a note of where they listen (`agent.json`); a note whose process is gone counts for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mesh.core.codec import decode, encode
+from mesh.core.messages import Answer, Call
+from mesh.errors import NoRoomError, RoomfulError, WireError
+from mesh.shell.keys import InstallationKey, default_key_path, load_key
+from mesh.shell.storage import home
+from mesh.shell.transport import Caller
+
+CONTROL_PORT = 47600
+BROWSE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A node that can be asked."""
+
+    hosts: tuple[str, ...]
+    port: int
+    key: InstallationKey
+
+    def ask(self, verb: str, arguments: dict[str, Any] | None = None, *, timeout_s: float = 3.0) -> Any:
+        """One question, one answer. Raises NoRoomError when it does not come, RoomfulError when the node refuses."""
+        try:
+            answer = decode(Caller(self.key).ask(self.hosts, self.port, encode(Call("1", verb, arguments or {})), timeout_s))
+        except WireError as fault:
+            raise NoRoomError(f"the node at {self.hosts[0]} answered in another protocol: {fault.what}",
+                              instead="Install the same version of Roomful on this machine.") from None
+        if not isinstance(answer, Answer) or answer.fault:
+            raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
+        return answer.value
+
+    def at(self, machine: dict[str, Any]) -> Door:
+        """The door of another machine, as `status` describes it."""
+        hosts = tuple(machine.get("addresses") or self.hosts)
+        return Door(self.hosts if machine.get("self") else hosts, int(machine.get("control_port", self.port)), self.key)
+
+
+def note_path(folder: Path) -> Path:
+    """Where a running agent says that it runs."""
+    return folder / "agent.json"
+
+
+def rehearsals() -> Path:
+    """Where rehearsals on this computer keep their folders, one for each."""
+    return Path(tempfile.gettempdir()) / f"roomful-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
+
+
+def find(host: str | None = None, key_path: Path | None = None) -> Door:
+    """A door to the room. Raises NoRoomError with what was tried, and KeyFileError when the key cannot be read."""
+    if host:
+        name, _, port = host.partition(":")
+        return Door((name,), int(port or CONTROL_PORT), load_key(key_path or default_key_path()))
+    for note in _notes():
+        return Door(("127.0.0.1",), note["control_port"], load_key(Path(note["key"])))
+    path = key_path or default_key_path()
+    if path.exists():
+        key = load_key(path)
+        found = asyncio.run(_browse(key, note_installation()))
+        if found is not None:
+            return found
+        tried = f"no agent runs on this machine, and none answered over mDNS within {BROWSE_S:.0f} s"
+    else:
+        tried = "no agent and no rehearsal runs on this machine, and it has no installation's key to ask others with"
+    raise NoRoomError(
+        f"there is no room to talk to: {tried}",
+        instead="Start one with `roomful agent DIR`, rehearse with `roomful rehearse DIR`, or name a machine with --host.",
+    )
+
+
+def note_installation() -> str | None:
+    """The installation this machine last played, if any."""
+    path = home() / "last.json"
+    try:
+        return str(json.loads(path.read_text())["installation"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _notes() -> Iterator[dict[str, Any]]:
+    newest = sorted(rehearsals().glob("*/*/agent.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in (note_path(home()), *newest):
+        try:
+            note = json.loads(path.read_text())
+            if psutil.pid_exists(int(note["pid"])) and isinstance(note["control_port"], int):
+                yield note
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+
+
+async def _browse(key: InstallationKey, installation: str | None) -> Door | None:
+    """The first node on the network that takes this key."""
+    from mesh.shell.discovery import Discovery, NodeRecord
+
+    found: asyncio.Queue[NodeRecord] = asyncio.Queue()
+    discovery = Discovery(found.put_nowait, lambda addresses: None, lambda words: None)
+    me = NodeRecord("0" * 32, "0" * 8, "", 0, 0, 1, 1, "0" * 16)
+    await discovery.start(me)
+    try:
+        deadline = asyncio.get_running_loop().time() + BROWSE_S
+        while (left := deadline - asyncio.get_running_loop().time()) > 0:
+            record = await asyncio.wait_for(found.get(), left)
+            door = Door(record.addresses, record.control_port, key)
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, door.ask, "who")
+            except RoomfulError:
+                continue
+            return door
+    except TimeoutError:
+        pass
+    finally:
+        await discovery.stop()
+    return None

@@ -1,0 +1,168 @@
+"""A deployment's folder on this machine: load it, or say all its mistakes; and tell two folders apart.
+
+Touches the disk and decides nothing: what is a mistake is `core/deployment.py`'s to say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zoneinfo
+from pathlib import Path
+
+from mesh.core.deployment import Deployment, FileFact, FolderFacts, files_of, judge, read
+from mesh.core.files import LEFT_OUT
+from mesh.core.names import nearest
+from mesh.core.yaml_text import FILE_BYTES_MAX, too_long
+from mesh.errors import DeploymentError, Mistake
+from mesh.shell.kinds import describe_kinds
+
+FILE_NAME = "deployment.yaml"
+_CHUNK_BYTES = 1 << 20
+_hashes: dict[tuple[str, int, int], str] = {}  # (path, size, mtime_ns): one process hashes a model once
+
+
+def load(folder: Path, *, verify_hashes: bool = True) -> Deployment:
+    """The deployment in `folder`. Raises DeploymentError with all its mistakes. `verify_hashes=False` trusts the
+    models to be those the file names, for a start that must be fast."""
+    deployment, mistakes = examine(folder, verify_hashes=verify_hashes)
+    if deployment is None:
+        raise DeploymentError(mistakes)
+    return deployment
+
+
+def examine(folder: Path, *, verify_hashes: bool = True) -> tuple[Deployment | None, list[Mistake]]:
+    """The deployment in `folder` and no mistakes, or None and all of them in the order of the file."""
+    file = folder if folder.name == FILE_NAME and folder.is_file() else folder / FILE_NAME
+    raw = _read(file)
+    if isinstance(raw, Mistake):
+        return None, [raw]
+    draft, mistakes = read(raw, str(file))
+    if draft is None:
+        return None, mistakes
+    kinds, faults = describe_kinds(draft.kinds, file.parent)
+    zone = draft.deployment.opening.timezone if draft.deployment.opening else None
+    facts = FolderFacts(
+        files={path: file_fact(file.parent, path, verify_hashes) for path in files_of(draft, kinds)},
+        zones=_zones_unless_known(zone),
+    )
+    deployment, more = judge(draft, kinds, faults, facts)
+    mistakes = sorted({*mistakes, *more})
+    return (None if mistakes else deployment), mistakes
+
+
+def folder_hash(folder: Path) -> str:
+    """SHA-256 (hex) of the folder's relative paths and contents: equal on two machines when they hold the same
+    work. Hidden files, `__pycache__` and `training/` are left out."""
+    total = hashlib.sha256()
+    for path in folder_files(folder):
+        total.update(f"{path}\0{file_hash(folder / path)}\n".encode())
+    return total.hexdigest()
+
+
+def folder_files(folder: Path) -> list[str]:
+    """The files of the work, as sorted relative paths with forward slashes."""
+    found: list[str] = []
+    for here, folders, files in os.walk(folder):
+        top = Path(here) == folder
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and name != "__pycache__" and not (top and name in LEFT_OUT)
+        ]
+        paths = [Path(here) / name for name in files if not name.startswith(".")]
+        found += [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
+    return sorted(found)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 (hex) of a file, read in pieces."""
+    stat = path.stat()
+    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns)
+    if key not in _hashes:
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(_CHUNK_BYTES):
+                digest.update(piece)
+        _hashes[key] = digest.hexdigest()
+    return _hashes[key]
+
+
+def file_fact(folder: Path, path: str, verify_hash: bool) -> FileFact:
+    """What lies at `path` in the folder."""
+    inside = folder.resolve()
+    try:
+        target = (folder / path).resolve()
+        if not target.is_relative_to(inside):
+            return FileFact("outside")
+        if target.is_dir():
+            return FileFact("folder", near=_names_in(target, folder))
+        if not target.is_file():
+            return FileFact("missing", near=_names_in((folder / path).parent, folder))
+        size = target.stat().st_size
+        with target.open("rb") as file:
+            head = file.read(_CHUNK_BYTES) if size <= _CHUNK_BYTES else b""
+        return FileFact("file", file_hash(target) if verify_hash else None, size, is_text=_is_text(head))
+    except (OSError, ValueError, RuntimeError):  # no permission; a NUL in the path; links in a circle
+        return FileFact("unreadable")
+
+
+def _read(file: Path) -> bytes | Mistake:
+    try:
+        size = file.stat().st_size
+        if size > FILE_BYTES_MAX:
+            fault = too_long(size)
+            return Mistake(str(file), 1, 1, fault.what, fault.instead)
+        with file.open("rb") as opened:
+            return opened.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        near = nearest(FILE_NAME, [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else [])
+        if not file.parent.is_dir():
+            return Mistake(
+                str(file),
+                1,
+                1,
+                f"there is no folder {file.parent}",
+                f"check the path; `roomful new {file.parent.name}` makes a new one",
+            )
+        return Mistake(
+            str(file),
+            1,
+            1,
+            f"there is no {FILE_NAME} in {file.parent}",
+            f"rename {near} to {FILE_NAME}" if near else "`roomful new DIR` writes one to start from",
+        )
+    except OSError as error:
+        return Mistake(
+            str(file),
+            1,
+            1,
+            f"the file cannot be read: {(error.strerror or str(error)).lower()}",
+            f"check who may read it: ls -l {file}",
+        )
+
+
+def _names_in(parent: Path, folder: Path) -> tuple[str, ...]:
+    if not parent.is_dir():
+        return ()
+    names = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))
+    base = parent.resolve().relative_to(folder.resolve())
+    return tuple((base / name).as_posix() for name in names[:200])
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _zones_unless_known(zone: str | None) -> tuple[str, ...]:
+    """() when the zone is known, or when this machine has no list of zones to judge by."""
+    try:
+        if zone is None or zoneinfo.ZoneInfo(zone):
+            return ()
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        pass
+    return tuple(sorted(zoneinfo.available_timezones()))

@@ -1,0 +1,62 @@
+"""What an agent tells a role's process to be: one JSON value on its standard input."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from mesh.errors import RoleError
+
+
+@dataclass(frozen=True, slots=True)
+class HostConfig:
+    """One instance's process. `standby` says what it is while it does not play: "none" and "warm" wait, "hot" runs muted.
+
+    `orphan_s` is how long it plays on without an agent; `ports` are for frames and requests, 0 for free ones;
+    `clock_offset_s` is added to the machine's monotonic clock to give the room's.
+    """
+
+    instance: str
+    role: str
+    kind: str
+    folder: str
+    link: str
+    curve_public: str
+    curve_secret: str
+    node: str
+    options: dict[str, Any] = field(default_factory=dict)
+    model: dict[str, Any] | None = None
+    fallback: tuple[str, ...] = ()
+    generation: int = 0
+    epoch: int = 0
+    machine: str = ""
+    installation: str = ""
+    about: str = ""
+    state_folder: str | None = None
+    rehearsal: bool = False
+    orphan_s: float = 10.0
+    bind: tuple[str, ...] = ("*",)
+    ports: tuple[int, int] = (0, 0)
+    settings: dict[str, Any] = field(default_factory=dict)
+    playing: bool = False
+    standby: str = "none"
+    clock_offset_s: float | None = None
+
+
+def read(text: str | bytes) -> HostConfig:
+    """The configuration. Keys of a newer agent are passed over. Raises RoleError for what is not one."""
+    try:
+        given = json.loads(text)
+        if not isinstance(given, Mapping):
+            raise TypeError("not an object")
+        known = {each.name for each in fields(HostConfig)}
+        kept = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key in known}
+        return HostConfig(**kept)
+    except (ValueError, TypeError) as error:
+        raise RoleError(
+            f"this is not a role's configuration: {error}",
+            where="standard input",
+            instead="Roles are started by `roomful agent` or `roomful rehearse`, not by hand.",
+        ) from None

@@ -1,0 +1,198 @@
+"""The one secret of an installation: whoever holds it is in the room, whoever does not is refused.
+
+    key = new_key(path)             made once, on one machine; KeyFileError if the file is there already
+    key = load_key(path)            on every start; KeyFileError says absent, unreadable, wrong format or mistyped
+    key = parse_key(text)           typed by a person from a sheet of paper
+    key.curve_public, .curve_secret for ZeroMQ's CURVE; .beat_key for heartbeats; .hash(name) for mDNS
+
+The file is one line, `roomful-key-1 ` and 13 groups of four and a last of three characters, with a checksum, so
+that a key can be read aloud or typed: letters and digits that look alike (O and 0, I, L and 1) are the same.
+One key serves the whole installation, as server and as client. Decided against: a pass phrase (people choose
+weak ones) and certificates per machine (a spare machine must join with nothing but this line).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+
+from mesh.errors import RoomfulError
+from mesh.shell.storage import home
+
+FORMAT = "roomful-key-1"
+SECRET_BYTES = 32
+CHECK_BYTES = 2
+GROUP = 4
+# Crockford's base 32: no I, L, O, U. https://www.crockford.com/base32.html
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+ALIKE = str.maketrans("OIL", "011", " -\t\r\n")
+LENGTH = -(-(SECRET_BYTES + CHECK_BYTES) * 8 // 5)
+
+
+class KeyFileError(RoomfulError):
+    """A key that is absent, unreadable or not a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationKey:
+    """The secret and what is derived from it. Printing one shows nothing of the secret."""
+
+    secret: bytes = field(repr=False)
+    curve_public: bytes = field(init=False)
+    curve_secret: bytes = field(init=False, repr=False)
+    beat_key: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.secret) != SECRET_BYTES:
+            raise KeyFileError("a key has 32 bytes", instead="Make one with: roomful key new")
+        scalar = bytearray(_derive(self.secret, b"roomful-curve"))
+        # Clamped as RFC 7748, section 5 asks of every X25519 secret.
+        scalar[0] &= 248
+        scalar[31] = (scalar[31] & 127) | 64
+        curve_secret = _z85(bytes(scalar))
+        object.__setattr__(self, "curve_secret", curve_secret)
+        object.__setattr__(self, "curve_public", zmq.curve_public(curve_secret))
+        object.__setattr__(self, "beat_key", _derive(self.secret, b"roomful-beat"))
+
+    @property
+    def text(self) -> str:
+        """The key as one line, as its file holds it."""
+        return f"{FORMAT} {'-'.join(self.groups)}"
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The key in groups of four characters to read aloud; its last characters are the checksum."""
+        value = int.from_bytes(self.secret + _check(self.secret), "big")
+        digits = "".join(ALPHABET[value >> (5 * place) & 31] for place in reversed(range(LENGTH)))
+        return tuple(digits[at : at + GROUP] for at in range(0, LENGTH, GROUP))
+
+    def hash(self, installation: str) -> str:
+        """16 hex digits that tell machines of one installation and one key from others; says nothing of the key."""
+        named = hashlib.blake2b(installation.encode(), key=_derive(self.secret, b"roomful-name"), digest_size=8)
+        return named.hexdigest()
+
+
+def parse_key(text: str, *, where: str = "") -> InstallationKey:
+    """A key as a person types it: with or without `roomful-key-1`, in any case, with any blanks and dashes."""
+    body = text.strip()
+    if body.lower().startswith(FORMAT):
+        body = body[len(FORMAT) :]
+    digits = body.upper().translate(ALIKE)
+    strange = sorted({digit for digit in digits if digit not in ALPHABET})
+    if not digits or strange:
+        named = f"it holds {', '.join(map(repr, strange[:5]))}" if strange else "it is empty"
+        raise KeyFileError(f"this is not a Roomful key: {named}", where=where, instead=_COPY_AGAIN)
+    if len(digits) != LENGTH:
+        counted = f"a key has {LENGTH} letters and digits, this has {len(digits)}"
+        raise KeyFileError(counted, where=where, instead=_COPY_AGAIN)
+    value = 0
+    for digit in digits:
+        value = value << 5 | ALPHABET.index(digit)
+    whole = SECRET_BYTES + CHECK_BYTES
+    if value >> (8 * whole):
+        raise KeyFileError("the key's first character is wrong", where=where, instead=_COPY_AGAIN)
+    raw = value.to_bytes(whole, "big")
+    secret, check = raw[:SECRET_BYTES], raw[SECRET_BYTES:]
+    if check != _check(secret):
+        raise KeyFileError("the key's checksum is wrong: a character was mistyped", where=where, instead=_COPY_AGAIN)
+    return InstallationKey(secret)
+
+
+def throwaway_key() -> InstallationKey:
+    """A key for a rehearsal: as strong as any, kept nowhere."""
+    return InstallationKey(secrets.token_bytes(SECRET_BYTES))
+
+
+def new_key(path: Path) -> InstallationKey:
+    """A fresh key in a file that only its owner can read. An existing file is never overwritten."""
+    key = throwaway_key()
+    save_key(path, key)
+    return key
+
+
+def save_key(path: Path, key: InstallationKey) -> None:
+    """Writes the file, mode 0600, and to the disk before it returns; refuses to overwrite."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        if path.exists():
+            instead = "Show it with: roomful key show. Move it away to make another: machines with the old one stay out."
+            raise KeyFileError("there is a key already, and it was kept", where=str(path), instead=instead) from None
+        raise _unwritten(path, error) from None
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as file:
+            file.write(key.text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()
+        raise _unwritten(path, error) from None
+
+
+def load_key(path: Path) -> InstallationKey:
+    """The key in a file.
+
+    Raises:
+        KeyFileError: absent, unreadable, not a key, or mistyped; the message says which.
+    """
+    try:
+        raw = path.read_bytes()[:4096]
+    except FileNotFoundError:
+        instead = (
+            "On the first machine: roomful key new. On the others: roomful key add, with what key show prints there."
+        )
+        raise KeyFileError("this machine has no key yet", where=str(path), instead=instead) from None
+    except OSError as error:
+        instead = "The file must be readable by the user who starts roomful."
+        raise KeyFileError(f"the key cannot be read: {error.strerror}", where=str(path), instead=instead) from None
+    try:
+        text = raw.decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise KeyFileError("this file is not a Roomful key", where=str(path), instead=_COPY_AGAIN) from None
+    if text and not text.startswith(FORMAT):
+        named = f"this file does not begin with {FORMAT!r}"
+        raise KeyFileError(named, where=str(path), instead=_COPY_AGAIN)
+    return parse_key(text, where=str(path))
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether people other than its owner can read the file: worth a warning, never a refusal."""
+    try:
+        return bool(path.stat().st_mode & 0o044)
+    except OSError:
+        return False
+
+
+def default_key_path() -> Path:
+    """Where this machine keeps its key unless it is told otherwise."""
+    return home() / "key"
+
+
+_COPY_AGAIN = "Copy it again from a machine where it works (roomful key show), or make a new one: roomful key new."
+
+
+def _unwritten(path: Path, error: OSError) -> KeyFileError:
+    instead = "Choose another file with --file, or make the folder writable."
+    return KeyFileError(f"the key could not be written: {error.strerror}", where=str(path), instead=instead)
+
+
+def _derive(secret: bytes, purpose: bytes) -> bytes:
+    return hashlib.blake2b(b"", key=secret, person=purpose, digest_size=32).digest()
+
+
+def _check(secret: bytes) -> bytes:
+    return hashlib.blake2b(secret, person=b"roomful-check", digest_size=CHECK_BYTES).digest()
+
+
+def _z85(raw: bytes) -> bytes:
+    from zmq.utils import z85
+
+    return z85.encode(raw)

@@ -1,0 +1,97 @@
+"""What a role's process is told at its start: everything it needs, as one JSON value, and nothing of the agent's own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mesh.core.effects import Launch
+from mesh.core.spec import Deployment, RoleSpec
+from mesh.errors import RoomfulError
+from mesh.shell.keys import InstallationKey
+
+FIRST_PORT, PORTS = 47610, 190
+FALLBACK_BYTES_MAX = 256 * 1024
+
+
+@dataclass(slots=True)
+class Ports:
+    """Hands out pairs of data ports: fixed and documented in a real room, free ones (0) in a rehearsal."""
+
+    rehearsal: bool
+    taken: dict[str, int] = field(default_factory=dict)
+    tried: int = 0
+
+    def pair(self, instance: str) -> tuple[int, int]:
+        """The ports of a new process: never those of one that runs, and not the same twice in a row, in case they are taken."""
+        if self.rehearsal:
+            return (0, 0)
+        self.taken.pop(instance, None)
+        while self.tried % (PORTS // 2) in self.taken.values() and len(self.taken) < PORTS // 2:
+            self.tried += 1
+        number = self.taken[instance] = self.tried % (PORTS // 2)
+        self.tried += 1
+        return (FIRST_PORT + 2 * number, FIRST_PORT + 2 * number + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stead:
+    """What is the same for every process of a node."""
+
+    node: str
+    machine: str
+    folder: Path
+    home: Path
+    link: str
+    key: InstallationKey
+    rehearsal: bool
+
+
+def config_for(order: Launch, role: RoleSpec, deployment: Deployment, stead: Stead, ports: tuple[int, int]) -> dict[str, Any]:
+    """The configuration of one process, as `mesh.shell.host` reads it."""
+    state_folder = stead.home / "roles" / order.instance.replace("/", ".")
+    state_folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "instance": order.instance, "role": role.name, "kind": role.kind, "folder": str(stead.folder), "options": dict(role.options),
+        "model": _model(role, deployment, stead.folder), "fallback": fallback_lines(role, stead.folder),
+        "generation": order.generation, "epoch": order.epoch, "node": stead.node, "machine": stead.machine,
+        "installation": deployment.installation, "about": deployment.about, "link": stead.link,
+        "curve_public": stead.key.curve_public.decode(), "curve_secret": stead.key.curve_secret.decode(),
+        "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
+        "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
+        "settings": {"cores": os.cpu_count() or 1}, "playing": False, "standby": order.standby,
+    }
+
+
+def _model(role: RoleSpec, deployment: Deployment, folder: Path) -> dict[str, Any] | None:
+    if role.model is None:
+        return None
+    model = deployment.models[role.model]
+    return {"name": model.name, "file": str(folder / model.file), "sha256": model.sha256, "licence": dict(model.licence)}
+
+
+def fallback_lines(role: RoleSpec, folder: Path) -> list[str]:
+    """The lines of the role's fallback text. A file that cannot be read means none: a fallback must never stop a role."""
+    lines: list[str] = []
+    for name in _texts(role.fallback):
+        try:
+            text = (folder / name).read_bytes()[:FALLBACK_BYTES_MAX].decode("utf-8", "replace")
+        except OSError:
+            continue
+        lines += [line.strip() for line in text.splitlines() if line.strip()]
+    return lines
+
+
+def _texts(fallback: Mapping[str, str]) -> list[str]:
+    return [fallback["text"]] if "text" in fallback else []
+
+
+def role_of(instance: str, deployment: Deployment) -> RoleSpec:
+    """The role that an instance's name belongs to."""
+    try:
+        return deployment.role(instance.split("@")[0].split("/")[0])
+    except KeyError:
+        raise RoomfulError(f"the deployment has no role for {instance}") from None

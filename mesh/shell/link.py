@@ -1,0 +1,106 @@
+"""The line between an agent and the processes that play its instances, on one machine.
+
+    link = Link(receive)                       receive(instance, generation, message: dict) in the loop's thread
+    link.bind(path) -> "ipc://…"               TransportError when the path is too long or cannot be made
+    link.send(instance, generation, message) -> bool
+    link.close()
+
+ZeroMQ over a Unix socket in a folder that only its owner can enter, so it needs no encryption. The host's
+DEALER sets the routing id `instance#generation` (UTF-8) and sends one MessagePack map a message. It names
+itself in each connection, not in a greeting, so that an agent started again on the same path knows whom it
+hears without asking. Frames never take this way: they go from role to role.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import zmq
+
+from mesh.shell.beats import TransportError
+from mesh.shell.sockets import Inbox, bounded
+
+PATH_BYTES_MAX = 100  # a Unix socket's path has 107 at most
+Receive = Callable[[str, int, dict[str, Any]], None]
+
+
+class Link:
+    """The agent's end. `broken` counts messages that are not of this protocol; `unheard` those to a host that
+    is not there.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._socket = bounded(self._context.socket(zmq.ROUTER))
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self._inbox: Inbox | None = None
+        self._path: Path | None = None
+        self.broken = self.unheard = 0
+
+    def bind(self, path: Path) -> str:
+        """Listens at a path, replacing what an earlier agent left there; returns the endpoint for the hosts.
+
+        Raises:
+            TransportError: too long for a Unix socket, or the folder cannot be made.
+        """
+        instead = "Choose a shorter or writable folder with ROOMFUL_HOME."
+        if len(os.fsencode(path)) > PATH_BYTES_MAX:
+            raise TransportError("the path is too long for a socket", where=str(path), instead=instead)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.unlink(missing_ok=True)
+            self._socket.bind(f"ipc://{path}")
+        except (OSError, zmq.ZMQError) as error:
+            why = f"no socket can be made there: {error.strerror}"
+            raise TransportError(why, where=str(path), instead=instead) from None
+        self._path = path
+        self._inbox = Inbox(self._socket, self._received)
+        return f"ipc://{path}"
+
+    def send(self, instance: str, generation: int, message: dict[str, Any]) -> bool:
+        """Whether the host of that generation is connected and took it. Never blocks."""
+        if self._socket.closed:
+            return False
+        try:
+            self._socket.send_multipart([routing_id(instance, generation), msgpack.packb(message)], zmq.NOBLOCK)
+        except zmq.ZMQError:
+            self.unheard += 1
+            return False
+        if self._inbox is not None:
+            self._inbox.after_send()
+        return True
+
+    def close(self) -> None:
+        """Hangs up and removes the socket's file. May be called twice."""
+        if self._inbox is not None:
+            self._inbox.close()
+        self._context.destroy(linger=0)
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+    def _received(self, parts: list[bytes]) -> None:
+        try:
+            sender, body = parts
+            instance, _, generation = sender.decode().rpartition("#")
+            message = msgpack.unpackb(body)
+            number = int(generation)
+        except (ValueError, TypeError):  # MessagePack's own errors are ValueErrors
+            self.broken += 1
+            return
+        if not instance or not isinstance(message, dict):
+            self.broken += 1
+            return
+        self._receive(instance, number, message)
+
+
+def routing_id(instance: str, generation: int) -> bytes:
+    """What a host's socket calls itself, for both ends to agree on. At most 255 bytes."""
+    return f"{instance}#{generation}".encode()

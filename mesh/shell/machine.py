@@ -1,0 +1,107 @@
+"""What this machine has, as it says of itself to the room.
+
+    measure() -> {"memory_bytes", "available_bytes", "cores", "gpu", "camera", "screen", "sound", "microphone",
+                  "extras": ["llm", …]}
+    host_mark() -> 8 hex digits, equal for all nodes on one running computer
+
+Only what can be seen without opening a device or importing an engine: a camera that is listed may still fail to
+open, and then its role says so. Decided against: trying each device at start (it steals them from the roles,
+and takes seconds).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# The optional parts of Roomful, and the modules that show that each is installed.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "llm": ("llama_cpp",),
+    "onnx": ("onnxruntime",),
+    "camera": ("cv2",),
+    "web": ("starlette", "uvicorn"),
+}
+_GPU_NODES = ("dev/nvidia0", "dev/kfd", "dev/nvhost-gpu", "dev/dri/renderD128")
+# Graphics chips that share the processor's memory, and adapters of virtual machines, are not a GPU to run a model on.
+_DISCRETE_DRIVERS = frozenset({"nvidia", "nouveau", "amdgpu", "xe"})
+
+
+def measure(root: Path = Path("/")) -> dict[str, Any]:
+    """This machine's capabilities as plain JSON. Memory in bytes, `cores` those this process may use.
+
+    `root` is where `dev`, `proc` and `sys` lie. Never raises: what cannot be seen is absent.
+    """
+    memory = psutil.virtual_memory()
+    limit = _memory_limit(root)
+    total = min(memory.total, limit or memory.total)
+    return {
+        "memory_bytes": total,
+        "available_bytes": min(memory.available, total),
+        "cores": _cores(),
+        "gpu": _has_gpu(root),
+        "camera": any(_is_capture(node) for node in _glob(root, "sys/class/video4linux/video*")),
+        "screen": _has_screen(root),
+        "sound": any(_glob(root, "proc/asound/card[0-9]*/pcm*p")),
+        "microphone": any(_glob(root, "proc/asound/card[0-9]*/pcm*c")),
+        "extras": [name for name, modules in EXTRAS.items() if all(find_spec(module) for module in modules)],
+    }
+
+
+def host_mark(root: Path = Path("/")) -> str:
+    """Tells nodes on this computer, since it was switched on, from nodes on any other."""
+    try:
+        seed = (root / "proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        seed = f"{platform.node()} {psutil.boot_time():.0f}"
+    return hashlib.blake2b(seed.strip().encode(), person=b"roomful-host", digest_size=4).hexdigest()
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _memory_limit(root: Path) -> int | None:
+    """What a container or a service unit allows this process, where it is less than the machine has."""
+    text = _text(root / "sys/fs/cgroup/memory.max")
+    return int(text) if text.isdigit() else None
+
+
+def _has_gpu(root: Path) -> bool:
+    if any((root / node).exists() for node in _GPU_NODES[:3]):
+        return True
+    drivers = {link.resolve().name for link in _glob(root, "sys/class/drm/card[0-9]*/device/driver")}
+    return bool(drivers & _DISCRETE_DRIVERS)
+
+
+def _is_capture(node: Path) -> bool:
+    """A UVC camera has a second node for metadata (index 1), which gives no pictures."""
+    return _text(node / "index") in ("", "0")
+
+
+def _has_screen(root: Path) -> bool:
+    if platform.system() == "Darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        return True
+    return any(_text(status) == "connected" for status in _glob(root, "sys/class/drm/*/status"))
+
+
+def _glob(root: Path, pattern: str) -> Iterator[Path]:
+    try:
+        yield from root.glob(pattern)
+    except OSError:
+        return
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

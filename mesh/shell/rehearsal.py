@@ -1,0 +1,195 @@
+"""The whole room on one computer: one real `roomful agent` for each machine of the file, found over mDNS on loopback.
+
+Nothing is simulated but the number of computers: the agents, their sockets, the roles and their models are those of the
+room. The agents' stdin is a pipe from here, so that they end when this process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mesh.core.spec import Deployment
+from mesh.shell.finding import rehearsals
+from mesh.shell.keys import save_key, throwaway_key
+from mesh.shell.storage import Store
+
+MACHINES_WITHOUT_FILE = 3
+STOP_S = 8.0
+LINE_BYTES_MAX = 4 * 1024 * 1024
+QUIET = ("report", "role_gap", "settled", "following")
+
+
+def machine_names(deployment: Deployment, count: int | None) -> list[str]:
+    """One node for each machine of the file (three where it names none); a larger `count` adds spares."""
+    names = [machine.name for machine in deployment.machines]
+    wanted = max(count or 0, len(names) or MACHINES_WITHOUT_FILE)
+    return [*names, *(f"spare-{number}" for number in range(1, wanted - len(names) + 1))]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the room did, gathered from its nodes' reports."""
+
+    roles: dict[str, dict[str, Any]] = field(default_factory=dict)  # instance -> what its holder last said
+    standbys: dict[str, dict[str, Any]] = field(default_factory=dict)
+    pulses: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)  # (instance, machine, generation)
+    takeovers: list[dict[str, Any]] = field(default_factory=list)
+    health: dict[str, str] = field(default_factory=dict)
+
+    def take(self, event: dict[str, Any]) -> None:
+        """One event of one node."""
+        match event["event"]:
+            case "report":
+                self._report(event["machine"], event["roles"])
+            case "takeover":
+                before = self.roles.get(event["instance"], {}).get("machine")
+                self.takeovers.append({"instance": event["instance"], "from": before, "to": event["to"], "cause": event["cause"], "gap_ms": None})
+            case "role_gap":
+                self._gap(event)
+
+    def _report(self, machine: str, roles: dict[str, dict[str, Any]]) -> None:
+        self.health[machine] = "alive"
+        for name, said in list(self.standbys.items()):
+            if said["machine"] == machine and roles.get(name, {}).get("part") != "standby":
+                del self.standbys[name]
+        for name, said in self.roles.items():
+            if said["machine"] == machine and roles.get(name, {}).get("part") != "holder":
+                said["state"] = "ended"
+        for name, said in roles.items():
+            where = self.roles if said["part"] == "holder" else self.standbys
+            known = where.get(name)
+            if known is None or (said["epoch"], machine == known["machine"]) >= (known["epoch"], False):
+                where[name] = {"machine": machine, **said}
+            if said["pulse"]:
+                self.pulses[(name, machine, said["generation"])] = said["pulse"]
+
+    def _gap(self, event: dict[str, Any]) -> None:
+        for takeover in self.takeovers:
+            if takeover["gap_ms"] is None and event.get("source") == takeover["instance"]:
+                takeover["gap_ms"] = event.get("gap_ms")
+
+    def page_addresses(self) -> dict[str, str]:
+        """Where the room's pages are: instance -> address."""
+        found = {}
+        for (name, _, _), pulse in sorted(self.pulses.items()):
+            if pulse.get("facts", {}).get("page"):
+                found[name] = str(pulse["facts"]["page"])
+        return found
+
+    def summary(self) -> dict[str, Any]:
+        """The last line of `rehearse --json`."""
+        frames: dict[str, int] = {}
+        requests = dict.fromkeys(("asked", "answered", "cancelled", "lost", "open", "retried"), 0)
+        for (name, _, _), pulse in self.pulses.items():
+            role = name.split("@")[0].split("/")[0]
+            for stream, count in pulse.get("frames", {}).items():
+                full = stream if "." in stream else f"{role}.{stream}"
+                frames[full] = frames.get(full, 0) + count
+            for key, count in pulse.get("requests", {}).items():
+                if key in requests:
+                    requests[key] += count
+        return {
+            "event": "summary", "frames": frames, "requests": requests, "takeovers": self.takeovers,
+            "roles": {name: {key: said[key] for key in ("machine", "state", "restarts", "pid")} for name, said in sorted(self.roles.items())},
+        }
+
+
+class Rehearsal:
+    """A room of real nodes on this computer. Use `async with`: leaving it ends every process it started."""
+
+    def __init__(self, folder: Path, deployment: Deployment, machines: list[str], on_event: Callable[[dict[str, Any]], None]) -> None:
+        self.folder, self.deployment, self.machines = folder, deployment, machines
+        self.tally = Tally()
+        self.started_s = time.monotonic()
+        self._on_event = on_event
+        self._agents: dict[str, asyncio.subprocess.Process] = {}
+        self._readers: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self._said: set[tuple[str, ...]] = set()
+        self.home = Path()
+
+    async def __aenter__(self) -> Rehearsal:
+        rehearsals().mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.home = Path(tempfile.mkdtemp(prefix=f"{self.deployment.installation[:20]}-", dir=rehearsals()))
+        save_key(self.home / "key", throwaway_key())
+        for machine in self.machines:
+            await self._start(machine)
+        return self
+
+    async def __aexit__(self, *unused: object) -> None:
+        await self._stop()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def pids(self) -> dict[str, int]:
+        """The agents' process ids by machine."""
+        return {machine: agent.pid for machine, agent in self._agents.items()}
+
+    async def _start(self, machine: str) -> None:
+        here = self.home / machine
+        here.mkdir()
+        Store(here).write("order", [1, "up", "rehearsal"])
+        errors = open(here / "agent.log", "wb")  # noqa: SIM115 - the child holds it
+        self._agents[machine] = agent = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
+            "--rehearsal", "--json",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True,
+            env={**os.environ, "ROOMFUL_HOME": str(here)}, limit=LINE_BYTES_MAX,
+        )
+        errors.close()
+        self._readers.append(asyncio.create_task(self._read(machine, agent)))
+
+    async def _read(self, machine: str, agent: asyncio.subprocess.Process) -> None:
+        assert agent.stdout is not None
+        while line := await agent.stdout.readline():
+            with contextlib.suppress(ValueError):
+                self._hear(machine, json.loads(line))
+        await agent.wait()
+        if not self._stopping:
+            self.tally.health[machine] = "dead"
+            self.tell({"event": "agent_ended", "machine": machine, "code": agent.returncode, "what": self._last_words(machine)})
+
+    def _hear(self, machine: str, event: dict[str, Any]) -> None:
+        if self._stopping:  # what ends now ends because the rehearsal does
+            return
+        self.tally.take(event)
+        if event["event"] in QUIET:
+            return
+        if event["event"] == "node_up":
+            self.tell({**event, "seen_by": machine})
+            return
+        self.tell({**event, "machine": event.get("machine", machine)})
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """Hand an event on, stamped with the rehearsal's own time."""
+        self._on_event({**event, "t": round(time.monotonic() - self.started_s, 3)})
+
+    def _last_words(self, machine: str) -> str:
+        try:
+            return (self.home / machine / "agent.log").read_text(errors="replace").strip()[-2000:]
+        except OSError:
+            return ""
+
+    async def _stop(self) -> None:
+        self._stopping = True
+        for agent in self._agents.values():
+            with contextlib.suppress(ProcessLookupError):
+                agent.terminate()
+        waiting = [asyncio.create_task(agent.wait()) for agent in self._agents.values()]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=STOP_S)
+            for agent in self._agents.values() if late else ():
+                if agent.returncode is None:
+                    agent.kill()
+            await asyncio.gather(*waiting)
+        await asyncio.gather(*self._readers)

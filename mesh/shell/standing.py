@@ -1,0 +1,61 @@
+"""What an instance is at this moment, shared by the two threads of its process.
+
+The watch thread writes what the agent says, the role thread writes what it does, and each reads the other's plain
+attributes without a lock: every one of them is replaced whole, and a reader that sees it a moment late does no harm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from mesh.shell.host_config import HostConfig
+
+
+class Standing:
+    """One instance. `active`: its inputs and ticks are handled. `muted`: what it sends is marked as a standby's."""
+
+    def __init__(self, config: HostConfig) -> None:
+        self.hot = config.standby == "hot"
+        self.epoch = config.epoch
+        self.playing = config.playing
+        self.stopping = False
+        self.handling_since_s: float | None = None
+        self.progress = 0
+        self.counts: Callable[[], dict[str, Any]] = dict  # streams, inputs and requests, once there are any
+        self.facts: dict[str, Any] = {}
+        self.ring: Callable[[], None] = lambda: None
+
+    @property
+    def muted(self) -> bool:
+        """Whether its frames are a standby's."""
+        return not self.playing
+
+    @property
+    def active(self) -> bool:
+        """Whether it handles inputs and ticks."""
+        return self.playing or self.hot
+
+    def play(self, epoch: int) -> None:
+        """It is the holder now: what it sends from here on counts. From the watch thread, so that it waits for no handler."""
+        self.epoch = epoch
+        self.playing = True
+
+    def pulse(self) -> dict[str, Any]:
+        """What the agent hears four times a second."""
+        since_s = self.handling_since_s
+        return {
+            "type": "pulse", "playing": self.playing, "epoch": self.epoch, "progress": self.progress,
+            "busy_s": 0.0 if since_s is None else round(time.monotonic() - since_s, 3),
+            "rss_bytes": rss_bytes(), "facts": dict(self.facts), **self.counts(),
+        }  # fmt: skip
+
+
+def rss_bytes() -> int:
+    """This process's resident memory; 0 where the system does not tell it in /proc."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * 4096
+    except (OSError, ValueError, IndexError):
+        return 0

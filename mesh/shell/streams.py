@@ -1,0 +1,217 @@
+"""A role's streams: what it sends (Outputs) and what it hears (Input), straight from process to process.
+
+One PUB socket sends all of a process's streams; each input has a SUB socket of its own, so that a slow input holds up
+no other. A publisher never waits: where a reader does not keep up, ZeroMQ drops for that reader alone.
+
+Two rules of delivery. `queue`: every frame in order, at most 1,000 and 16 MB of them, the oldest dropped and counted.
+`latest`: the newest frame of each source; ZeroMQ's own CONFLATE keeps it so in its own thread, even while the role works
+for seconds. Without that a reader that comes back finds the *oldest* frames first, as many as the buffers of
+both ends hold. (CONFLATE keeps one part and one subscription for each socket: hence frames of one part, and a socket
+for each input.) What `latest` passed over is counted too, by the gaps in the frames' numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from mesh.core import frames
+from mesh.core.frames import ARRAY, ARRAY_TYPES, FRAME_BYTES_MAX, MORE, MUTED, TOPIC_END, Header, Sender
+from mesh.core.gaps import Gap, GapMeter
+from mesh.core.hearing import Fence, Speaker, Utterances
+from mesh.errors import WireError
+from mesh.shell.arrays import fit, to_array
+
+QUEUE_FRAMES_MAX = 1000
+QUEUE_BYTES_MAX = 16 * 1024 * 1024
+LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
+HWM = {"text": 1000, "event": 1000, "vector": 100, "audio": 100, "image": 8}
+
+
+def bounded(socket: zmq.Socket[Any], hwm: int) -> zmq.Socket[Any]:
+    """The limits that ZeroMQ leaves off, for a socket between roles."""
+    socket.linger = 0
+    socket.sndhwm = socket.rcvhwm = hwm
+    socket.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX + 2 * 1024 * 1024)
+    socket.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
+    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6_000)
+    socket.setsockopt(zmq.RECONNECT_IVL, 50)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1_000)
+    return socket
+
+
+def endpoint(address: str, port: int) -> str:
+    """ZeroMQ's name for a TCP port."""
+    return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
+
+
+class Output:
+    """One stream of this role."""
+
+    __slots__ = ("_send", "_sender", "_topic", "name", "number", "type", "where")
+
+    def __init__(self, role: str, name: str, type_: str, socket: zmq.Socket[Any]) -> None:
+        self.name = name
+        self.type = type_
+        self.where = f"{role}.{name}"
+        self.number = 0
+        self._topic = self.where.encode() + TOPIC_END
+        self._sender = b""
+        self._send = socket.send
+
+    def speak_as(self, sender: Sender) -> None:
+        """Who the frames say they are from; again at each epoch."""
+        self._sender = frames.encode_sender(sender._replace(type=self.type))
+
+    def send(
+        self, value: Any, captured_ns: int, muted: bool,
+        request: str | None = None, piece: int = 0, more: bool = False, ended: str | None = None,
+    ) -> None:  # fmt: skip
+        """One frame, now; to whoever listens. Raises RoleError or WireError for a value that cannot travel."""
+        type_ = self.type
+        flags = (MUTED if muted else 0) | (MORE if more else 0) | (ARRAY if type_ in ARRAY_TYPES else 0)
+        if type_ != "event":
+            value = fit(value, type_, self.where)
+        message = frames.encode(
+            self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended
+        )
+        self.number += 1
+        self._send(message, copy=len(message) < LARGE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One process that speaks on a stream, or answers, as the routes name it."""
+
+    instance: str
+    node: str
+    epoch: int
+    generation: int
+    address: str
+    frames_port: int
+    requests_port: int
+    state: str
+    rank: int
+
+    @property
+    def speaker(self) -> Speaker:
+        """Which process it is, whatever its state."""
+        return Speaker(self.instance, self.node, self.generation)
+
+
+class Input:
+    """One input of this role: its socket, what waits, and what was counted."""
+
+    def __init__(self, name: str, stream: str, type_: str, delivery: str, socket: zmq.Socket[Any]) -> None:
+        self.name = name
+        self.stream = stream
+        self.form = (stream, type_, delivery)
+        self.received = self.dropped = self.refused = 0
+        self.socket = bounded(socket, HWM[type_])
+        self._latest = delivery == "latest"
+        if self._latest:
+            socket.setsockopt(zmq.CONFLATE, 1)
+        topic = stream.encode() + TOPIC_END
+        self._topic_bytes = len(topic)
+        socket.subscribe(topic)
+        self._copy = type_ != "image"
+        self._senders: dict[bytes, Sender] = {}
+        self._fence = Fence()
+        self._utterances = Utterances()
+        self._numbers: dict[Speaker, int] = {}
+        self._meters: dict[str, GapMeter] = {}
+        self._connected: dict[Source, str] = {}
+        self._waiting: deque[tuple[Header, Any, int]] = deque()
+        self._waiting_bytes = 0
+
+    # ---- who is heard
+
+    def hear(self, sources: Iterable[Source]) -> None:
+        """Listens to exactly these. Those that stay keep their connection."""
+        wanted = {source: endpoint(source.address, source.frames_port) for source in sources}
+        before, after = set(self._connected.values()), set(wanted.values())
+        for gone in before - after:
+            self.socket.disconnect(gone)
+        for new in after - before:
+            self.socket.connect(new)
+        self._connected = wanted
+        self._fence.route((each.instance, each.node, each.epoch, each.state) for each in wanted)
+        speaking = {source.speaker for source in wanted}
+        self._utterances.lost(speaking, time.monotonic())
+        self._numbers = {speaker: number for speaker, number in self._numbers.items() if speaker in speaking}
+
+    # ---- reading
+
+    def read(self) -> None:
+        """Takes everything that arrived. Called when the socket may have something."""
+        socket = self.socket
+        while socket.get(zmq.EVENTS) & zmq.POLLIN:
+            message = socket.recv(zmq.NOBLOCK, copy=self._copy)
+            data = message if self._copy else message.buffer
+            try:
+                header = frames.decode(data, self._topic_bytes, self._senders)
+            except WireError:
+                self.refused += 1
+                continue
+            if self._accept(header):
+                self._keep(header, data)
+
+    def _accept(self, header: Header) -> bool:
+        sender = header.sender
+        if not self._fence.admits(sender, header.muted) or not self._utterances.accepts(header):
+            return False
+        speaker = Speaker(sender.instance, sender.node, sender.generation)
+        number = self._numbers.get(speaker)
+        if number is not None and header.number > number + 1:
+            self.dropped += header.number - number - 1
+        self._numbers[speaker] = header.number
+        meter = self._meters.get(sender.instance)
+        if meter is None:
+            meter = self._meters[sender.instance] = GapMeter(sender.instance)
+        meter.arrived((sender.node, sender.generation), time.monotonic())
+        self.received += 1
+        return True
+
+    def _keep(self, header: Header, data: Any) -> None:
+        if self._latest:
+            self._forget_older(header.sender.instance)
+        size = len(data)
+        self._waiting.append((header, data, size))
+        self._waiting_bytes += size
+        while len(self._waiting) > QUEUE_FRAMES_MAX or (self._waiting_bytes > QUEUE_BYTES_MAX and len(self._waiting) > 1):
+            self._waiting_bytes -= self._waiting.popleft()[2]
+            self.dropped += 1
+
+    def _forget_older(self, instance: str) -> None:
+        for index, (header, _, size) in enumerate(self._waiting):
+            if header.sender.instance == instance:
+                del self._waiting[index]
+                self._waiting_bytes -= size
+                self.dropped += 1
+                return
+
+    def take(self) -> tuple[Header, Any] | None:
+        """The next frame for the role: its header and its value. None when nothing waits."""
+        if not self._waiting:
+            return None
+        header, data, size = self._waiting.popleft()
+        self._waiting_bytes -= size
+        if header.data_at < 0:
+            return header, header.value
+        return header, to_array(header.dtype, header.shape, data, header.data_at)
+
+    # ---- what time brings
+
+    def broken(self, now: float) -> list[tuple[str, int]]:
+        """Utterances that nobody went on with: (request, number of their closing piece)."""
+        return self._utterances.broken(now)
+
+    def gaps(self, now: float) -> list[Gap]:
+        """The gaps of changes of holder whose measuring is over."""
+        return [gap for meter in self._meters.values() if (gap := meter.due(now)) is not None]

@@ -1,0 +1,172 @@
+"""The control plane's sockets: what nodes tell one another besides heartbeats, and what a command asks them.
+
+    control = Control(node, key, receive=receive, on_hint=on_hint)
+    port = control.bind("*", 47600)          TransportError when the port is taken
+    control.connect(peer, addresses, port)   dials for ever, at every address; call it again whenever either changes
+    control.send(peer, data) -> bool         never blocks; False when it was dropped
+    control.address(peer) -> str | None      where this peer was proven to be; use it for heartbeats and role data
+    control.disconnect(peer);  await control.close()
+
+`receive(data, reply)` gets each message from anyone who holds the installation's key; `reply(data) -> bool`
+answers a caller of the command line and may be called any number of times (a peer node ignores it: answers to
+nodes go over one's own line to them). `on_hint(peer, what, detail)`: "reached" (the address), "lost" (the
+connection broke), "refused" (its machine answers, no agent listens), "unreachable", "wrong-key", "stranger"
+(the id of the node that answered there). A failure is told once until it changes.
+
+Every message names the node it is for; one that reached another node, through an address that two machines
+share, is dropped and its sender told. Decided against: one ROUTER for both directions (it drops in silence, and
+cannot say which address serves), IPv6 (link-local addresses need the sender's own interface number; IPv4,
+link-local too, is what offline gallery networks have), and ZeroMQ's reconnection (see dialling.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from mesh.shell import curve
+from mesh.shell.beats import TransportError, port_taken
+from mesh.shell.caller import REPLY, Caller
+from mesh.shell.dialling import HERE, Hint, Line, too_large
+from mesh.shell.keys import InstallationKey
+from mesh.shell.link import Link
+from mesh.shell.sockets import Inbox, bounded, hush
+
+__all__ = ["Caller", "Control", "Link", "Receive", "Reply", "TransportError"]
+
+SOCKETS_MAX = 8_000
+_REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+Reply = Callable[[bytes], bool]
+Receive = Callable[[bytes, Reply], None]
+
+
+class Control:
+    """A node's control socket and its lines to its peers. Make it in a running loop.
+
+    Counters that only grow: `received`, `misdirected` (meant for another node), `oversized` (not sent),
+    `broken` (not of this protocol).
+    """
+
+    def __init__(self, node: str, key: InstallationKey, *, receive: Receive, on_hint: Hint) -> None:
+        self._node = node.encode()
+        self._key = key
+        self._receive = receive
+        self._hint = on_hint
+        self._lines: dict[str, Line] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._inbox: Inbox | None = None
+        self._news: Inbox | None = None
+        self._dropped_by_closed_lines = 0
+        self._handshakes_refused = 0
+        self.received = self.misdirected = self.oversized = self.broken = 0
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
+        self._guard = curve.guard(self._context, key.curve_public)
+        self._socket = bounded(self._context.socket(zmq.ROUTER))
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        curve.server(self._socket, key.curve_public, key.curve_secret)
+        self._monitor = self._socket.get_monitor_socket(_REFUSALS)
+
+    @property
+    def refused(self) -> int:
+        """Connections turned away: another key, or not ZeroMQ at all."""
+        return self._handshakes_refused + int(self._guard.refused)
+
+    @property
+    def dropped(self) -> int:
+        """Messages to peers that could not be kept for them."""
+        return self._dropped_by_closed_lines + sum(line.dropped for line in self._lines.values())
+
+    def bind(self, host: str = "*", port: int = 0) -> int:
+        """Begins to listen; returns the port, a free one for 0.
+
+        Raises:
+            TransportError: the port is taken, or the address is not of this machine.
+        """
+        try:
+            self._socket.bind(f"tcp://{host}:{port or '*'}")
+        except zmq.ZMQError as error:
+            raise port_taken("TCP", host, port, OSError(error.errno, zmq.strerror(error.errno or 0))) from None
+        self._inbox = Inbox(self._socket, self._received)
+        self._news = Inbox(self._monitor, self._turned_away)
+        endpoint = bytes(self._socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
+        return int(endpoint.rsplit(":", 1)[1])
+
+    def connect(self, peer: str, addresses: Sequence[str], port: int) -> None:
+        """Keeps a line to a peer, at whichever of its ranked addresses serves. Dials at once when none does yet."""
+        if peer not in self._lines:
+            self._lines[peer] = Line(self._context, self._key, peer, self._hint)
+        self._lines[peer].aim(addresses, port)
+
+    def disconnect(self, peer: str) -> None:
+        """Hangs up, and dials this peer no more."""
+        line = self._lines.pop(peer, None)
+        if line is not None:
+            self._dropped_by_closed_lines += line.dropped
+            task = asyncio.get_running_loop().create_task(line.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def send(self, peer: str, data: bytes) -> bool:
+        """True when it is on its way, or waits (256 at most, the oldest goes) for the peer to be reached."""
+        line = self._lines.get(peer)
+        if line is None:
+            return False
+        if too_large(data):
+            self.oversized += 1
+            return False
+        return line.send(data)
+
+    def address(self, peer: str) -> str | None:
+        """The address at which the peer answers now, as proven by the handshake and its id."""
+        line = self._lines.get(peer)
+        return line.address if line is not None else None
+
+    def peers(self) -> list[str]:
+        """Whom this node dials or has reached."""
+        return list(self._lines)
+
+    async def close(self) -> None:
+        """Hangs up everywhere. Nothing is received after it."""
+        for peer in list(self._lines):
+            self.disconnect(peer)
+        await asyncio.gather(*self._closing)
+        for inbox in (self._inbox, self._news):
+            if inbox is not None:
+                inbox.close()
+        hush(self._socket, self._monitor)
+        self._guard.close()
+        self._context.destroy(linger=0)
+
+    def _received(self, parts: list[bytes]) -> None:
+        if len(parts) != 3:
+            self.broken += 1
+            return
+        caller, addressee, data = parts
+        if addressee == self._node and not data:  # "who is there?"
+            self._answer(caller, HERE, self._node)
+            return
+        if addressee not in (b"", self._node):
+            self.misdirected += 1
+            self._answer(caller, HERE, self._node)
+            return
+        self.received += 1
+        self._receive(data, lambda answer: self._answer(caller, REPLY, answer))
+
+    def _answer(self, caller: bytes, kind: bytes, data: bytes) -> bool:
+        if self._socket.closed or too_large(data):
+            return False
+        try:
+            self._socket.send_multipart([caller, kind, data], zmq.NOBLOCK)
+        except zmq.ZMQError:  # the caller has gone, or does not read
+            return False
+        if self._inbox is not None:
+            self._inbox.after_send()
+        return True
+
+    def _turned_away(self, parts: list[bytes]) -> None:
+        if parse_monitor_message(parts)["event"] & _REFUSALS:
+            self._handshakes_refused += 1

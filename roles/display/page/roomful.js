@@ -1,0 +1,263 @@
+// The browser's half of display.web: streams of the room on a page of your own, with no script needed.
+//
+//   <p data-stream="line"></p>                       a text, word by word as it is spoken
+//   <div data-stream="line" data-keep="4"></div>     the same, with the four texts before it (class "past")
+//   <img data-stream="image">  <canvas …>            the newest picture
+//   <b data-stream="people" data-field="label"></b>  one field of an event; numbers also as CSS variables (--people-score)
+//
+//   roomful.on("line", frame => …)                   or by script: {text, piece, key, request, index, more, ended},
+//   roomful.on("people", frame => …)                 {value}, or {picture, width, height}; "*" hears every stream
+//
+// A page never shows an error: it keeps what it shows and looks for the room again, for as long as it takes.
+// Words are elements of class roomful-word in a block of class roomful-text (speaking | past | cancelled).
+"use strict";
+(() => {
+  const STYLE = `
+    :where([data-stream]) { position: relative }
+    :where(.roomful-text) { display: block }
+    :where(.roomful-word) { animation: roomful-appear 1.1s ease-out both }
+    :where(.roomful-text.at-once .roomful-word) { animation: none }
+    :where([data-stream]:not([data-keep]) > .past) { position: absolute; inset: 0 auto auto 0; opacity: 0; transition: opacity 1s }
+    .roomful-text.cancelled { opacity: 0 !important; transition: opacity .9s !important }
+    @keyframes roomful-appear { from { opacity: 0 } to { opacity: 1 } }`;
+  const WORDS_PER_S = 9;          // the fastest that words appear, unless data-pace says otherwise
+  const SILENCE_MS = 12000;       // the room sends a sign of life every 5 s
+  const BROAD = /[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]$/;  // scripts without spaces: every piece is shown at once
+
+  const heard = new Map();        // stream -> listeners
+  const sayings = new Map();      // stream -> [{key, request, text, index, more, ended}]
+  const blocks = new WeakMap();   // element -> Map of key -> {block, held, due}
+  const values = new Map();
+
+  const elements = stream => {
+    const all = [...document.querySelectorAll("[data-stream]")];
+    const named = all.filter(element => element.dataset.stream === stream);
+    const texts = all.filter(element => !element.dataset.field && !["IMG", "CANVAS"].includes(element.tagName));
+    return stream ? named : texts.slice(0, 1);  // a line with no stream of its own goes where texts go
+  };
+
+  const tell = (stream, frame) => {
+    for (const name of [stream, "*"]) {
+      for (const listener of heard.get(name) ?? []) {
+        try { listener({stream, ...frame}); } catch (error) { console.error(error); }
+      }
+    }
+  };
+
+  // ---- texts
+
+  function hearPiece({stream, key, request, index, piece, more, ended}) {
+    const known = sayings.get(stream) ?? [];
+    sayings.set(stream, known);
+    let saying = known.find(one => one.key === key);
+    if (!saying) known.push(saying = {key, request, text: "", index: -1, more: true, ended: null});
+    if (index <= saying.index || !saying.more) return;
+    Object.assign(saying, {text: saying.text + piece, index, more, ended});
+    if (known.length > 16) known.splice(0, known.length - 16);
+    for (const element of elements(stream)) speak(element, saying, piece, false);
+    tell(stream, {...saying, piece});
+  }
+
+  function hearState({about, texts, values: latest}) {
+    if (about?.title && !document.title.trim()) document.title = about.title;
+    for (const [stream, lines] of Object.entries(texts)) {
+      const known = sayings.get(stream) ?? [];
+      sayings.set(stream, known);
+      for (const line of lines) {
+        const old = known.find(one => one.key === line.key);
+        const piece = line.text.slice(old?.text.length ?? 0);
+        if (old && !piece && old.more === line.more) continue;
+        const saying = Object.assign(old ?? {ended: null}, line);
+        if (!old) known.push(saying);
+        for (const element of elements(stream)) speak(element, saying, piece, !old);
+        tell(stream, {...saying, piece});
+      }
+      for (const lost of known.filter(one => one.more && !lines.some(line => line.key === one.key))) {
+        Object.assign(lost, {more: false, ended: "failed"});
+        for (const element of elements(stream)) speak(element, lost, "", false);
+      }
+    }
+    for (const [stream, value] of Object.entries(latest ?? {})) hearValue({stream, value});
+  }
+
+  function speak(element, saying, piece, atOnce) {
+    if (element.dataset.field || ["IMG", "CANVAS"].includes(element.tagName)) return;
+    const all = blocks.get(element) ?? new Map();
+    blocks.set(element, all);
+    glide(element, () => {
+      let part = all.get(saying.key);
+      if (!part) {
+        part = {block: document.createElement("span"), held: "", due: 0};
+        part.block.className = `roomful-text${atOnce ? " at-once" : ""}`;
+        retire(element, all);
+        all.set(saying.key, part);
+        element.append(part.block);
+      }
+      if (!atOnce) part.block.classList.remove("at-once");
+      part.block.classList.toggle("speaking", saying.more);
+      addWords(element, part, piece, !saying.more, atOnce);
+      if (saying.ended) {
+        part.block.classList.add("cancelled");
+        all.delete(saying.key);
+        setTimeout(() => glide(element, () => part.block.remove()), 1000);
+      }
+    });
+  }
+
+  // Only whole words are shown: half a word at the end of a row would jump to the next one when it is completed.
+  function addWords(element, part, piece, whole, atOnce) {
+    part.held += piece;
+    const words = part.held.match(/\s*\S+/g) ?? [];
+    const complete = whole || /\s$/.test(part.held) || BROAD.test(part.held);
+    part.held = complete ? (part.held.match(/\s+$/)?.[0] ?? "") : (words.pop() ?? part.held);
+    const apart = 1000 / (Number(element.dataset.pace) || WORDS_PER_S);
+    for (const word of words) {
+      const [, space, letters] = word.match(/^(\s*)([\s\S]*)$/);
+      if (space) part.block.append(space.includes("\n") ? document.createElement("br") : " ");
+      const shown = document.createElement("span");
+      shown.className = "roomful-word";
+      shown.textContent = letters;
+      if (!atOnce) {
+        const now = performance.now();
+        part.due = Math.max(part.due + apart, now);
+        shown.style.animationDelay = `${Math.round(part.due - now)}ms`;
+      }
+      part.block.append(shown);
+    }
+  }
+
+  // A new text begins: those before it step back, the oldest leave.
+  function retire(element, all) {
+    const keep = Number(element.dataset.keep ?? 0);
+    const older = [...all.entries()].reverse();
+    older.forEach(([key, {block}], age) => {
+      block.classList.add("past");
+      block.style.setProperty("--age", age + 1);
+      if (age >= keep) {
+        block.classList.add("leaving");
+        all.delete(key);
+        setTimeout(() => glide(element, () => block.remove()), keep ? 0 : 1200);
+      }
+    });
+  }
+
+  // With data-glide (a duration such as 1200), blocks that a change moves glide to their new place.
+  function glide(element, change) {
+    const duration = Number(element.dataset.glide ?? 0);
+    if (!duration || matchMedia("(prefers-reduced-motion: reduce)").matches) return change();
+    const before = new Map([...element.children].map(child => [child, child.getBoundingClientRect().top]));
+    change();
+    for (const [child, top] of before) {
+      const moved = top - child.getBoundingClientRect().top;
+      if (child.isConnected && Math.abs(moved) > 0.5) {
+        child.animate([{transform: `translateY(${moved}px)`}, {transform: "translateY(0)"}],
+          {duration, easing: "cubic-bezier(.3, .1, .2, 1)", composite: "add"});
+      }
+    }
+  }
+
+  // ---- values and pictures
+
+  function hearValue({stream, value}) {
+    values.set(stream, value);
+    for (const element of elements(stream)) {
+      if (!element.dataset.field) continue;
+      const found = element.dataset.field.split(".").reduce((inner, name) => inner?.[name], value);
+      element.textContent = found ?? "";
+    }
+    for (const [name, number] of Object.entries(value && typeof value === "object" ? value : {})) {
+      if (typeof number === "number") document.documentElement.style.setProperty(`--${stream}-${name}`, number);
+    }
+    tell(stream, {value});
+  }
+
+  async function hearPicture(bytes) {
+    const length = new DataView(bytes).getUint16(0);
+    const {stream, width, height, form} = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 2, length)));
+    const body = new Uint8Array(bytes, 2 + length);
+    const picture = await createImageBitmap(form === "jpeg"
+      ? new Blob([body], {type: "image/jpeg"})
+      : new ImageData(new Uint8ClampedArray(body), width, height));
+    for (const element of elements(stream)) await paint(element, picture, form === "jpeg" ? body : null);
+    tell(stream, {picture, width, height});
+  }
+
+  async function paint(element, picture, jpeg) {
+    if (element.tagName === "IMG") {
+      const old = element.src;
+      element.src = URL.createObjectURL(jpeg ? new Blob([jpeg], {type: "image/jpeg"}) : await asBlob(picture));
+      await element.decode().catch(() => {});
+      if (old.startsWith("blob:")) URL.revokeObjectURL(old);
+    } else if (element.tagName === "CANVAS") {
+      if (element.width !== picture.width || element.height !== picture.height) {
+        Object.assign(element, {width: picture.width, height: picture.height});
+      }
+      element.getContext("2d").drawImage(picture, 0, 0);
+    }
+  }
+
+  function asBlob(picture) {
+    const canvas = new OffscreenCanvas(picture.width, picture.height);
+    canvas.getContext("2d").drawImage(picture, 0, 0);
+    return canvas.convertToBlob();
+  }
+
+  // ---- the line to the room
+
+  let pause = 250, lastWord = 0, socket = null, painting = Promise.resolve();
+
+  function connect() {
+    lastWord = performance.now();
+    const mine = socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/roomful`);
+    mine.binaryType = "arraybuffer";
+    mine.onopen = () => { pause = 250; document.documentElement.dataset.room = "here"; };
+    mine.onmessage = ({data}) => {
+      lastWord = performance.now();
+      try {
+        if (typeof data !== "string") painting = painting.then(() => hearPicture(data)).catch(console.error);
+        else understand(JSON.parse(data));
+      } catch (error) { console.error(error); }
+    };
+    mine.onclose = () => {
+      if (mine !== socket) return;
+      document.documentElement.dataset.room = "away";
+      setTimeout(connect, pause);
+      pause = Math.min(pause * 1.5, 5000);
+    };
+  }
+
+  function understand(message) {
+    if (message.kind === "text") hearPiece(message);
+    else if (message.kind === "state") hearState(message);
+    else if (message.kind === "value") hearValue(message);
+  }
+
+  setInterval(() => {
+    if (socket?.readyState === WebSocket.OPEN && performance.now() - lastWord > SILENCE_MS) socket.close();
+  }, 2000);
+
+  // A page of this computer (a kiosk) opens from its own memory while the room is away. Browsers allow it on localhost only.
+  navigator.serviceWorker?.register("/roomful-offline.js").catch(() => {});
+  // The screen must not go to sleep; asked for again whenever the page comes back into sight.
+  const wake = () => document.visibilityState === "visible" && navigator.wakeLock?.request("screen").catch(() => {});
+  document.addEventListener("visibilitychange", wake);
+
+  globalThis.roomful = {
+    on(stream, listener) {
+      heard.set(stream, [...(heard.get(stream) ?? []), listener]);
+      return this;
+    },
+    value: stream => values.get(stream),
+    sayings: stream => [...(sayings.get(stream) ?? [])],
+  };
+
+  const begin = () => {
+    const style = document.createElement("style");
+    style.textContent = STYLE;
+    document.head.prepend(style);
+    wake();
+    connect();
+  };
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
+  else begin();
+})();

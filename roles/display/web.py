@@ -1,0 +1,124 @@
+"""A page on a screen: the artist's own HTML, with the room's streams flowing into it.
+
+Whatever shows a web page is a display: a kiosk browser behind a projector, a phone, a laptop at rehearsal. Decided
+against: a page in a framework's dress (the page is the artist's, and must open in thirty years) and polling. A
+visitor never sees an error: a page that loses the room keeps its last words, and finds the room again by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from mesh.errors import EngineMissingError, RoleError
+from mesh.role import Any_, Frame, Options, Role
+from roles.display.server import OWN_PAGE, PageServer, open_port
+from roles.display.showing import Showing
+
+STATE_FILE, PORT_FILE = "shown.json", "port.json"
+LOOK_S = 1.0
+
+
+class WebOptions(Options):
+    page: str | None = Field(None, description="an HTML file of the deployment's folder; files beside it are served too; a plain dark page when left out")
+    port: int | None = Field(None, ge=0, le=65535, description="8080 and up when left out, any free one in a rehearsal or with 0")
+    host: str | None = Field(None, description="the address to listen on; every one in a real room, only this computer in a rehearsal")
+    title: str | None = Field(None, description="the window's title; the installation's name when left out")
+    quality: int = Field(85, ge=1, le=100, description="of pictures sent to the page (JPEG)")
+    quiet: float = Field(30.0, gt=0, le=86400, description="seconds without a text after which a line of the fallback is shown")
+
+
+class Web(Role):
+    """Shows streams on a web page of the artist's own: text as it is spoken, pictures, values."""
+
+    inputs = {"*": Any_}
+    extra = "web"
+    display = True
+    Options = WebOptions
+
+    def setup(self) -> None:
+        try:
+            import starlette
+            import uvicorn
+            import websockets
+        except ImportError as missing:
+            raise EngineMissingError(
+                f"display.web needs starlette, uvicorn and websockets ({missing})", where=self.name, instead="pip install roomful[web]",
+            ) from missing
+        del starlette, uvicorn, websockets
+        page = self._page()
+        rehearsal = bool(self.settings.get("rehearsal"))
+        host = self.options.host or ("127.0.0.1" if rehearsal else "0.0.0.0")
+        about = {"installation": str(self.settings.get("installation", "")), "machine": str(self.settings.get("machine", "")), "name": self.name}
+        about["title"] = self.options.title or about["installation"]
+        showing = Showing(self.fallback, self.options.quiet, about, life=f"{time.time_ns():x}")
+        showing.recall(self._remembered(STATE_FILE))
+        port = self._remembered(PORT_FILE)
+        listener = open_port(host, self.options.port, port if isinstance(port, int) and 0 < port < 65536 else None, rehearsal)
+        self._server = PageServer(showing, page, listener, kept=self._file(STATE_FILE), quality=self.options.quality)
+        self._server.start()
+        self._tell_where(host, listener.getsockname()[1])
+
+    def teardown(self) -> None:
+        if hasattr(self, "_server"):
+            self._server.stop()
+
+    def on_frame(self, input: str, frame: Frame) -> None:
+        self._server.take(input, frame)
+
+    def tick(self) -> float:
+        if not self._server.alive:
+            raise RoleError("the page's server has ended", where=self.name)
+        return LOOK_S
+
+    def _page(self) -> Path:
+        if self.options.page is None:
+            return OWN_PAGE / "index.html"
+        page = (self.folder / self.options.page).resolve()
+        if not page.is_relative_to(self.folder.resolve()) or not page.is_file():
+            raise RoleError(f"there is no page {self.options.page!r} in the deployment's folder", where=f"{self.name}, option page",
+                            instead="give the path of an HTML file such as pages/wall.html")
+        return page
+
+    def _tell_where(self, host: str, port: int) -> None:
+        shown = host if host != "0.0.0.0" else _own_address()
+        address = f"http://{shown}:{port}/"
+        self.publish("page", address)
+        self.say(f"the page is at {address}")
+        file = self._file(PORT_FILE)
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.write_text(json.dumps(port), encoding="utf-8")
+
+    def _file(self, name: str) -> Path | None:
+        if self.state_folder is None:
+            return None
+        with contextlib.suppress(OSError):
+            self.state_folder.mkdir(parents=True, exist_ok=True)
+        return self.state_folder / name
+
+    def _remembered(self, name: str) -> Any:
+        """What an earlier life left in this file, None when there is nothing that can be read."""
+        file = self._file(name)
+        if file is None:
+            return None
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+
+
+def _own_address() -> str:
+    """The address by which others on the network most likely reach this machine; no packet is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("10.255.255.255", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"

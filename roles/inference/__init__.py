@@ -1,0 +1,1 @@
+"""Roles that run models on this machine, and the arithmetic around them."""

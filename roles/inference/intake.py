@@ -1,0 +1,258 @@
+"""From a picture to what a model wants of it, and back: size, layout, colour, number type.
+
+Most of the work of using somebody else's model is here, and getting it wrong is silent: the model answers,
+wrongly. So everything is read from the model where the model says it, and asked of the artist, with the
+option's name, where it does not. Pictures are averaged over areas when they shrink (as OpenCV's INTER_AREA);
+point sampling would hand a small model noise. OpenCV does it where it is installed, numpy where not, with the
+same result to one grey level; decided against: requiring OpenCV on a machine that has no camera.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any
+
+import numpy as np
+
+from mesh.errors import RoleError
+
+NUMBER_TYPES = {
+    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool",
+}
+GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow weigh
+CHANNELS = (1, 3)
+
+Array = np.ndarray[Any, Any]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where the whole picture lies in the model's picture, in the model's pixels; outside it when cropped."""
+
+    left: float = 0.0
+    top: float = 0.0
+    width: float = 1.0
+    height: float = 1.0
+
+    def back(self, boxes: Array) -> Array:
+        """Boxes (n, 4) as x0, y0, x1, y1 in the model's pixels -> 0..1 of the picture, clipped to it."""
+        moved = (boxes - (self.left, self.top, self.left, self.top)) / (self.width, self.height, self.width, self.height)
+        clipped: Array = np.clip(moved, 0.0, 1.0)
+        return clipped
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """What the model wants on its picture input, complete: nothing left to guess at run time."""
+
+    name: str
+    layout: str  # nchw | nhwc | nhw
+    batched: bool
+    size: Size  # width, height
+    colour: str  # rgb | bgr | grey
+    number_type: str
+    scale: float
+    mean: Array
+    std: Array
+    resize: str  # stretch | letterbox | crop
+    pad: int
+
+    def prepare(self, picture: Array) -> tuple[Array, Fit]:
+        """A uint8 picture, RGB (height, width, 3) or grey (height, width), as the model's input, and where it lies in it."""
+        placed, fit = place(in_colour(picture, self.colour), self.size, self.resize, self.pad)
+        if self.scale != 1.0 or self.mean.any() or (self.std != 1.0).any():
+            values = (placed.astype(np.float32) * np.float32(self.scale) - self.mean) / self.std
+        else:
+            values = placed
+        values = values[:, :, None] if values.ndim == 2 else values
+        if self.layout == "nchw":
+            values = values.transpose(2, 0, 1)
+        elif self.layout == "nhw":
+            values = values[:, :, 0]
+        ready = np.ascontiguousarray(values[None] if self.batched else values, dtype=self.number_type)
+        return ready, fit
+
+
+def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Intake:
+    """The intake of the model's input `name` of `shape` (numbers, or words where open) and ONNX type `kind`.
+
+    `options` are the role's; each that is "auto" or None is read from the model. Raises RoleError that names the
+    option to set where the model leaves it open.
+    """
+    wants = f"{name} {kind.removeprefix('tensor')} {list(shape)}"
+    dims = [d if isinstance(d, int) and d > 0 else None for d in shape]
+    layout = options.layout if options.layout != "auto" else _layout(dims, wants)
+    batched = len(dims) == 4 or (layout == "nhw" and len(dims) == 3)
+    rows = dims[1:] if batched else dims
+    if batched and dims[0] not in (None, 1):
+        raise RoleError(f"the model wants {dims[0]} pictures at once ({wants})", instead="export it with a batch of 1 or an open batch")
+    if len(rows) != (2 if layout == "nhw" else 3):
+        raise RoleError(f"the model's input is no picture: {wants}", instead="feed it a vector (input `vector`), or name its picture in option `input`")
+    channels, height, width = _sides(rows, layout)
+    number_type = _number_type(kind, options.dtype)
+    whole = number_type not in ("float32", "float16", "float64")
+    scale = options.scale if options.scale is not None else (1.0 if whole else 1.0 / 255.0)
+    return Intake(
+        name=name, layout=layout, batched=batched, size=_size(width, height, options.size, wants),
+        colour=_colour(channels, options.colour, wants), number_type=number_type, scale=scale,
+        mean=np.asarray(options.mean, np.float32), std=np.asarray(options.std, np.float32), resize=options.resize, pad=options.pad,
+    )
+
+
+def _layout(dims: list[int | None], wants: str) -> str:
+    rows = dims[1:] if len(dims) == 4 else dims
+    if len(rows) == 3:
+        if rows[0] in CHANNELS and rows[2] not in CHANNELS:
+            return "nchw"
+        if rows[2] in CHANNELS and rows[0] not in CHANNELS:
+            return "nhwc"
+        if len(dims) == 3 and rows[0] is None and None not in rows[1:]:
+            return "nhw"
+    if len(rows) == 2:
+        return "nhw"
+    raise RoleError(f"the model does not say where its colour channels are: {wants}",
+                    instead="set option layout: nchw (channels first) or nhwc (channels last)")
+
+
+def _sides(rows: list[int | None], layout: str) -> tuple[int | None, int | None, int | None]:
+    """(channels, height, width), each None where open."""
+    if layout == "nhw":
+        return 1, rows[0], rows[1]
+    return (rows[0], rows[1], rows[2]) if layout == "nchw" else (rows[2], rows[0], rows[1])
+
+
+def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size:
+    if asked != "auto":
+        across, down = (int(side) for side in asked.split("x"))
+        if width not in (None, across) or height not in (None, down):
+            raise RoleError(f"the model wants pictures of {width or 'any'}x{height or 'any'}, option size says {asked}", where=wants,
+                            instead="leave `size` out, or set it to the model's")
+        return across, down
+    if width is None or height is None:
+        raise RoleError(f"the model takes pictures of any size: {wants}", instead='say which in option size, such as "640x640"')
+    return width, height
+
+
+def _colour(channels: int | None, asked: str, wants: str) -> str:
+    if channels not in (None, *CHANNELS):
+        raise RoleError(f"the model wants {channels} colour channels: {wants}", instead="use a model of 1 or 3 channels")
+    if asked == "auto":
+        return "grey" if channels == 1 else "rgb"
+    if channels is not None and (asked == "grey") != (channels == 1):
+        raise RoleError(f"option colour is {asked}, the model wants {channels} channel{'s' * (channels > 1)}: {wants}",
+                        instead="set colour: auto")
+    return asked
+
+
+def _number_type(kind: str, asked: str) -> str:
+    own = NUMBER_TYPES.get(kind)
+    if own is None:
+        raise RoleError(f"the model's input is a {kind}, which Roomful cannot make", instead="export it with a float or uint8 input")
+    return own if asked == "auto" else asked
+
+
+def as_vector(value: Any, name: str, shape: Sequence[Any], kind: str) -> Array:
+    """A vector frame in the model's number type and shape; leading sides of 1 are added. RoleError where it does not fit."""
+    vector = np.asarray(value, dtype=_number_type(kind, "auto"))
+    while vector.ndim < len(shape):
+        vector = vector[None]
+    fits = vector.ndim == len(shape) and all(
+        not isinstance(want, int) or want <= 0 or want == have for want, have in zip(shape, vector.shape, strict=True))
+    if not fits:
+        raise RoleError(f"the model wants {name} {list(shape)}, the vector is {list(np.shape(value))}",
+                        instead="shape it in the role that sends it")
+    return vector
+
+
+def constants(feed: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Array]:
+    """The other inputs of a model, as given in option `feed`."""
+    unknown = sorted(set(feed) - set(kinds))
+    if unknown:
+        raise RoleError(f"option feed names {', '.join(unknown)}; the model's inputs are {', '.join(kinds)}")
+    return {name: np.asarray(value, dtype=_number_type(kinds[name], "auto")) for name, value in feed.items()}
+
+
+def in_colour(picture: Array, colour: str) -> Array:
+    """RGB or grey uint8 -> the colour asked for, uint8."""
+    if picture.ndim == 3 and picture.shape[2] == 1:
+        picture = picture[:, :, 0]
+    if colour == "grey":
+        if picture.ndim == 2:
+            return picture
+        return np.rint(picture @ GREY_WEIGHTS).astype(np.uint8)
+    if picture.ndim == 2:
+        return np.repeat(picture[:, :, None], 3, axis=2)
+    return picture[:, :, ::-1] if colour == "bgr" else picture
+
+
+def place(picture: Array, size: Size, how: str, pad: int) -> tuple[Array, Fit]:
+    """The picture in a frame of `size` (width, height): stretched, whole with bars (letterbox), or covering it (crop)."""
+    width, height = size
+    if how == "stretch":
+        return scaled(picture, size), Fit(0, 0, width, height)
+    across, down = width / picture.shape[1], height / picture.shape[0]
+    scale = min(across, down) if how == "letterbox" else max(across, down)
+    inner = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    small = scaled(picture, inner)
+    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    fit = Fit(left, top, *inner)
+    if how == "crop":
+        return small[-top : -top + height, -left : -left + width], fit
+    framed = np.full((height, width, *picture.shape[2:]), pad, np.uint8)
+    framed[top : top + inner[1], left : left + inner[0]] = small
+    return framed, fit
+
+
+def scaled(picture: Array, size: Size) -> Array:
+    """uint8 (height, width[, channels]) -> the same at `size` (width, height): area averages to shrink, bilinear to grow."""
+    if (picture.shape[1], picture.shape[0]) == size:
+        return picture
+    cv2 = _opencv()
+    if cv2 is not None:
+        shrinks = size[0] <= picture.shape[1] and size[1] <= picture.shape[0]
+        smaller: Array = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+        return smaller
+    return scaled_plainly(picture, size)
+
+
+@cache
+def _opencv() -> Any:
+    """OpenCV where it is installed: only faster, see the module's text."""
+    try:
+        import cv2
+    except ImportError:
+        return None
+    return cv2
+
+
+def scaled_plainly(picture: Array, size: Size) -> Array:
+    """`scaled` in numpy alone."""
+    values = _along(picture.astype(np.float32), size[1])
+    values = _along(values.swapaxes(0, 1), size[0]).swapaxes(0, 1)
+    return np.rint(values).astype(np.uint8)
+
+
+def _along(values: Array, length: int) -> Array:
+    """Resize along the first axis by a weighted sum of taps."""
+    places, weights = _taps(values.shape[0], length)
+    weights = weights.reshape(*weights.shape, *(1,) * (values.ndim - 1))
+    return sum((values[at] * weight for at, weight in zip(places[1:], weights[1:], strict=True)), values[places[0]] * weights[0])
+
+
+@lru_cache(maxsize=16)
+def _taps(before: int, after: int) -> tuple[Array, Array]:
+    """(taps, after) source places and weights: area overlap when shrinking, pixel-centred linear when growing."""
+    step = before / after
+    if after < before:
+        starts = np.arange(after) * step
+        places = np.floor(starts).astype(int) + np.arange(int(np.ceil(step)) + 1)[:, None]
+        weights = np.clip(np.minimum(places + 1, starts + step) - np.maximum(places, starts), 0, None) / step
+    else:
+        centres = np.clip((np.arange(after) + 0.5) * step - 0.5, 0, before - 1)
+        places = np.floor(centres).astype(int) + np.arange(2)[:, None]
+        weights = np.abs(1 - np.abs(centres - places)) * (np.abs(centres - places) < 1)
+    return np.minimum(places, before - 1), weights.astype(np.float32)

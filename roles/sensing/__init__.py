@@ -1,0 +1,1 @@
+"""Roles that perceive the room."""

@@ -1,0 +1,61 @@
+"""A stage of one: what a role needs of the mesh, in the test's own process, with everything it does written down."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mesh.role import Model, Role
+
+_PAUSE = threading.Event()  # never set: only waited for
+
+
+@dataclass
+class Recorder:
+    """Implements mesh.role.Stage. `emitted` holds (output, value, more, captured_s)."""
+
+    emitted: list[tuple[str, Any, bool, float | None]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+        self.emitted.append((output, value, more, captured_s))
+
+    def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]:
+        return iter(())
+
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def say(self, what: str) -> None:
+        self.said.append(what)
+
+    def publish(self, name: str, value: Any) -> None:
+        self.facts[name] = value
+
+    def values(self, output: str) -> list[Any]:
+        return [value for name, value, _, _ in self.emitted if name == output]
+
+
+def put_on(role: type[Role], folder: Path, *, name: str = "it", model: Path | None = None, state_folder: Path | None = None,
+           fallback: tuple[str, ...] = (), settings: dict[str, Any] | None = None, **options: Any) -> tuple[Role, Recorder]:
+    """An instance of `role` on a stage of its own, as the host would make it; `setup` is left to the test."""
+    stage = Recorder()
+    known = Model(name="model", file=model, sha256="") if model is not None else None
+    played = role(stage=stage, name=name, options=role.Options(**options), folder=folder, model=known, state_folder=state_folder,
+                  fallback=fallback, settings={"installation": "test", "machine": "bench", "rehearsal": True, "cores": 2, **(settings or {})})
+    return played, stage
+
+
+def until(condition: Any, *, within_s: float = 10.0, what: str = "it") -> Any:
+    """Wait until `condition()` is true and give its value; fail when that takes longer."""
+    ends = time.monotonic() + within_s
+    while not (value := condition()):
+        if time.monotonic() > ends:
+            raise AssertionError(f"{what} did not come about within {within_s:g} s")
+        _PAUSE.wait(0.01)
+    return value

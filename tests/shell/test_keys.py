@@ -1,0 +1,197 @@
+"""The installation's key: kept well, typed by hand, and never mistaken for another."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.cli.key import command
+from mesh.errors import RoomfulError
+from mesh.shell.keys import (
+    ALPHABET,
+    InstallationKey,
+    KeyFileError,
+    load_key,
+    new_key,
+    parse_key,
+    readable_by_others,
+    save_key,
+    throwaway_key,
+)
+
+
+def test_a_key_written_is_the_key_read_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "key"
+
+    made = new_key(path)
+
+    assert load_key(path) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not readable_by_others(path)
+    assert [each.name for each in path.parent.iterdir()] == ["key"]
+
+
+def test_a_key_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    first = new_key(path)
+
+    with pytest.raises(KeyFileError, match="there is a key already"):
+        new_key(path)
+    with pytest.raises(KeyFileError, match="there is a key already"):
+        save_key(path, throwaway_key())
+
+    assert load_key(path) == first
+
+
+def test_two_keys_share_nothing() -> None:
+    one, other = throwaway_key(), throwaway_key()
+
+    for field in ("secret", "curve_public", "curve_secret", "beat_key", "text"):
+        assert getattr(one, field) != getattr(other, field)
+    assert one.hash("room") != other.hash("room")
+
+
+def test_what_is_derived_depends_on_the_secret_alone() -> None:
+    """A machine that is typed the key years later meets the others."""
+    key = InstallationKey(bytes(range(32)))
+
+    assert parse_key(key.text) == key
+    assert key.text == "roomful-key-1 0002-0G30-G2GC-1R81-450P-30D1-R7H0-48J2-CA1A-5GQ3-0CHM-6RW3-MF1Z-77K"
+    assert key.curve_public == b"SfTAhJVyK5H<^EUJ)cH2lFi{l*#z2Em0ADr{qb<h"
+    assert key.hash("whispering-room") == "de62ee93364284e4"
+
+
+def test_printing_a_key_does_not_show_it() -> None:
+    key = throwaway_key()
+
+    assert key.secret.hex() not in repr(key)
+    assert key.curve_secret.decode() not in repr(key)
+    assert repr(key.beat_key) not in repr(key)
+
+
+@given(st.binary(min_size=32, max_size=32), st.sampled_from(["-", " ", "", "\n"]), st.booleans())
+def test_a_key_read_aloud_may_be_typed_in_any_manner(secret: bytes, between: str, small: bool) -> None:
+    key = InstallationKey(secret)
+    typed = between.join(key.groups).replace("0", "O").replace("1", "l")
+
+    assert parse_key(typed.lower() if small else typed) == key
+
+
+@given(st.binary(min_size=32, max_size=32), st.data())
+def test_one_wrong_character_is_noticed(secret: bytes, data: st.DataObject) -> None:
+    digits = list("".join(InstallationKey(secret).groups))
+    at = data.draw(st.integers(0, len(digits) - 1))
+    wrong = data.draw(st.sampled_from([digit for digit in ALPHABET if digit != digits[at]]))
+    digits[at] = wrong
+
+    # 16 bits of checksum let one in 65,536 through; what they let through is another key, which meets nobody.
+    try:
+        assert parse_key("".join(digits)).secret != secret
+    except KeyFileError as error:
+        assert "checksum" in error.what or "first character" in error.what
+
+
+@given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_key_or_an_error_with_words(text: str) -> None:
+    try:
+        parse_key(text)
+    except KeyFileError as error:
+        assert error.what and error.instead
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "it is empty"),
+        (b"\xff\xfe\x00key", "not a Roomful key"),
+        (b"-----BEGIN OPENSSH PRIVATE KEY-----", "does not begin with"),
+        (b"roomful-key-1 ABCD-EFGH", "a key has 55 letters and digits, this has 8"),
+        (b"roomful-key-1 " + b"0000-" * 13 + b"001", "checksum is wrong"),
+        (b"roomful-key-1 " + b"ZZZZ-" * 13 + b"ZZZ", "first character is wrong"),
+        (b"roomful-key-1 ABCD-EF*H", "it holds '\\*'"),
+    ],
+)
+def test_a_file_that_is_no_key_says_why(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+
+    with pytest.raises(KeyFileError, match=says) as raised:
+        load_key(path)
+
+    assert raised.value.where == str(path)
+    assert "roomful key" in raised.value.instead
+
+
+def test_an_absent_key_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="no key yet") as raised:
+        load_key(tmp_path / "key")
+
+    assert "roomful key new" in raised.value.instead
+    assert "roomful key add" in raised.value.instead
+
+
+def test_a_folder_in_the_keys_place_is_told_in_words(tmp_path: Path) -> None:
+    with pytest.raises(KeyFileError, match="cannot be read: Is a directory"):
+        load_key(tmp_path)
+    with pytest.raises(KeyFileError, match="could not be written: File exists"):
+        (tmp_path / "file").touch()
+        new_key(tmp_path / "file" / "key")
+
+
+def _run(*arguments: str, typed: str | None = None) -> Result:
+    return CliRunner().invoke(command, list(arguments), input=typed)
+
+
+def test_a_key_shown_on_one_machine_is_added_on_another(tmp_path: Path) -> None:
+    first, second, third = (str(tmp_path / name) for name in ("first", "second", "third"))
+
+    made = _run("new", "--file", first)
+    shown = _run("show", "--file", first)
+    asked = _run("add", "--file", second, typed=" ".join(shown.stdout.split()[1:]) + "\n")
+    copied = _run("add", "--from", first, "--file", third)
+
+    assert [made.exit_code, shown.exit_code, asked.exit_code, copied.exit_code] == [0, 0, 0, 0]
+    assert load_key(Path(first)) == load_key(Path(second)) == load_key(Path(third))
+    assert made.stdout == shown.stdout == copied.stdout
+
+
+def test_a_key_is_shown_as_json(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    key = new_key(path)
+    path.chmod(0o644)
+
+    value = json.loads(_run("show", "--json", "--file", str(path)).stdout)
+
+    assert value == {
+        "file": str(path),
+        "key": key.text,
+        "groups": list(key.groups),
+        "readable_by_others": True,
+    }
+
+
+def test_a_key_that_others_can_read_is_warned_of_and_used(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    new_key(path)
+    path.chmod(0o644)
+
+    shown = _run("show", "--file", str(path))
+
+    assert shown.exit_code == 0
+    assert "chmod 600" in shown.stderr
+
+
+def test_a_mistyped_key_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    typed = throwaway_key().text[:-1] + "U"
+
+    added = _run("add", "--file", str(path), typed)
+
+    assert isinstance(added.exception, RoomfulError)
+    assert not path.exists()
