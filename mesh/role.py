@@ -64,6 +64,17 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of an answer with a note of where the role stood when it said it; the mesh carries the note unread.
+
+    A role that can go on with the answer of a lost copy yields these instead of plain values: see `Role.resume`.
+    """
+
+    value: Any
+    mark: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model of the deployment: its file on this machine and what the deployment file says of it."""
 
@@ -109,6 +120,11 @@ class Role:
     output_option: ClassVar[str | None] = None
 
     Options: ClassVar[type[Options]] = Options
+
+    # A method `resume(self, input, frame, so_far)` that goes on with an answer another copy began and could not end, where
+    # a kind can do so: a generator of the pieces after `so_far` (a tuple of Piece). None: an answer begins afresh, and what
+    # was said of the first one ends as "failed".
+    resume: ClassVar[Callable[..., Iterator[Any]] | None] = None
 
     def __init__(self, *, stage: Stage, name: str, options: Any, folder: Path, model: Model | None = None,
                  state_folder: Path | None = None, fallback: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None) -> None:

@@ -27,7 +27,7 @@ Examples:
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--name", default="", help="Which machine of the deployment file this is; kept for the next start.")
 @click.option("--seed", "seeds", multiple=True, metavar="HOST[:PORT]", help="A machine to dial where mDNS does not reach. Repeatable.")
-@click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.  [default: as `roomful key show` says]")
+@click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as one JSON object a line.")
 @click.option("--rehearsal", is_flag=True, hidden=True)
 def command(folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool) -> None:

@@ -19,9 +19,7 @@ from mesh.shell.keys import (
 )
 
 GROUPS_A_LINE = 4
-_file = click.option(
-    "--file", "-f", "given", type=click.Path(path_type=Path), help="The key's file, where it is not this machine's own."
-)
+_file = click.option("--file", "-f", "given", type=click.Path(path_type=Path), help="The key's file, where it is not this machine's own.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")
 
 

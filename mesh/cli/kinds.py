@@ -52,10 +52,19 @@ def command(name: str | None, folder: Path, as_json: bool) -> None:
 def as_json_value(kind: Kind) -> dict[str, Any]:
     """The shape that `kinds --json` promises, and a little more."""
     return {
-        "kind": kind.kind, "about": kind.about, "options": options_of(kind), "inputs": kind.inputs, "outputs": kind.outputs, "extra": kind.extra,
-        "answers": list(kind.answers), "any_input": kind.catch_all, "needs_model": kind.needs_model, "display": kind.display,
-        "exclusive": kind.exclusive, "output_option": kind.output_option,
-    }  # fmt: skip
+        "kind": kind.kind,
+        "about": kind.about,
+        "options": options_of(kind),
+        "inputs": kind.inputs,
+        "outputs": kind.outputs,
+        "extra": kind.extra,
+        "answers": list(kind.answers),
+        "any_input": kind.catch_all,
+        "needs_model": kind.needs_model,
+        "display": kind.display,
+        "exclusive": kind.exclusive,
+        "output_option": kind.output_option,
+    }
 
 
 def options_of(kind: Kind) -> dict[str, dict[str, Any]]:

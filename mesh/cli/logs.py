@@ -62,4 +62,5 @@ def _check_name(role: str | None, said: dict[str, Any]) -> None:
     known = [*said["roles"], *dict.fromkeys(name.split("@")[0].split("/")[0] for name in said["roles"])]
     if role is not None and role not in known:
         near = difflib.get_close_matches(role, known, 1)
-        raise RoomfulError(f"the deployment has no role {role!r}", instead=f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}.")
+        hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}."
+        raise RoomfulError(f"the deployment has no role {role!r}", instead=hint)

@@ -42,9 +42,10 @@ def command(folder: Path, machines: int | None, for_s: float | None, headless: b
     asyncio.run(_play(rehearsal, view, for_s))
     summary = rehearsal.tally.summary()
     view.end(summary)
-    if not summary["roles"] or any(role["state"] != "playing" for role in summary["roles"].values()):
-        if for_s is not None:
-            raise RoomfulError(_not_playing(summary), where=str(folder), instead="Rehearse it again without --for, and read `roomful logs`.")
+    all_played = bool(summary["roles"]) and all(role["state"] == "playing" for role in summary["roles"].values())
+    if for_s is not None and not all_played:
+        again = "Rehearse it without --for, and read `roomful logs` meanwhile."
+        raise RoomfulError(_not_playing(summary), where=str(folder), instead=again)
 
 
 def _not_playing(summary: dict[str, Any]) -> str:

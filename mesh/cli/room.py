@@ -15,12 +15,15 @@ def room_view(deployment: Any, rehearsal: Any, lines: list[str]) -> Group:
     """What the terminal shows during a rehearsal."""
     tally = rehearsal.tally
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
-    for heading in ("machine", "plays", "standing by", "frames"):
-        table.add_column(heading, no_wrap=heading == "machine")
+    for column in ("machine", "plays", "standing by", "frames"):
+        table.add_column(column, no_wrap=column == "machine")
     for machine in rehearsal.machines:
         table.add_row(*_row(machine, tally))
     title = Text.assemble((deployment.installation, "bold"), ("  ·  rehearsal, Ctrl-C ends it", "dim"))
-    pages = [Text.assemble((f"  {name}  ", ""), (address, f"underline cyan link {address}")) for name, address in tally.page_addresses().items()]
+    pages = [
+        Text.assemble((f"  {name}  ", ""), (address, f"underline cyan link {address}"))
+        for name, address in tally.page_addresses().items()
+    ]
     heading = [Text("\nOpen in a browser", "dim")] if pages else []
     said = [Text("")] + [Text(line, "dim") for line in lines] if lines else []
     return Group(title, Text(""), table, *heading, *pages, *said)

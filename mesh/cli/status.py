@@ -13,7 +13,10 @@ Examples:
   roomful status                     of the room this machine is in, or of a rehearsal that runs here
   roomful status --host 192.168.1.20 --json
 """
-MARKS = {"alive": ("●", "green"), "suspect": ("◐", "yellow"), "playing": ("●", "green"), "ready": ("◐", "yellow"), "starting": ("○", "yellow")}
+MARKS = {
+    "alive": ("●", "green"), "suspect": ("◐", "yellow"),
+    "playing": ("●", "green"), "ready": ("◐", "yellow"), "starting": ("○", "yellow"),
+}
 
 
 def door_options(function: Any) -> Any:
@@ -51,13 +54,15 @@ def _print(said: dict[str, Any]) -> None:
     from rich.text import Text
 
     console = Console()
-    console.print(Text.assemble((said["installation"] or "no deployment", "bold"), (f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}", "dim")))
+    about = f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}"
+    console.print(Text.assemble((said["installation"] or "no deployment", "bold"), (about, "dim")))
     machines = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
     for heading in ("machine", "health", "plays", "why"):
         machines.add_column(heading)
     for name, machine in said["machines"].items():
         mark, colour = MARKS.get(machine["health"], ("●", "red"))
-        machines.add_row(Text(name, "bold"), Text(f"{mark} {machine['health']}", colour), ", ".join(machine["roles"]) or "–", machine["why"])
+        health = Text(f"{mark} {machine['health']}", colour)
+        machines.add_row(Text(name, "bold"), health, ", ".join(machine["roles"]) or "–", machine["why"])
     console.print(machines)
     idle = {name: role for name, role in said["roles"].items() if role["state"] != "playing"}
     for name, role in idle.items():

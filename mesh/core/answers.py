@@ -59,9 +59,9 @@ class Job:
 
 
 class Answerer:
-    """The requests of one process. `resumes` names the inputs whose answers it can go on with."""
+    """The requests of one process. It takes those on `inputs` (None: on any); `resumes`: it can go on with another's."""
 
-    def __init__(self, instance: str, generation: int, inputs: frozenset[str], resumes: frozenset[str]) -> None:
+    def __init__(self, instance: str, generation: int, inputs: frozenset[str] | None, resumes: bool) -> None:
         self._instance = instance
         self._generation = generation
         self._inputs = inputs
@@ -77,6 +77,11 @@ class Answerer:
     def depth(self) -> int:
         """How many are in work or waiting."""
         return len(self._queue) + (self.current is not None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a request waits to be answered and none is in work."""
+        return bool(self._queue) and self.current is None
 
     # ---- from askers
 
@@ -101,7 +106,7 @@ class Answerer:
         job = Job(ask, peer, now + ask.deadline_ms / 1000, ask.id)
         hush: list[Effect] = []
         if ask.utterance is not None:
-            if ask.input in self._resumes and ask.so_far:
+            if self._resumes and ask.so_far:
                 job.utterance, job.start = ask.utterance, len(ask.so_far)
             else:
                 hush = [Hush(ask.utterance, len(ask.so_far))]
@@ -112,7 +117,7 @@ class Answerer:
     def _why_not(self, ask: Ask) -> str:
         if self.closed:
             return self.closed
-        if ask.input not in self._inputs:
+        if self._inputs is not None and ask.input not in self._inputs:
             return "unknown input"
         if ask.have:
             return "forgotten"

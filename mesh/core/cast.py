@@ -36,6 +36,8 @@ class View:
     may_start: Callable[[Instance], bool]  # whether this node, so soon after its own start, may play it unheld
     needs_ready: Callable[[Instance], bool]  # whether what it needs has been ready
     provisional: bool = False
+    side: int = 1  # the size of this node's side
+    waits: bool = False  # somebody has just arrived and has not said yet what it plays
 
 
 @dataclass(slots=True)
@@ -60,6 +62,7 @@ class Cast:
     parts: dict[str, Part] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     gave_up: dict[str, str] = field(default_factory=dict)
+    try_again_s: dict[str, float] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     unclaimed_since_s: dict[str, float] = field(default_factory=dict)
     next_look_s: float = float("inf")
@@ -70,12 +73,21 @@ class Cast:
         """One step towards the wish for every instance. Call again after each change; it is idempotent."""
         effects: list[Effect] = []
         self.next_look_s = float("inf")
+        self._forget_failures(now)
         known = {instance.name for instance in view.instances}
         for name in [name for name in self.parts if name not in known]:
             effects += self._end(name, "no longer in the deployment")
         for instance in view.instances:
             effects += self._step(instance, self.wish(instance, view, now), view, now)
         return effects
+
+    def _forget_failures(self, now: float) -> None:
+        """What this machine gave up on is tried again after a while."""
+        for name, until in list(self.try_again_s.items()):
+            if now >= until:
+                del self.try_again_s[name], self.gave_up[name]
+            else:
+                self.next_look_s = min(self.next_look_s, until)
 
     def wish(self, instance: Instance, view: View, now: float) -> str:
         """What this node should be for the instance: hold, stand, succeed or nothing."""
@@ -91,7 +103,7 @@ class Cast:
                 return SUCCEED
             return STAND if self._stands(instance, view) else NOTHING
         if placed == view.me and (part is not None or view.may_start(instance)):
-            return HOLD
+            return HOLD if part is not None or not view.waits else NOTHING
         if placed is not None and placed != view.me and self._falls_to_me(instance, placed, view, now):
             return HOLD
         return STAND if part is not None and self._stands(instance, view) else NOTHING
@@ -106,9 +118,9 @@ class Cast:
     def _stands(self, instance: Instance, view: View) -> bool:
         if instance.role.standby not in ("hot", "warm"):
             return False
-        order = view.placement.standby.get(instance.name, ())
-        if order[:1] == (view.me,):
+        if view.placement.loaded.get(instance.name) == view.me:
             return True
+        order = view.placement.standby.get(instance.name, ())
         part = self.parts.get(instance.name)
         others_ready = [each for each in view.ledger.standbys.get(instance.name, ()) if each.claim.state == READY and each.node != view.me]
         loaded = part is not None and part.claim.state == READY
@@ -149,7 +161,7 @@ class Cast:
         epoch = view.ledger.next_epoch(name) if holds else view.ledger.epochs.get(name, 0)
         generation = self.generations[name] = self.generations.get(name, 0) + 1
         claim = Claim(
-            name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=len(view.names),
+            name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=view.side,
             provisional=holds and view.provisional, restarts=self.record(name).restarts,
         )
         self._move(name, Part(claim, standby))
@@ -158,13 +170,16 @@ class Cast:
         return [Launch(name, generation, epoch, standby), *taken, self._state_of(name, view)]
 
     def _step_of_holder(self, instance: Instance, part: Part, view: View) -> list[Effect]:
-        believed, winner = view.ledger.believed(instance.name), view.ledger.winner(instance.name)
-        if believed is not None and winner is not None and winner.node == view.me and believed.node != view.me:
-            epoch = view.ledger.next_epoch(instance.name)
-            self._restate(instance.name, epoch=epoch, heard=len(view.names))
-            view.ledger.saw(instance.name, epoch)
-            met = Report("claimed_anew", {"instance": instance.name, "above": view.names.get(believed.node, ""), "epoch": epoch})
-            return [Tell(instance.name, part.claim.generation, {"type": "play", "epoch": epoch}), met]
+        name, winner = instance.name, view.ledger.winner(instance.name)
+        if winner is not None and winner.node == view.me and view.ledger.epochs.get(name, 0) > part.claim.epoch:
+            return self._claim_anew(name, part, view)
+        alone = len(view.ledger.holdings.get(name, ())) <= 1
+        stands = {
+            "heard": view.side, "planned": part.claim.planned and not alone,
+            "provisional": part.claim.provisional and view.provisional,
+        }
+        if any(getattr(part.claim, key) != value for key, value in stands.items()):
+            self._restate(name, **stands)
         if part.claim.state == READY and view.needs_ready(instance):
             self._restate(instance.name, state=PLAYING)
             return [
@@ -173,13 +188,24 @@ class Cast:
             ]
         return []
 
+    def _claim_anew(self, name: str, part: Part, view: View) -> list[Effect]:
+        """Somebody holds it at a higher epoch, or has seen one: consumers would listen to that. The winner claims above it."""
+        epoch = view.ledger.next_epoch(name)
+        believed = view.ledger.believed(name)
+        above = view.names.get(believed.node, "") if believed is not None and believed.node != view.me else ""
+        self._restate(name, epoch=epoch)
+        view.ledger.saw(name, epoch)
+        told = Tell(name, part.claim.generation, {"type": "play", "epoch": epoch})
+        met = Report("claimed_anew", {"instance": name, "above": above, "epoch": epoch})
+        return [told, met] if part.claim.state == PLAYING else [met]
+
     def _take_over(self, instance: Instance, part: Part, view: View, *, planned: bool) -> list[Effect]:
         """The standby becomes the holder. A loaded one plays at once; one that still loads plays when it is ready."""
         name = instance.name
         epoch = view.ledger.next_epoch(name)
         ready = part.claim.state == READY
         self._move(name, Part(
-            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=len(view.names)),
+            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=view.side),
             part.standby, part.published,
         ))
         view.ledger.saw(name, epoch)
@@ -204,6 +230,11 @@ class Cast:
         self.record(name).played(now)
         return True
 
+    def adopt(self, claim: Claim, standby: str) -> None:
+        """A process that outlived this node's last agent goes on as it was."""
+        self.generations[claim.instance] = max(claim.generation, self.generations.get(claim.instance, 0))
+        self.parts[claim.instance] = Part(claim, standby)
+
     def started(self, name: str, generation: int, pid: int) -> None:
         """The process of a launched instance exists."""
         part = self.parts.get(name)
@@ -219,6 +250,7 @@ class Cast:
         report = Report("role_state", {"instance": name, "state": "ended", "why": why})
         if delay_s is None:
             self.gave_up[name] = why
+            self.try_again_s[name] = self.record(name).given_up(now)
             self.parts.pop(name)
             return [report, Report("gave_up", {"instance": name, "why": why})]
         elsewhere = [each for each in view.ledger.standbys.get(name, ()) if each.claim.state == READY and each.node != view.me]

@@ -108,8 +108,9 @@ class Ledger:
 def beats(one: Holding, other: Holding) -> bool:
     """Whether `one` stays when both hold the same instance.
 
-    A hand-over by plan is no conflict: the later claim was made in full knowledge of the earlier. After a split it is the
-    larger side's holder, then the earlier claim (it played first), then the lower node id. The same answer on every node.
+    A hand-over by plan is no conflict: the later claim was made in full knowledge of the earlier (`planned` is cleared as soon as
+    that one has stopped). After a split it is the larger side's holder, as the sides were before they met, then the earlier claim (it
+    played first), then the lower node id. The same answer on every node.
     """
     if one.claim.planned or other.claim.planned:
         return one.rank > other.rank

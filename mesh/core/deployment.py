@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from mesh.core import files, options, references, wires
-from mesh.core.complaints import Complaints, hold_against_schema
+from mesh.core.complaints import Complaints
 from mesh.core.facts import FileFact, FolderFacts, KindFault
 from mesh.core.kind import Kind
-from mesh.core.names import did_you_mean
 from mesh.core.schema import DeploymentFile, json_schema
+from mesh.core.schema_faults import hold_against_schema
 from mesh.core.spec import DAYS, Deployment, Machine, ModelSpec, Needs, Opening, RoleSpec, Wire
 from mesh.core.yaml_text import read_text
 from mesh.core.yaml_tree import Node
@@ -99,9 +99,7 @@ def _say_kind_fault(complaints: Complaints, role: RoleSpec, fault: KindFault) ->
     if fault.file:
         complaints.mistakes.append(Mistake(fault.file, fault.line, fault.column, fault.what, fault.instead))
         return
-    complaints.at_value(
-        ("roles", role.name, "kind"), fault.what, fault.instead or did_you_mean(role.kind, fault.known, of="kinds")
-    )
+    complaints.at_value(("roles", role.name, "kind"), fault.what, fault.instead)
 
 
 def _values(parsed: DeploymentFile) -> Deployment:

@@ -44,6 +44,14 @@ class Evidence:
             self.freshest_s = heard
             self.forgiven_s = 0.0
 
+    def vouch(self, sequence: int, age_s: float, now: float) -> bool:
+        """Somebody heard the number `sequence` from the peer. False when that is no news: a late word proves nothing."""
+        if sequence <= self.sequence:
+            return False
+        self.sequence = sequence
+        self.hear_of(age_s, now)
+        return True
+
     def forgive(self, lag_s: float, cap_s: float) -> None:
         """This node itself slept for `lag_s`. At most `cap_s` is forgiven between two signs of life."""
         self.forgiven_s = min(cap_s, self.forgiven_s + lag_s)

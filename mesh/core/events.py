@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.core.spec import Deployment
 from mesh.core.messages import Message, NodeRecord
+from mesh.core.spec import Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,14 @@ class RoleStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleFound:
+    """A process that outlived this node's last agent: its claim as it was, and how it was launched. It is adopted, not restarted."""
+
+    claim: Claim
+    standby: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
 class DeploymentRead:
     """This machine holds this deployment, as revision (number, hash)."""
 
@@ -110,6 +118,6 @@ class Wanted:
 
 
 Event = (
-    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleEnded | RoleStarted | DeploymentRead
-    | Measured | Wanted
+    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleEnded | RoleStarted | RoleFound
+    | DeploymentRead | Measured | Wanted
 )

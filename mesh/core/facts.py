@@ -36,4 +36,3 @@ class KindFault:
     file: str = ""
     line: int = 1
     column: int = 1
-    known: tuple[str, ...] = ()  # the kinds there are

@@ -56,8 +56,8 @@ class Claim:
     pid: Count = 0
     restarts: Count = 0
     provisional: bool = False
-    planned: bool = False  # took over from a living holder by plan, so it stands above that one
-    heard: Count = 0  # how many machines this node could hear when it claimed: the size of its side
+    planned: bool = False  # takes over from a living holder by plan, and stands above it; cleared when that one has stopped
+    heard: Count = 0  # the size of this node's side: falls at once, grows only when sides that met have settled
     trouble: Words = ""  # why it does not play, in plain words
 
 
@@ -84,7 +84,8 @@ class NodeState:
     claims: Annotated[tuple[Claim, ...], Field(max_length=4096)] = ()
     epochs: dict[Name, Count] = field(default_factory=dict)  # the highest epoch seen of instances it once played
     settled: bool = False  # past its boot grace
-    hears: Count = 0  # machines it hears, itself included
+    hears: Count = 0  # machines it hears, itself included: the size of its side
+    steady: bool = False  # has been here without a break for the hold-down, so roles may fail back to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +133,15 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`node` tells all what it holds of `subject`: "suspect", "dead", "left", or "alive" after a refuted suspicion."""
+    """`node` tells all what it holds of `subject`: "suspect", "dead", "left", or "alive" after a refuted suspicion.
+    `boot` is the subject's, so that two machines of one identity can be told apart."""
 
     node: NodeId
     subject: NodeId
     incarnation: Count
     sequence: Count
     health: Name
+    boot: Name = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ class State:
     node: NodeId
     incarnation: Count
     state: NodeState
+    boot: Name = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,15 @@ class StateWanted:
     """Tell me your state: your heartbeat named a version I have not got."""
 
     node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What `node` has heard of everyone here, itself included: (node, incarnation, version of its state, milliseconds
+    since it was last heard by anybody). Told to one other node at a time; who lacks something asks for it."""
+
+    node: NodeId
+    entries: Annotated[tuple[tuple[NodeId, Count, Count, Count], ...], Field(max_length=MEMBERS_MAX)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +198,9 @@ class Answer:
 
 
 Datagram = Beat | Probe | ProbeFor | Ack | Verdict
-Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer
+Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer | Digest
 
 KINDS: dict[int, type[Any]] = {
     1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict,
-    16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer,
+    16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer, 21: Digest,
 }

@@ -17,7 +17,7 @@ RESERVED = frozenset(
 
 def is_name(text: str) -> bool:
     """Whether `text` can name an installation, a machine, a label, a model or a role."""
-    return re.fullmatch(NAME_PATTERN, text) is not None and text not in RESERVED and not re.match(r"spare-\d+$", text)
+    return re.fullmatch(NAME_PATTERN, text) is not None and text not in RESERVED and not re.match(r"spare-[0-9]+$", text)
 
 
 def as_name(text: str) -> str:

@@ -7,13 +7,15 @@ placement, one step for each instance, routes, and its own state told to all if 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mesh.core import view as views
+from mesh.core.boot import Start, is_complete, prefers, waits_for
 from mesh.core.cast import Cast, View
-from mesh.core.claims import HOLDER, PLAYING, STARTING, Ledger
-from mesh.core.effects import Effect, HangUp, Report, Save, SendControl, Tell
+from mesh.core.claims import HOLDER, PLAYING, Ledger
+from mesh.core.effects import Effect, HangUp, Report, Save, SendControl
 from mesh.core.events import (
     Carrier,
     DeploymentRead,
@@ -24,28 +26,48 @@ from mesh.core.events import (
     Measured,
     PeerFound,
     RoleEnded,
+    RoleFound,
     RoleReady,
     RoleStarted,
     Tick,
     Wanted,
 )
+from mesh.core.flapping import Steadiness
 from mesh.core.instances import Instance, instances
+from mesh.core.judging import Judge
+from mesh.core.members import ALIVE, LEFT, Member
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, Hello, NodeRecord, NodeState, Order, Probe, ProbeFor, State, StateWanted, Verdict
+from mesh.core.messages import (
+    Ack,
+    Beat,
+    Claim,
+    Digest,
+    Hello,
+    NodeRecord,
+    NodeState,
+    Order,
+    Probe,
+    ProbeFor,
+    State,
+    StateWanted,
+    Verdict,
+)
 from mesh.core.peers import Peers
-from mesh.core.placement import Placement, place
-from mesh.core.routes import Reach, Scene, routes_for
+from mesh.core.placement import Placement
+from mesh.core.routes import Prompter, Reach, Scene, role_name
+from mesh.core.sides import Side
 from mesh.core.spec import Deployment
 from mesh.core.timing import WIRED, Timing
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
+NEVER = float("inf")
 
 
 @dataclass(slots=True)
 class Node:
     """A node's mind. `handle` takes any event at any time; `next_deadline` says when it wants a `Tick`.
 
-    `saved` is what `Save` effects of earlier lives left: "order", "epochs", "peers".
+    `saved` is what `Save` effects of earlier lives left: "order", "epochs", "returns", "peers".
     """
 
     me: NodeRecord
@@ -53,56 +75,74 @@ class Node:
     timing: Timing = WIRED
     saved: dict[str, Any] = field(default_factory=dict)
     membership: Membership = field(init=False)
+    judge: Judge = field(init=False)
     peers: Peers = field(init=False)
     cast: Cast = field(init=False)
-    ledger: Ledger = field(default_factory=Ledger)
+    start: Start = field(init=False)
+    steadiness: Steadiness = field(init=False)
+    side: Side = field(init=False)
     state: NodeState = field(init=False)
+    ledger: Ledger = field(default_factory=Ledger)
+    prompter: Prompter = field(default_factory=Prompter)
     deployment: Deployment | None = None
     instances: tuple[Instance, ...] = ()
+    awaited: Mapping[str, frozenset[str]] = field(default_factory=dict)
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
-    told_routes: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     wanted_version: dict[str, float] = field(default_factory=dict)
-    draining: bool = False
+    lives: dict[str, tuple[int, bool]] = field(default_factory=dict)  # node -> (incarnation, here) that was acted upon
+    seen_changes: int = -1
+    returned_s: float = NEVER  # when to judge whether the room had gone on without this node
+    gone: bool = False
     dirty: bool = True
-    sync_due_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.membership = Membership(self.me, self.timing, beat_due_s=self.started_s)
+        self.membership = Membership(self.me, self.timing)
+        self.judge = Judge(self.membership, self.started_s, NEVER, self.started_s)
         self.peers = Peers(self.me.node, self.me.installation, self.timing)
         self.cast = Cast(self.timing)
+        self.start = Start(self.started_s, self.timing)
+        self.steadiness = Steadiness(self.timing, self.started_s, int(self.saved.get("returns", 0)))
+        self.side = Side(self.timing.settle_s)
         self.ledger.epochs.update(self.saved.get("epochs", {}))
         order = self.saved.get("order") or (0, "down", "")
         self.state = NodeState(0, {}, (0, ""), Order(*order), hears=1)
-        self.sync_due_s = self.started_s + self.timing.sync_s
 
     # ---- the door
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in one event; returns what is to be done, in order."""
+        if self.gone:
+            return []
         effects = self._take_in(event, now)
-        return [*effects, *self._settle(now)]
+        judged = self.judge.judge(now) if isinstance(event, Tick) else []
+        return [*effects, *judged, *self._settle(now)]
 
     def next_deadline(self) -> float:
         """When this node next has something to do if nothing happens until then."""
-        return min(self.membership.next_deadline(), self.peers.next_deadline(), self.cast.next_look_s, self.sync_due_s, self._start_due())
+        if self.gone:
+            return NEVER
+        return min(
+            self.judge.next_deadline(), self.peers.next_deadline(), self.cast.next_look_s, self.side.grow_due_s, self.returned_s,
+            self.start.next_due(self._grace_s()), self.steadiness.next_due(),
+        )
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
         match event:
             case Tick():
-                self.membership.lag(event.lag_s)
+                self.judge.lag(event.lag_s)
                 return []
             case Heard():
                 return self._on_heard(event, now)
             case PeerFound():
                 return self.peers.found(event.record, now)
             case LinkUp():
-                return self._on_link_up(event, now)
+                return self._on_link_up(event)
             case LinkHint():
                 self.peers.unlinked(event.node, now)
-                return self.membership.hint(event.node, now)
+                return self.judge.hint(event.node, now)
             case Carrier():
-                self.membership.carrier = event.up
+                self.judge.carrier = event.up
                 return []
             case DeploymentRead():
                 return self._on_deployment(event)
@@ -124,53 +164,70 @@ class Node:
             case Hello():
                 return self._on_hello(event.message, now)
             case State():
-                return self._on_state(event.message)
+                return self._on_state(event.message, now)
             case StateWanted():
                 return [SendControl(event.message.node, self._told())]
+            case Digest():
+                return self._on_digest(event.message, now)
             case _:
                 return []
 
     def _on_datagram(self, event: Heard, now: float) -> list[Effect]:
         message = event.message
         assert isinstance(message, (Beat, Probe, ProbeFor, Ack, Verdict))
-        before = self._health()
         effects = self.membership.heard(message, event.address, now)
-        self._after_membership(before)
         if isinstance(message, Beat):
-            effects += self._want_state(message, now)
-        return [*effects, *self._hang_up_lost(before, now)]
-
-    def _want_state(self, beat: Beat, now: float) -> list[Effect]:
-        """The heartbeat names a version of its sender's state that has not come: ask, but not at every beat."""
-        member = self.membership.members.get(beat.node)
-        if member is None or not member.here or (member.state is not None and member.state.version >= beat.version):
-            return []
-        if now - self.wanted_version.get(beat.node, -1e9) < self.timing.beat_s * 3:
-            return []
-        self.wanted_version[beat.node] = now
-        return [SendControl(beat.node, StateWanted(self.me.node))]
-
-    def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
-        before = self._health()
-        effects = self.peers.found(hello.record, now)
-        new = hello.record.node not in before
-        effects += self.membership.meet(hello.record, "", now)
-        for record in hello.known:
-            effects += self.peers.found(record, now)
-        self._after_membership(before)
-        if new:
-            effects += [self._save_peers(), SendControl(hello.record.node, self._told())]
+            effects += self._want_state(message.node, message.incarnation, message.version, now)
         return effects
 
-    def _on_state(self, message: State) -> list[Effect]:
+    def _want_state(self, node: str, incarnation: int, version: int, now: float) -> list[Effect]:
+        """Somebody names a version of a node's state that has not come: ask that node, but not at every beat."""
+        member = self.membership.members.get(node)
+        if member is None or not member.here or incarnation < member.record.incarnation:
+            return []
+        if member.state is not None and member.state.version >= version:
+            return []
+        if now - self.wanted_version.get(node, -NEVER) < self.timing.beat_s * 3:
+            return []
+        self.wanted_version[node] = now
+        return [SendControl(node, StateWanted(self.me.node))]
+
+    def _on_digest(self, digest: Digest, now: float) -> list[Effect]:
+        sender = self.membership.members.get(digest.node)
+        if sender is None or not sender.here:
+            return [] if sender is None else self.membership.tell_node(digest.node, self.membership.verdict_on(sender))
+        effects: list[Effect] = []
+        for node, incarnation, version, age_ms in digest.entries:
+            member = self.membership.members.get(node)
+            if member is not None and incarnation == member.record.incarnation:
+                effects += self.membership.hearsay(node, age_ms / 1000, now)
+            effects += self._want_state(node, incarnation, version, now)
+        return effects
+
+    def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
+        record = hello.record
+        effects = [*self.peers.found(record, now), *self.peers.nudge(record.node, now)]
+        new = record.node not in self.membership.members
+        effects += self.membership.meet(record, self.peers.address(record.node), now)
+        for other in hello.known:
+            effects += self.peers.found(other, now)
+        return [*effects, self._save_peers()] if new else effects
+
+    def _on_state(self, message: State, now: float) -> list[Effect]:
+        effects: list[Effect] = []
         member = self.membership.members.get(message.node)
+        if member is not None and message.incarnation > member.record.incarnation and message.boot:
+            effects += self.membership.meet(replace(member.record, incarnation=message.incarnation, boot=message.boot), "", now)
+            member = self.membership.members[message.node]
         if member is None or message.incarnation < member.record.incarnation:
-            return []
-        if member.state is not None and message.state.version <= member.state.version and message.incarnation == member.record.incarnation:
-            return []
+            return effects
+        if message.boot not in ("", member.record.boot):
+            return effects
+        if member.state is not None and message.state.version <= member.state.version:
+            return effects
         member.state = message.state
         self.dirty = True
-        return self._adopt_order(message.state.order)
+        return [*effects, *self._adopt_order(message.state.order)]
 
     def _adopt_order(self, order: Order) -> list[Effect]:
         if (order.number, order.stamp) <= (self.state.order.number, self.state.order.stamp):
@@ -181,33 +238,34 @@ class Node:
 
     # ---- links
 
-    def _on_link_up(self, event: LinkUp, now: float) -> list[Effect]:
-        self.peers.linked(event.node)
+    def _on_link_up(self, event: LinkUp) -> list[Effect]:
+        self.peers.linked(event.node, event.address)
         member = self.membership.members.get(event.node)
         if member is not None and event.address:
             member.address = member.address or event.address
-        peer = self.peers.known.get(event.node)
-        before = self._health()
-        effects = self.membership.meet(peer.record, event.address, now) if peer is not None and member is None else []
-        self._after_membership(before)
-        return [*effects, SendControl(event.node, Hello(self.me, self.peers.records()[:256])), SendControl(event.node, self._told())]
+        return [SendControl(event.node, Hello(self.me, self.peers.records()[:256])), SendControl(event.node, self._told())]
 
-    def _hang_up_lost(self, before: dict[str, str], now: float) -> list[Effect]:
-        """A dead peer's link is dropped with all that is queued on it, and dialled anew."""
+    def _follow_membership(self, now: float) -> list[Effect]:
+        """A lost member's link is dropped with all that is queued on it; a new life is told this node's state and asked for its own."""
+        self.me = self.membership.me
+        if self.membership.changes == self.seen_changes:
+            return []
+        self.seen_changes = self.membership.changes
+        self.dirty = True
         effects: list[Effect] = []
-        for node, health in self._health().items():
-            if health in ("dead", "left") and before.get(node) not in ("dead", "left"):
+        for node, member in self.membership.members.items():
+            life = (member.record.incarnation, member.here)
+            before = self.lives.get(node)
+            if before == life:
+                continue
+            self.lives[node] = life
+            if before is not None and before[1]:  # also under a new life: the old line may be in a long stall
                 self.peers.unlinked(node, now)
                 effects.append(HangUp(node))
+            if member.here:
+                effects += [*self.peers.nudge(node, now), SendControl(node, self._told()), SendControl(node, StateWanted(self.me.node))]
+                self.wanted_version[node] = now
         return effects
-
-    def _health(self) -> dict[str, str]:
-        return {node: member.health for node, member in self.membership.members.items()}
-
-    def _after_membership(self, before: dict[str, str]) -> None:
-        self.me = self.membership.me
-        if self._health() != before:
-            self.dirty = True
 
     def _save_peers(self) -> Save:
         return Save("peers", [
@@ -220,6 +278,7 @@ class Node:
     def _on_deployment(self, event: DeploymentRead) -> list[Effect]:
         self.deployment = event.deployment
         self.instances = instances(event.deployment)
+        self.awaited = waits_for(event.deployment)
         self.state = replace(self.state, revision=event.revision)
         self.me = self.membership.me = replace(self.membership.me, revision=event.revision[1])
         self.dirty = True
@@ -231,8 +290,10 @@ class Node:
             return self._adopt_order(Order(self.state.order.number + 1, event.verb, self.me.boot))
         if event.verb in ("drain", "undrain"):
             self.state = replace(self.state, drained=event.verb == "drain")
+        if event.verb != "leave":
             return []
-        return self.membership.leave() if event.verb == "leave" else []
+        self.gone = True
+        return self.membership.tell_all(self.membership.own_word(LEFT))
 
     def _on_role(self, event: Event, now: float) -> list[Effect]:
         self.dirty = True
@@ -240,6 +301,8 @@ class Node:
             self.cast.ready(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid, now)
         elif isinstance(event, RoleStarted):
             self.cast.started(event.instance, event.generation, event.pid)
+        elif isinstance(event, RoleFound):
+            self.cast.adopt(event.claim, event.standby)
         elif isinstance(event, RoleEnded) and not event.clean:
             return self.cast.ended(event.instance, event.generation, event.why, self._view(now), now)
         return []
@@ -247,116 +310,143 @@ class Node:
     # ---- settling
 
     def _settle(self, now: float) -> list[Effect]:
-        before = self._health()
-        effects = self.membership.judge(now)
-        self._after_membership(before)
-        effects += self._hang_up_lost(before, now)
-        if not self.state.settled and self._is_settled(now):
-            self.state = replace(self.state, settled=True)
-            self.dirty = True
-            effects.append(Report("settled", {}))
-        if self.dirty or now >= self.cast.next_look_s or self._start_due() <= now:
+        effects = self._follow_membership(now)
+        effects += self._look_at_myself(now)
+        if self.dirty or now >= self.cast.next_look_s:
             effects += self._play(now)
         effects += self.peers.dial_due(now)
-        effects += self.membership.beat(now, self.state.version)
-        if now >= self.sync_due_s:
-            self.sync_due_s = now + self.timing.sync_s
-            effects += self._tell_state()
+        effects += self.judge.beat(now, self.state.version)
+        effects += self.judge.knock(now)
+        told = self.judge.digest(now, self.state.version)
+        return [*effects, SendControl(*told)] if told else effects
+
+    def _look_at_myself(self, now: float) -> list[Effect]:
+        """What this node says of itself that changes with time: its start, the size of its side, its steadiness."""
+        effects: list[Effect] = []
+        if not self.start.settled or now >= self.start.next_due(self._grace_s()):
+            effects += self._look_at_start(now)
+        if self.membership.refuted_s > self.steadiness.since_s:
+            self.steadiness.interrupted(self.membership.refuted_s)
+            self.returned_s = now + self.timing.settle_s / 2
+        if now >= self.returned_s:
+            self.returned_s = NEVER
+            self._count_return(now)
+        if self.dirty or now >= self.side.grow_due_s:
+            alive = 1 + sum(1 for member in self.membership.present() if member.health == ALIVE)
+            agreed = all(len(each) <= 1 for each in self.ledger.holdings.values())
+            self.dirty |= self.side.count(alive, now, agreed=agreed)
+        returns = self.steadiness.returns
+        if self.steadiness.look(now):
+            self.dirty = True
+        if returns != self.steadiness.returns:
+            effects.append(Save("returns", self.steadiness.returns))
         return effects
+
+    def _look_at_start(self, now: float) -> list[Effect]:
+        states = [member.state for member in self.membership.present()]
+        complete = self.deployment is not None and is_complete(self.deployment, self._names().values()) and None not in states
+        met_settled = any(state is not None and state.settled for state in states)
+        was_settled = self.start.settled
+        if not self.start.look(now, grace_s=self._grace_s(), complete=complete, met_settled=met_settled):
+            return []
+        self.dirty = True
+        if was_settled or not self.start.settled:
+            return []
+        if self.start.joined:
+            self.returned_s = now
+        return [Report("settled", {"joined": self.start.joined})]
+
+    def _grace_s(self) -> float | None:
+        return self.deployment.boot_grace_s if self.deployment is not None else None
+
+    def _count_return(self, now: float) -> None:
+        """The room went on without this node if a larger side that has been running for a while is here."""
+        states = [member.state for member in self.membership.present() if member.state is not None]
+        if any(state.steady and state.hears > self.side.size for state in states):
+            self.steadiness.came_back(now)
+            self.dirty = True
 
     def _play(self, now: float) -> list[Effect]:
         """Placement, one step for each instance until nothing changes, routes, and the state told if it is new."""
         effects: list[Effect] = []
         for _ in range(4):
             before = self._claims()
-            effects += self.cast.decide(self._view(now), now)
+            view = self._view(now)
+            if not self.start.listened and self.state.order.state == "up":
+                break  # what was adopted goes on as it was until the others have been heard
+            effects += self.cast.decide(view, now)
+            if view.waits:
+                self.cast.next_look_s = min(self.cast.next_look_s, now + self.timing.listen_s / 4)
             if self._claims() == before:
                 break
         self.dirty = False
-        effects += self._publish()
-        return [*effects, *self._tell_routes()]
+        saved, told = self._publish()
+        return [*saved, *effects, *told, *self._tell_routes()]
 
     def _view(self, now: float) -> View:
         states = self._states()
         names = self._names()
         self.ledger.read(states)
-        for role_instance, holdings in self.ledger.holdings.items():
+        for instance, holdings in self.ledger.holdings.items():
             if any(each.claim.state == PLAYING for each in holdings):
-                self.seen_playing.add(role_instance.split("@")[0].split("/")[0])
-        up = self.deployment is not None and self.state.order.state == "up" and now - self.started_s >= self.timing.listen_s
-        self.placement = self._place(states, names) if up else NOTHING_PLACED
+                self.seen_playing.add(role_name(instance))
+        if self.deployment is not None and self.state.order.state == "up" and self.start.listened:
+            self.placement = views.placement(self.deployment, self.instances, states, names, self.state.revision[1], self.ledger)
+        else:
+            self.placement = NOTHING_PLACED
         settled = frozenset(node for node, state in states.items() if state.settled)
+        unknown = any(member.state is None and now < member.met_s + self.timing.listen_s for member in self.membership.present())
         return View(
             self.me.node, self.instances, self.placement, self.ledger, names, settled, self._may_start, self._needs_ready,
-            provisional=now - self.started_s < self.timing.provisional_s and not self.state.settled,
+            provisional=self.start.provisional, side=self.side.size, waits=unknown,
         )
-
-    def _place(self, states: dict[str, NodeState], names: dict[str, str]) -> Placement:
-        assert self.deployment is not None
-        here = views.candidates(self.deployment, states, names, self.state.revision[1])
-        return place(self.deployment, here, views.held(self.instances, self.ledger))
 
     def _states(self) -> dict[str, NodeState]:
         states = {m.record.node: m.state for m in self.membership.present() if m.state is not None}
-        return {**states, self.me.node: replace(self.state, claims=self._claims())}
+        return {**states, self.me.node: self._as_it_is()}
+
+    def _as_it_is(self) -> NodeState:
+        """This node's state with what has changed since it was told last."""
+        return replace(
+            self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.side.size,
+            settled=self.start.settled, steady=self.steadiness.steady, put_aside=self.steadiness.put_aside,
+        )
 
     def _names(self) -> dict[str, str]:
         return {self.me.node: self.me.name, **{m.record.node: m.record.name for m in self.membership.present()}}
 
-    def _claims(self) -> tuple[Any, ...]:
+    def _claims(self) -> tuple[Claim, ...]:
         return tuple(part.claim for _, part in sorted(self.cast.parts.items()))
-
-    # ---- a starting room
-
-    def _is_settled(self, now: float) -> bool:
-        """Past its boot grace: time is up, or every machine that the file names is here, or it met a node past its own."""
-        if self.deployment is None or now - self.started_s < self.timing.listen_s:
-            return False
-        named = {machine.name for machine in self.deployment.machines}
-        states = [m.state for m in self.membership.present() if m.state is not None]
-        all_here = bool(named) and named <= set(self._names().values()) and len(states) == len(self.membership.present())
-        return all_here or any(state.settled for state in states) or now - self.started_s >= self.deployment.boot_grace_s
-
-    def _start_due(self) -> float:
-        """When the next of the start's own steps is due; infinity when the node is settled."""
-        if self.state.settled or self.deployment is None:
-            return float("inf")
-        listened = self.started_s + self.timing.listen_s
-        return listened if not self.placement.holders else self.started_s + self.deployment.boot_grace_s
 
     def _may_start(self, instance: Instance) -> bool:
         """Before it is settled, a node plays what prefers it and what only it can play; the rest waits for the others."""
-        if self.state.settled or instance.pinned:
-            return True
-        first = instance.role.on[0]
         labels = self.deployment.labels_of(self.me.name) if self.deployment else ()
-        return first == self.me.name or (first.startswith("label:") and first.removeprefix("label:") in labels)
+        return self.start.settled or bool(instance.pinned) or prefers(instance.role, self.me.name, labels)
 
     def _needs_ready(self, instance: Instance) -> bool:
         """Whether each role it hears has played since the room went up. A display does not wait; nor does a take-over."""
         assert self.deployment is not None
         kind = self.deployment.kinds.get(instance.role.kind)
-        return (kind is not None and kind.display) or all(wire.role in self.seen_playing for wire in instance.role.inputs)
+        if kind is not None and kind.display:
+            return True
+        placed = {role_name(name) for name in self.placement.holders}
+        return all(role in self.seen_playing or role not in placed for role in self.awaited.get(instance.role.name, ()))
 
     # ---- telling
 
     def _told(self) -> State:
-        return State(self.me.node, self.me.incarnation, self.state)
+        return State(self.me.node, self.me.incarnation, self.state, self.me.boot)
 
-    def _publish(self) -> list[Effect]:
-        claims = self._claims()
+    def _publish(self) -> tuple[list[Effect], list[Effect]]:
+        """(what to keep on disk first, what to tell the others)"""
         epochs = {name: epoch for name, epoch in self.ledger.epochs.items() if epoch}
-        new = replace(
-            self.state, claims=claims, epochs=epochs, gave_up=tuple(sorted(self.cast.gave_up.items())), hears=len(self._names()),
-        )
+        new = replace(self._as_it_is(), epochs=epochs)
         if new == self.state and self.state.version > 0:
-            return []
-        saved = [Save("epochs", epochs)] if epochs != self.state.epochs else []
+            return [], []
+        saved: list[Effect] = [Save("epochs", epochs)] if epochs != self.state.epochs else []
         self.state = replace(new, version=self.state.version + 1)
-        return [*saved, *self._tell_state()]
-
-    def _tell_state(self) -> list[Effect]:
-        return [SendControl(member.record.node, self._told()) for member in self.membership.present()]
+        told = self._told()
+        return saved, [SendControl(member.record.node, told) for member in self.membership.present()]
 
     def _tell_routes(self) -> list[Effect]:
         if self.deployment is None:
@@ -364,30 +454,15 @@ class Node:
         names: dict[str, tuple[str, ...]] = {}
         for instance in self.instances:
             names[instance.role.name] = (*names.get(instance.role.name, ()), instance.name)
-        scene = Scene(self.deployment, names, self.ledger, self._reach())
-        effects: list[Effect] = []
-        current: dict[tuple[str, int], dict[str, Any]] = {}
-        for name, part in sorted(self.cast.parts.items()):
-            if part.claim.state == STARTING:
-                continue
-            key = (name, part.claim.generation)
-            role = self.deployment.role(name.split("@")[0].split("/")[0])
-            current[key] = routes_for(role, scene)
-            if self.told_routes.get(key) != current[key]:
-                effects.append(Tell(name, part.claim.generation, {"type": "routes", "routes": current[key]}))
-        self.told_routes = current
-        return effects
-
-    def _reach(self) -> dict[str, Reach]:
-        reach = {self.me.node: Reach(("127.0.0.1",))}
-        for member in self.membership.present():
-            others = tuple(address for address in member.record.addresses if address != member.address)
-            addresses = (member.address, *others) if member.address else others
-            reach[member.record.node] = Reach(addresses, member.health == "suspect")
-        return reach
+        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in self.membership.present()}}
+        return self.prompter.tell(self._claims(), Scene(self.deployment, names, self.ledger, reach))
 
     def holds(self, instance: str) -> bool:
         """Whether this node holds the instance now."""
         part = self.cast.parts.get(instance)
         return part is not None and part.claim.part == HOLDER
 
+
+def _reach(member: Member) -> Reach:
+    others = tuple(address for address in member.record.addresses if address != member.address)
+    return Reach((member.address, *others) if member.address else others, member.health == "suspect")

@@ -164,19 +164,19 @@ def _matches(pattern: Any, value: str) -> bool:
 
 def _fault(schema: Schema, value: Any, path: tuple[str | int, ...], root: Schema) -> Fault:
     name = next((str(step) for step in reversed(path) if isinstance(step, str)), "options")
-    expected = expected(schema, root)
-    instead = f"write {expected}"
-    if isinstance(value, str) and nearest(value, map(str, schema.get("enum", ()))):
-        instead = f"{did_you_mean(value, [str(choice) for choice in schema['enum']], of='choices')} It takes {expected}"
-    elif isinstance(value, str) and _IS["number"](_number(value)) and _fits(schema, _number(value)):
-        instead = f"write {value}, without quotes"
-    elif (
-        isinstance(value, str) and "boolean" in str(schema.get("type")) and value.lower() in ("yes", "no", "on", "off")
-    ):
-        instead = f"write {str(value.lower() in ('yes', 'on')).lower()}"
+    wanted = expected(schema, root)
+    choices = [str(choice) for choice in schema.get("enum", ())]
+    instead = f"write {wanted}"
+    if isinstance(value, str):
+        if nearest(value, choices):
+            instead = f"{did_you_mean(value, choices, of='choices')} It takes {wanted}"
+        elif _IS["number"](_number(value)) and _fits(schema, _number(value)):
+            instead = f"write {value}, without quotes"
+        elif "boolean" in str(schema.get("type")) and value.lower() in ("yes", "no", "on", "off"):
+            instead = f"write {str(value.lower() in ('yes', 'on')).lower()}"
     if schema.get("default") is not None:
         instead += f" (left out, it is {_shown(schema['default'])})"
-    return path, False, f"`{name}` cannot be {_shown(value)}", instead
+    return path, False, f"`{name}` cannot be {f'“{value[:60]}”' if isinstance(value, str) else _shown(value)}", instead
 
 
 def _number(text: str) -> float | int | None:

@@ -21,6 +21,7 @@ class Peer:
     due_s: float = 0.0
     delay_s: float = 0.0
     linked: bool = False
+    address: str = ""  # where its link answered last
 
 
 @dataclass(slots=True)
@@ -52,11 +53,24 @@ class Peers:
         self.known[record.node] = Peer(record, now + self.timing.dial_s, self.timing.dial_s)
         return [Dial(record)]
 
-    def linked(self, node: str) -> None:
-        """The link to the peer answers."""
-        if node in self.known:
-            self.known[node].linked = True
-            self.known[node].delay_s = self.timing.dial_s
+    def linked(self, node: str, address: str) -> None:
+        """The link to the peer answers at `address`."""
+        peer = self.known.get(node)
+        if peer is not None:
+            peer.linked, peer.address, peer.delay_s = True, address, self.timing.dial_s
+
+    def address(self, node: str) -> str:
+        """Where the peer's link answered last; "" when it never did."""
+        peer = self.known.get(node)
+        return peer.address if peer is not None else ""
+
+    def nudge(self, node: str, now: float) -> list[Effect]:
+        """There is a sign of life of the peer: if its link is down, dial it at once."""
+        peer = self.known.get(node)
+        if peer is None or peer.linked:
+            return []
+        peer.due_s = now + self.timing.dial_s
+        return [Dial(peer.record)]
 
     def unlinked(self, node: str, now: float) -> None:
         """The link is gone: dial again soon."""
@@ -86,4 +100,4 @@ class Peers:
 
 
 def _reach(record: NodeRecord) -> tuple[object, ...]:
-    return (record.boot, record.incarnation, record.addresses, record.control_port, record.beat_port)
+    return (record.addresses, record.control_port, record.beat_port)

@@ -26,7 +26,7 @@ MACHINES_MAX = 128
 # Loads times the bits of a set of sets: what comes of 6 machines that could each carry any of 12 items. Never beyond.
 WORK_BITS_MAX = (6 << 12) << 12
 # Loads looked at while optimising, some 40 ms. Cut there, the same instances play; only a move too many may be made.
-STEPS_MAX = 150_000
+STEPS_MAX = 120_000
 
 Load = tuple[int, int]  # (set of items, cost of having just these on the machine)
 
@@ -140,16 +140,18 @@ def _sets_without(place: int, size: int) -> int:
 
 def _find_reach(state: Search) -> None:
     size = len(state.part)
+    everything = (1 << (1 << size)) - 1
     without = {1 << place: _sets_without(place, size) for place in range(size)}
-    disjoint: dict[int, int] = {0: (1 << (1 << size)) - 1}
+    disjoint: dict[int, int] = {0: everything}
     reach = [1]
     for loads in reversed(state.loads):
-        below, here = reach[-1], 0
+        below = here = reach[-1]
         for load, _ in loads:
+            if here == everything:  # also true of every machine that is still to come
+                break
             free = disjoint.get(load)
             if free is None:
-                free = (1 << (1 << size)) - 1
-                rest = load
+                free, rest = everything, load
                 while rest:
                     free &= without[rest & -rest]
                     rest &= rest - 1
@@ -205,7 +207,7 @@ def _descend(state: Search, step: int, rest: int, cost: int, chosen: list[int]) 
             state.best_cost, state.best_loads = cost, list(chosen)
         return
     known = state.seen.get((step, rest))
-    if (known is not None and known <= cost) or (state.best_cost >= 0 and state.steps > STEPS_MAX):
+    if known is not None and known <= cost:
         return
     state.seen[(step, rest)] = cost
     loads, below = state.loads[step], state.reach[step + 1]
@@ -217,7 +219,7 @@ def _descend(state: Search, step: int, rest: int, cost: int, chosen: list[int]) 
             options.append((price + (_floor(state, step + 1, left) if left else 0), load, price))
     options.sort()
     for least, load, price in options:
-        if state.best_cost >= 0 and cost + least >= state.best_cost:
+        if state.best_cost >= 0 and (cost + least >= state.best_cost or state.steps > STEPS_MAX):
             break
         chosen.append(load)
         _descend(state, step + 1, rest ^ load, cost + price, chosen)

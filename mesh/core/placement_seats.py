@@ -123,11 +123,15 @@ class Seats:
         return self.with_room(narrowed, memory) or mask
 
     def fill(self) -> None:
-        """Holders keep their seats, as far as they fit; then everybody else by importance, nobody moving anybody."""
+        """Holders keep their seats, as far as they fit; then everybody else by importance, nobody moving anybody.
+
+        Displays that can sit on one machine only and take no memory come before the rest, so that their load is felt."""
         items = self.room.items
         for index, item in enumerate(items):
             if item.held >= 0 and self.free[item.held] >= item.memory:
                 self.put(index, item.held)
+            elif item.role.each and item.allowed and not item.memory and not item.beside:
+                self.choose(index)
         for index, item in enumerate(items):
             if item.allowed and self.seat[index] < 0:
                 for target in item.beside:

@@ -14,7 +14,7 @@ from mesh.core.placement_room import CAPABILITIES
 from mesh.core.spec import Deployment
 
 _NAMES = {"gpu": "a GPU", "camera": "a camera", "screen": "a screen", "sound": "sound", "microphone": "a microphone"}
-NOT_FOUND = "no place for it was found within the bound of the search; there may still be one"
+NOT_FOUND = "the bounded search found no way to make room for it; there may be one"
 
 
 def size(memory_bytes: int) -> str:
@@ -39,23 +39,25 @@ class Reasons:
         self._labels = {each.node: {*each.labels, *deployment.labels_of(each.name)} for each in machines}
 
     def why_not(self, instance: Instance, *, proven: bool) -> str:
-        """Why it is not placed. Without `proven`, a want of memory is told as what was not found, never as impossible."""
+        """Why it is not placed. Without `proven`, want of room is told as what was not found, never as impossible."""
         meant = self._meant(instance)
         if not meant:
             return self._nobody_meant(instance)
         obstacles: dict[str, list[Candidate]] = {}
         for machine in meant:
             obstacles.setdefault(self._obstacle(instance, machine), []).append(machine)
-        memory = obstacles.pop("memory", None)
-        taken = obstacles.pop("", None)
-        words = [self._told(what, names, bool(taken or memory) or len(obstacles) > 1) for what, names in obstacles.items()]
-        if instance.pinned and not memory and not taken:
-            return "; ".join(words)
+        memory, taken = obstacles.pop("memory", None), obstacles.pop("", None)
+        words = [self._told(what, names) for what, names in obstacles.items()]
+        if not proven and taken:
+            return NOT_FOUND
+        if not proven and memory:
+            return f"{self._short_of_memory(instance, memory)}; {NOT_FOUND}"
         if taken:
-            return self._crowded(instance, taken) if proven else NOT_FOUND
+            return self._crowded(instance, taken)
         if memory:
             return "; ".join([self._short_of_memory(instance, memory), *words])
-        return "; ".join(words[:4]) if len(words) > 1 else self._alone(words[0], next(iter(obstacles)))
+        complete = len(words) > 1 or instance.pinned or next(iter(obstacles)).startswith(("has ", "lacks "))
+        return "; ".join(words) if complete else f"{words[0]}; nowhere else to go"
 
     def for_nobody(self, outputs: Sequence[str]) -> str:
         """It could play, but nothing that reaches visitors would come of it here."""
@@ -92,32 +94,32 @@ class Reasons:
                 return f"has {_NAMES[what]}"
         extra = self._kind(instance).extra
         if extra is not None and extra not in has.extras:
-            return f"has the part “{extra}” installed"
+            return f"lacks “{extra}”"
         if machine.drained:
             return "drained"
         if machine.put_aside and not instance.pinned:
             return "put aside"
         if instance.name in machine.gave_up:
-            return "gave up"
+            return f"gave up {dict(machine.why_gave_up).get(instance.name, '')}"
         if role.needs.memory_bytes > self._free[machine.node]:
             return "memory"
         return ""
 
-    def _told(self, what: str, machines: list[Candidate], several: bool) -> str:
-        names = some([each.name for each in machines])
-        one = len(machines) == 1
+    def _told(self, what: str, machines: list[Candidate]) -> str:
+        names, one = some([each.name for each in machines]), len(machines) == 1
         if what.startswith("has "):
-            if not several and len(machines) == len(self._machines):
+            if len(machines) == len(self._machines) and len(machines) > 1:
                 return f"no machine here {what}"
-            return f"{names} {'has' if one else 'have'} {_none_of(what)}"
+            return f"{names} {'has' if one else 'have'} no {what.removeprefix('has ').removeprefix('a ')}"
+        if what.startswith("lacks "):
+            where = "any machine here" if len(machines) == len(self._machines) else names
+            return f"the part {what.removeprefix('lacks ')} of Roomful is not installed on {where}"
         if what == "drained":
             return f"{names} {'is' if one else 'are'} drained"
         if what == "put aside":
             return f"{names} {'is' if one else 'are'} put aside for coming and going"
-        return f"gave up on {names} after it failed to start again and again"
-
-    def _alone(self, words: str, what: str) -> str:
-        return words if what.startswith("has ") else f"{words}; nowhere else to go"
+        why = what.removeprefix("gave up").strip()
+        return f"gave up on {names} ({why})" if why else f"gave up on {names} after it failed to start again and again"
 
     def _short_of_memory(self, instance: Instance, machines: list[Candidate]) -> str:
         most = max(machines, key=lambda each: self._free[each.node])
@@ -128,20 +130,13 @@ class Reasons:
         return f"needs {size(needed)} of memory; the most {every} is {size(free)} ({most.name})"
 
     def _crowded(self, instance: Instance, machines: list[Candidate]) -> str:
-        role = instance.role
+        role, names = instance.role, some([each.name for each in machines])
         if role.with_ is not None:
             return f"must share a machine with {role.with_}, and there is none where both can play"
         if role.spread:
-            return f"its copies must be on different machines, and no other machine than {some([each.name for each in machines])} can play it"
-        return f"must make room on {some([each.name for each in machines])} for what matters more"
+            return f"its copies must be on different machines, and only {names} could play it"
+        return f"makes room on {names} for what matters more"
 
     def _kind(self, instance: Instance) -> Kind:
         return self._deployment.kinds.get(instance.role.kind) or Kind(instance.role.kind)
 
-
-def _none_of(what: str) -> str:
-    """"has a camera" -> "no camera"; "has the part X installed" -> "not the part X installed"."""
-    thing = what.removeprefix("has ")
-    if thing.startswith("a "):
-        return f"no {thing.removeprefix('a ')}"
-    return f"no {thing}" if not thing.startswith("the ") else f"not {thing}"

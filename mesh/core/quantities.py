@@ -22,11 +22,11 @@ SIZES = {
     "TiB": 2**40,
 }
 DURATIONS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-SIZE_PATTERN = r"^\d{1,9}(\.\d{1,9})? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
-DURATION_PATTERN = r"^\d{1,9}(\.\d{1,9})? ?(ms|s|min|h)$"
+SIZE_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})? ?(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
+DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,9})? ?(ms|s|min|h)$"
 TIME_PATTERN = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 
-_AMOUNT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?) ?([A-Za-zµ]*)")
+_AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([A-Za-zµ]*)")
 _MEANT = {  # what people write for a unit, in lower case; a lone letter means the larger and usual one
     "k": "KB", "m": "MB", "mb": "MB", "mo": "MB", "meg": "MB", "megabytes": "MB", "g": "GB", "gb": "GB", "go": "GB",
     "gig": "GB", "gigabytes": "GB", "kb": "KB", "tb": "TB", "kib": "KiB", "mib": "MiB", "gib": "GiB", "tib": "TiB",
@@ -92,7 +92,7 @@ def time_min(value: object) -> int:
     text = str(value).strip()
     if re.fullmatch(TIME_PATTERN, text):
         return int(text[:2]) * 60 + int(text[3:])
-    found = re.fullmatch(r"(\d{1,2})(?:[:.h ](\d{2}))?\s*(am|pm)?(?::\d\d)?", text.lower())
+    found = re.fullmatch(r"([0-9]{1,2})(?:[:.h ]([0-9]{2}))?\s*(am|pm)?(?::[0-9][0-9])?", text.lower())
     if found:
         hour = int(found[1]) % 12 + (12 if found[3] == "pm" else 0) if found[3] else int(found[1])
         minute = int(found[2] or 0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from mesh.core.complaints import Complaints
 from mesh.core.names import did_you_mean
 from mesh.core.schema import RoleFile
@@ -40,7 +38,7 @@ def judge(complaints: Complaints, deployment: Deployment) -> None:
         _judge_with(complaints, deployment, role)
         _judge_wires(complaints, deployment, role)
     hours = deployment.opening
-    if hours is not None and hours.opens_min == hours.closes_min:
+    if hours is not None and hours.opens_min == hours.closes_min and not complaints.is_any_lost("opening"):
         complaints.at_value(
             ("opening", "to"),
             "the room closes at the moment it opens",
@@ -48,19 +46,10 @@ def judge(complaints: Complaints, deployment: Deployment) -> None:
         )
 
 
-def known(complaints: Complaints, section: str, names: Iterable[str]) -> list[str]:
-    """The names of a section, those included whose own text has mistakes."""
-    holder = (complaints.root.items or {}).get(section)
-    written = list(holder[1].items or ()) if holder else []
+def known(complaints: Complaints, section: str) -> list[str]:
+    """The names that stand in a section, those included whose own text has mistakes or could not be read."""
     lost = [str(path[1]) for path in complaints.lost if len(path) > 1 and path[0] == section]
-    good = set(names)
-    return list(
-        dict.fromkeys(
-            name
-            for name in [*written, *names, *lost]
-            if name in good or (section, name) in complaints.lost or name in written
-        )
-    )
+    return list(dict.fromkeys([*complaints.keys(section), *sorted(lost)]))
 
 
 def _judge_contradictions(complaints: Complaints, role: RoleSpec) -> None:
@@ -94,39 +83,46 @@ def _judge_contradictions(complaints: Complaints, role: RoleSpec) -> None:
         complaints.at_value(
             (*at, "limits", "memory"), "the limit is below what the role needs", "write a limit above `needs: memory`"
         )
-    for place, _ in enumerate(role.on):
-        if role.on[place] == "any" and place + 1 < len(role.on):
-            complaints.at_value(
-                (*at, "on", place), "`any` covers every machine, so what follows it never counts", "write `any` last"
-            )
-            break
+    early = role.on.index("any") if "any" in role.on[:-1] else None
+    if early is not None:
+        what = "`any` covers every machine, so what follows it never counts"
+        complaints.at_value((*at, "on", early), what, "write `any` last")
 
 
 def _judge_machines(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
     if complaints.is_lost("machines"):
         return
-    machines = known(complaints, "machines", [machine.name for machine in deployment.machines])
-    labels = sorted({label for machine in deployment.machines for label in machine.labels})
-    for key, tokens in (("on", role.on if complaints.has("roles", role.name, "on") else ()), ("each", role.each)):
-        for place, token in enumerate(tokens):
+    for key, tokens in (("on", role.on), ("each", role.each)):
+        for place, token in enumerate(tokens if complaints.has("roles", role.name, key) else ()):
             at = ("roles", role.name, key, place)
-            if token in tokens[:place] and not complaints.is_lost(*at):
-                complaints.at_value(at, f"`{token[:60]}` stands in `{key}` twice", "keep the first")
-            elif token == "any" and key == "each" and not complaints.is_lost(*at):
-                complaints.at_value(at, "`each` names its machines, `any` is none", "name them, or write label:LABEL")
-            elif token.startswith("label:") or token.startswith("label "):
-                label = token[6:].strip()
-                if label not in labels and not any(path[0] == "machines" for path in complaints.lost):
-                    complaints.at_value(
-                        at,
-                        f"no machine has the label `{label[:60]}`",
-                        did_you_mean(label, labels, of="labels").replace("`", "`label:", 1),
-                    )
-                elif token != f"label:{label}":
-                    complaints.at_value(at, "a label is written without a space", f"write label:{label}")
-            elif token != "any" and token not in machines:
-                instead = f"did you mean `label:{token}`?" if token in labels else _machine_instead(token, machines)
-                complaints.at_value(at, f"there is no machine `{token[:60]}`", instead)
+            if not complaints.is_lost(*at):
+                fault = _token_fault(complaints, deployment, key, token, tokens[:place])
+                if fault:
+                    complaints.at_value(at, *fault)
+
+
+def _token_fault(
+    complaints: Complaints, deployment: Deployment, key: str, token: str, before: tuple[str, ...]
+) -> tuple[str, str] | None:
+    """What is wrong with one word of `on` or `each`: (what, instead)."""
+    machines = known(complaints, "machines")
+    labels = sorted({label for machine in deployment.machines for label in machine.labels})
+    if token in before:
+        return f"`{token[:60]}` stands in `{key}` twice", "keep the first"
+    if token == "any":
+        return None if key == "on" else ("`each` names its machines, `any` is none", "name them, or write label:LABEL")
+    if token.startswith(("label:", "label ")):
+        label = token[6:].strip()
+        if token != f"label:{label}":
+            return "a label is written without a space", f"write label:{label}"
+        if label in labels or complaints.is_any_lost("machines"):
+            return None
+        near = did_you_mean(label, labels, of="labels").replace("`", "`label:", 1)
+        return f"no machine has the label `{label[:60]}`", near
+    if token in machines:
+        return None
+    near = f"did you mean `label:{token}`?" if token in labels else _machine_instead(token, machines)
+    return f"there is no machine `{token[:60]}`", near
 
 
 def _machine_instead(token: str, machines: list[str]) -> str:
@@ -143,7 +139,7 @@ def _judge_models(complaints: Complaints, deployment: Deployment, role: RoleSpec
         )
     if complaints.is_lost("models"):
         return
-    models = known(complaints, "models", deployment.models)
+    models = known(complaints, "models")
     named: list[tuple[tuple[str | int, ...], str]] = [
         ((*at, "ladder", place), name) for place, name in enumerate(role.ladder)
     ]
@@ -164,7 +160,7 @@ def _judge_with(complaints: Complaints, deployment: Deployment, role: RoleSpec) 
         return
     at = ("roles", role.name, "with")
     roles = {other.name: other for other in deployment.roles}
-    names = known(complaints, "roles", roles)
+    names = known(complaints, "roles")
     company = roles.get(role.with_)
     if role.with_ == role.name:
         complaints.at_value(at, "a role is always with itself", "name another role, or take `with` out")
@@ -172,10 +168,11 @@ def _judge_with(complaints: Complaints, deployment: Deployment, role: RoleSpec) 
         complaints.at_value(at, f"there is no role `{role.with_[:60]}`", did_you_mean(role.with_, names, of="roles"))
     elif company is not None and (company.each or company.copies > 1):
         complaints.at_value(at, f"`{company.name}` plays on several machines at once", "name a role that plays once")
-    elif _walk_with(roles, role.name):
-        complaints.at_value(
-            at, f"`{role.name}` and `{role.with_}` each wait to be where the other is", "take one of the two `with` out"
-        )
+    else:
+        circle = _circle_of(roles, role.name)
+        if circle and role.rank == min(roles[name].rank for name in circle):
+            path = " → ".join([*circle, role.name])
+            complaints.at_value(at, f"each of these waits to be where the next is: {path}", "take one `with` out")
     for key in ("on", "each", "copies"):
         if complaints.has(*at[:2], key) and not (key == "copies" and role.copies == 1):
             complaints.at_key(
@@ -185,21 +182,21 @@ def _judge_with(complaints: Complaints, deployment: Deployment, role: RoleSpec) 
             )
 
 
-def _walk_with(roles: dict[str, RoleSpec], start: str) -> bool:
-    """Whether following `with` from `start` comes back to it."""
-    seen: set[str] = set()
-    name = roles[start].with_
-    while name in roles and name not in seen:
+def _circle_of(roles: dict[str, RoleSpec], start: str) -> list[str]:
+    """The roles passed by following `with` from `start` back to it, [] where it does not lead back."""
+    way = [start]
+    while (name := roles[way[-1]].with_) in roles and name is not None:
         if name == start:
-            return True
-        seen.add(name)
-        name = roles[name].with_
-    return False
+            return way
+        if name in way:
+            break
+        way.append(name)
+    return []
 
 
 def _judge_wires(complaints: Complaints, deployment: Deployment, role: RoleSpec) -> None:
     at = ("roles", role.name)
-    names = known(complaints, "roles", [other.name for other in deployment.roles])
+    names = known(complaints, "roles")
     for wire in role.inputs:
         where = (*at, "inputs", wire.input)
         if wire.role == role.name:

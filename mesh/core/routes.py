@@ -7,10 +7,12 @@ Frames go straight from role to role; no agent ever carries one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.core.claims import PLAYING, READY, Holding, Ledger
+from mesh.core.claims import PLAYING, READY, STARTING, Holding, Ledger
+from mesh.core.effects import Effect, Tell
+from mesh.core.messages import Claim
 from mesh.core.spec import Deployment, RoleSpec, Wire
 
 
@@ -113,3 +115,29 @@ def _source(holding: Holding, reach: Reach, state: str, rank: int) -> dict[str, 
         "addresses": list(reach.addresses), "frames_port": claim.frames_port, "requests_port": claim.requests_port,
         "state": "suspect" if reach.suspect else state, "rank": rank,
     }
+
+
+@dataclass(slots=True)
+class Prompter:
+    """Tells each process of this node its routes, when they are new to it."""
+
+    told: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def tell(self, claims: tuple[Claim, ...], scene: Scene) -> list[Effect]:
+        """Routes for every process that is set up."""
+        effects: list[Effect] = []
+        current: dict[tuple[str, int], dict[str, Any]] = {}
+        for claim in claims:
+            if claim.state == STARTING:
+                continue
+            key = (claim.instance, claim.generation)
+            current[key] = routes_for(scene.deployment.role(role_name(claim.instance)), scene)
+            if self.told.get(key) != current[key]:
+                effects.append(Tell(claim.instance, claim.generation, {"type": "routes", "routes": current[key]}))
+        self.told = current
+        return effects
+
+
+def role_name(instance: str) -> str:
+    """The role that an instance's name belongs to: `poet/1` is of `poet`, `wall@left` of `wall`."""
+    return instance.split("@")[0].split("/")[0]

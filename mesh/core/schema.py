@@ -7,139 +7,27 @@ shapes (`on: door` beside `on: [door]`), which double every message and every ex
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
-from mesh.core import licences, quantities
-from mesh.core.names import NAME_PATTERN, as_name, is_name
-from mesh.core.quantities import DURATION_PATTERN, SIZE_PATTERN, TIME_PATTERN, Unclear
+from mesh.core.fields import (
+    Days,
+    Delivery,
+    Duration,
+    FilePath,
+    Hash,
+    Kind,
+    Licence,
+    Name,
+    Seed,
+    Size,
+    Time,
+    WireText,
+    Zone,
+)
 
 COPIES_MAX = 64
-
-
-def wrong(what: str, instead: str) -> PydanticCustomError:
-    """A complaint in our own words, which `complaints.py` hands on as they are."""
-    return PydanticCustomError("said", "{what}", {"what": what, "instead": instead})
-
-
-def _read_as(read: Callable[[Any], Any], pattern: str, example: str) -> list[Any]:
-    """A text that `read` turns into a value; an editor sees `pattern`."""
-
-    def parse(value: Any) -> Any:
-        try:
-            return read(value)
-        except Unclear as unclear:
-            raise wrong(unclear.what, unclear.instead) from None
-
-    return [BeforeValidator(parse), WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})]
-
-
-def _check_name(text: str) -> str:
-    if is_name(text):
-        return text
-    what = (
-        f"“{text[:60]}” is a word with a meaning of its own"
-        if text == as_name(text).removeprefix("my-")
-        else f"“{text[:60]}” is not a name"
-    )
-    raise wrong(what, f"write `{as_name(text)}`: lower-case letters, digits and hyphens, at most 40")
-
-
-def _check_hash(text: str) -> str:
-    given = text.strip().lower().removeprefix("sha256:")
-    if len(given) == 64 and set(given) <= set("0123456789abcdef"):
-        if given == text:
-            return text
-        raise wrong("a sha256 is written in lower case and bare", f"write {given}")
-    instead = (
-        "64 digits of 0-9 and a-f; `sha256sum FILE` prints them, and so does `roomful check` once the form is right"
-    )
-    raise wrong(
-        f"this is not a sha256: it has {len(text)} characters" if len(given) != 64 else "this is not a sha256", instead
-    )
-
-
-def _check_licence(text: str) -> str:
-    instead = licences.complaint(text)
-    if instead is None:
-        return text
-    raise wrong(f"“{text[:60]}” is not a licence's SPDX identifier", instead)
-
-
-def _check_seed(text: str) -> str:
-    host, colon, port = text.rpartition(":") if text.count(":") == 1 or text.startswith("[") else (text, "", "")
-    good_port = not colon or (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536)
-    if "://" in text:
-        raise wrong(
-            f"“{text[:60]}” is a web address", f"write the host alone: {text.split('://', 1)[1].split('/', 1)[0][:60]}"
-        )
-    if good_port and quantities.is_host(host):
-        return text
-    raise wrong(
-        f"“{text[:60]}” is not a host",
-        "write a host name or address, with a port if it is not the usual one: 192.168.1.20 or shelf.local:47600",
-    )
-
-
-def _check_kind(text: str) -> str:
-    own = "an own role is written ./roles.py:ClassName"
-    if re.fullmatch(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*", text) and not text.endswith(".py"):
-        return text
-    file, colon, name = text.partition(":")
-    if ".py" not in file:
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", text):
-            return text  # judged with the list of kinds at hand
-        raise wrong(f"“{text[:60]}” is not a kind", f"write one that `roomful kinds` lists; {own}")
-    if file.startswith(("/", "~")) or ".." in file.split("/") or "\\" in file:
-        raise wrong(f"“{file[:60]}” leaves the folder", f"copy the file into the folder; {own}")
-    if not name.isidentifier():
-        raise wrong(
-            f"“{text[:60]}” names no class",
-            f"write ./{file.removeprefix('./')}:ClassName, with the name of the class in it",
-        )
-    if not re.fullmatch(r"\./[A-Za-z0-9_][A-Za-z0-9_./-]*\.py", file):
-        raise wrong(f"“{text[:60]}” is not a kind", f"write ./{file.removeprefix('./')}:{name}")
-    return text
-
-
-def _check_wire(text: str) -> str:
-    role, dot, stream = text.partition(".")
-    bare = re.split(r"[/@]", role)[0]
-    if dot and bare != role:
-        raise wrong(
-            f"“{text[:60]}” names one instance",
-            f"write {bare}.{stream}: a wire names the role, and hears whoever plays it",
-        )
-    if is_name(role) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_-]{0,60}", stream):
-        return text
-    example = f"{role}.STREAM" if is_name(role) else "ROLE.STREAM"
-    raise wrong(f"“{text[:60]}” is not a stream", f"write {example}, such as eye.image")
-
-
-Name = Annotated[
-    str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "maxLength": 40})
-]
-Size = Annotated[int, *_read_as(quantities.size_bytes, SIZE_PATTERN, "300MB")]
-Duration = Annotated[float, *_read_as(quantities.duration_s, DURATION_PATTERN, "20s")]
-Time = Annotated[int, *_read_as(quantities.time_min, TIME_PATTERN, "10:00")]
-Days = Annotated[
-    tuple[str, ...],
-    *_read_as(quantities.days, r"^(Mon|Tue|Wed|Thu|Fri|Sat|Sun)([-, ]+(Mon|Tue|Wed|Thu|Fri|Sat|Sun))*$", "Tue-Sun"),
-]
-Zone = Annotated[str, *_read_as(quantities.zone, r"^[A-Za-z0-9+_-]+(/[A-Za-z0-9+_-]+)*$", "Europe/Tallinn")]
-Hash = Annotated[str, AfterValidator(_check_hash), WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{64}$"})]
-Licence = Annotated[str, AfterValidator(_check_licence), Field(min_length=1, examples=["CC0-1.0", "MIT", "CC-BY-4.0"])]
-Seed = Annotated[str, AfterValidator(_check_seed)]
-FilePath = Annotated[
-    str, Field(min_length=1, description="A path in this folder, with forward slashes.", examples=["models/poet.gguf"])
-]
-Kind = Annotated[str, AfterValidator(_check_kind), Field(min_length=1, examples=["sensing.camera", "./roles.py:Mood"])]
-WireText = Annotated[str, AfterValidator(_check_wire), Field(examples=["eye.image"])]
-Delivery = Literal["latest", "queue"]
 
 
 class Section(BaseModel):
@@ -214,7 +102,7 @@ class RoleFile(Section):
         default=None,
         description="Its next in line: hot (runs, muted), warm (loaded), cold (started when needed), none.",
     )
-    needs: NeedsFile = NeedsFile()
+    needs: NeedsFile = Field(default=NeedsFile(), description="What a machine must have to play it.")
     model: str | None = Field(default=None, description="One of the models above.")
     ladder: list[str] = Field(
         default=[], description="Models from best to smallest: a machine plays the best that fits."
@@ -224,13 +112,15 @@ class RoleFile(Section):
         default={}, description="Per input: latest (the newest only) or queue (each in turn)."
     )
     options: dict[str, Any] = Field(default={}, description="Options of its kind; `roomful kinds KIND` lists them.")
-    fallback: FallbackFile = FallbackFile()
+    fallback: FallbackFile = Field(
+        default=FallbackFile(), description="What is said or shown when nothing can be made."
+    )
     with_: str | None = Field(default=None, alias="with", description="A role whose machine it shares.")
     spread: bool = Field(default=False, description="No two copies on one machine, ever.")
     failback: Literal["manual", "auto"] = Field(
         default="manual", description="Whether it goes back to a machine that returns."
     )
-    limits: LimitsFile = LimitsFile()
+    limits: LimitsFile = Field(default=LimitsFile(), description="What it may use at most.")
     exclusive: bool | None = Field(
         default=None, description="Two at once would do harm outside the room (lights, projectors)."
     )
@@ -260,7 +150,9 @@ class DeploymentFile(Section):
         default=[], description="Hosts to dial where machines cannot find each other by themselves."
     )
     boot_grace: Duration = Field(
-        default=20.0, description="How long a starting room waits for the machines that roles prefer: 20s."
+        default=20.0,
+        json_schema_extra={"default": "20s"},
+        description="How long a starting room waits for the machines that roles prefer: 20s.",
     )
     timing: Literal["wired", "wireless"] = Field(
         default="wired", description="How patient machines are with each other."
@@ -272,17 +164,25 @@ class DeploymentFile(Section):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the file, for editors."""
-    schema = _without_null(DeploymentFile.model_json_schema(mode="validation"))
+    schema = _tidied(DeploymentFile.model_json_schema(mode="validation"))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "Roomful deployment"}
 
 
-def _without_null(part: Any) -> Any:
-    """A key is left out or has a value: pydantic's `X or null` is no choice that an editor should offer."""
+def _tidied(part: Any) -> Any:
+    """What pydantic writes, made helpful: no title that repeats the key, no `null` to choose (a key is left out or has
+    a value), no name beside those that the pattern allows, no default that is another section."""
     if isinstance(part, list):
-        return [_without_null(item) for item in part]
+        return [_tidied(item) for item in part]
     if not isinstance(part, dict):
         return part
-    part = {key: _without_null(value) for key, value in part.items() if not (key == "default" and value is None)}
+    part = {key: _tidied(value) for key, value in part.items()}
+    if isinstance(part.get("title"), str):
+        del part["title"]
+    if part.get("default", "") is None or "$ref" in part:
+        part.pop("default", None)
+    if "patternProperties" in part:
+        part.pop("propertyNames", None)
+        part["additionalProperties"] = False
     match part.get("anyOf"):
         case [dict() as choice, {"type": "null"}]:
             del part["anyOf"]

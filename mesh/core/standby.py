@@ -1,15 +1,16 @@
 """Who takes over from whom: an order of succession for every instance that has one.
 
-For each machine in turn its loss is thought through: its instances, most important first, go where `place` would
-put them, each counting for the next, so that what one machine carried is spread over those that are left. Warm and hot
-standbys need memory now, so they share one account for the whole room and yield to everything that plays; cold ones need it only then.
+For each machine in turn its loss is thought through: its instances, most important first, go where `place` would put
+them, each counting for the next, so that what one machine carried is spread over those that are left. Warm and hot
+standbys need memory now, so they share one account for the whole room and yield to everything that plays; cold ones
+need it only then.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mesh.core.placement_room import Item, Room
+from mesh.core.placement_room import Item
 from mesh.core.placement_seats import Seats
 
 SUCCESSORS_MAX = 8  # an order is made anew whenever a machine goes; nobody waits for the ninth
@@ -34,15 +35,31 @@ class Succession:
         self.loaded: dict[int, int] = {}
         self._kept_free = [0] * len(self.room.machines)
         self._losses: dict[int, Loss] = {}
-        later = []
-        for index, item in enumerate(self.room.items):
-            if item.beside:
-                later.append(index)
-            elif _has_order(self.room, index) and seats.seat[index] >= 0:
+        playing = [index for index in range(len(self.room.items)) if seats.seat[index] >= 0]
+        for index in playing:
+            item = self.room.items[index]
+            if item.role.each or item.beside:
+                continue
+            if item.siblings:
+                self._weigh_copy(index, item)
+            else:
                 self._order(index, item, item.allowed)
-        for index in later:
-            if _has_order(self.room, index) and seats.seat[index] >= 0:
+        for index in playing:
+            if self.room.items[index].beside and not self.room.items[index].siblings:
                 self._follow(index)
+        self.orders = {index: order for index, order in self.orders.items() if self.room.items[index].role.standby != "none"}
+
+    def _weigh_copy(self, index: int, item: Item) -> None:
+        """A copy has no successor, for the others are there; but it too will be placed again, and weigh where it goes."""
+        loss = self._loss_of(self.seats.seat[index])
+        mask = item.allowed & ~(1 << self.seats.seat[index])
+        mask = mask & ~self.seats.occupied_by(item.siblings) or mask
+        if mask and (order := self._sorted(item, mask, loss)):
+            self._weigh(item, order[0], loss)
+
+    def _weigh(self, item: Item, machine: int, loss: Loss) -> None:
+        loss.load[machine] += self.room.share[machine]
+        loss.memory[machine] = loss.memory.get(machine, 0) + item.memory
 
     def _order(self, index: int, item: Item, mask: int) -> None:
         holder = self.seats.seat[index]
@@ -58,22 +75,17 @@ class Succession:
         if first >= 0:
             order = [first, *(machine for machine in order if machine != first)]
         self.orders[index] = tuple(order[:SUCCESSORS_MAX])
-        loss.load[order[0]] += self.room.share[order[0]]
-        loss.memory[order[0]] = loss.memory.get(order[0], 0) + item.memory
+        self._weigh(item, order[0], loss)
 
     def _follow(self, index: int) -> None:
-        """Who plays `with` a role goes where that goes."""
+        """Who plays `with` a role goes where that goes, or where another copy of it plays."""
         item = self.room.items[index]
         here = [target for target in item.beside if self.seats.seat[target] == self.seats.seat[index]]
-        if not here:
-            return
-        if here[0] not in self.orders:
-            others = self.seats.occupied_by(item.beside) & item.allowed
-            if self.room.items[here[0]].beside:
-                others = 0
+        others = self.seats.occupied_by(item.beside) & item.allowed & ~(1 << self.seats.seat[index])
+        if others:
             self._order(index, item, others)
             return
-        order = tuple(machine for machine in self.orders[here[0]] if item.allowed >> machine & 1)
+        order = tuple(machine for machine in self.orders.get(here[0], ()) if item.allowed >> machine & 1)
         if order:
             self.orders[index] = order
             if item.role.standby in LOADED and self.seats.free[order[0]] - self._kept_free[order[0]] >= item.memory:
@@ -110,8 +122,3 @@ class Succession:
                 if layer & chosen and len(order) < SUCCESSORS_MAX:
                     order += sorted(self.room.bits(layer & chosen), key=loss.load.__getitem__)
         return order
-
-
-def _has_order(room: Room, index: int) -> bool:
-    role = room.items[index].role
-    return role.standby != "none" and role.copies <= 1 and not role.each

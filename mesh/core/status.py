@@ -50,7 +50,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
 
 
 def _myself(node: Node) -> dict[str, Any]:
-    why = "cut off: half of the others fell silent together, so the fault may be here" if node.membership.held_since_s else ""
+    why = "cut off: half of the others fell silent together, so the fault may be here" if node.judge.held_since_s is not None else ""
     if node.deployment is None:
         why = "it holds no deployment: start it with the folder, `roomful agent DIR`"
     return {

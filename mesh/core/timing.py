@@ -25,11 +25,19 @@ class Timing:
     unclaimed_s: float = 1.0  # an instance that its first choice leaves unclaimed falls to the next, one such step a rank
     provisional_s: float = 180.0  # claims made while a room starts may be handed over once within this time
     dial_s: float = 1.0  # between two attempts to reach a peer that does not answer
-    dial_max_s: float = 10.0  # …doubling to this; last-known peers are dialled for ever
-    sync_s: float = 5.0  # every so often a node's whole state is told again, in case a message was lost with its link
+    dial_max_s: float = 10.0  # …growing to this; last-known peers are dialled for ever
+    meet_s: float = 3.0  # after meeting, until silence counts: its link to here may still be in a TCP stall
+    knock_s: float = 0.25  # every so often the dead are told that they are held dead, so that a partition heals in one such step
+    knocks_max: int = 8  # …so many at a time
+    settle_s: float = 2.0  # after sides have met, until a node counts the others as its own side
+    sync_s: float = 1.0  # every so often one other node, in turn, is told what this one has heard of all
+    stale_s: float = 10.0  # a member that others watch, and of whom nothing was heard so long, is probed (see Judge)
+    steady_s: float = 60.0  # a machine that was here so long without a break may be failed back to
+    aside_s: float = 30.0  # a machine that came back too often is put aside so long, doubling
+    aside_max_s: float = 600.0  # …to this; as long without a break, and its returns are forgotten
+    returns_max: int = 3  # how often a machine may come back before that
     observers_max: int = 5  # who watches one node; bounds the traffic of a room of any size
     helpers_max: int = 3  # peers asked to probe on one's behalf
-    start_stagger_s: float = 0.0  # kept for tests of staggered rooms
 
 
 WIRED = Timing()

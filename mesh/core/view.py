@@ -6,12 +6,13 @@ The only place where published states become candidates and holdings, so that ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from mesh.core.claims import READY, Ledger
 from mesh.core.instances import STANDBY_STATE, Candidate, Capabilities, Held, Instance
 from mesh.core.messages import NodeState
+from mesh.core.placement import Placement, place
 from mesh.core.spec import Deployment
 
 _NUMBERS = {field.name for field in fields(Capabilities) if field.type in ("int", int)}
@@ -32,7 +33,8 @@ def candidates(deployment: Deployment, states: Mapping[str, NodeState], names: M
     return tuple(
         Candidate(
             node=node, name=names[node], labels=deployment.labels_of(names[node]), capabilities=capabilities_of(state.capabilities),
-            drained=state.drained, put_aside=state.put_aside, gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
+            drained=state.drained, put_aside=state.put_aside,
+            gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
         )
         for node, state in sorted(states.items())
         if state.revision[1] == revision
@@ -49,4 +51,23 @@ def held(instances: tuple[Instance, ...], ledger: Ledger) -> list[Held]:
         for standby in ledger.standbys.get(instance.name, ()):
             if standby.claim.state == READY:
                 found.append(Held(instance.name, standby.node, standby.claim.epoch, STANDBY_STATE))
+    return found
+
+
+def placement(
+    deployment: Deployment, instances: tuple[Instance, ...], states: Mapping[str, NodeState], names: Mapping[str, str], revision: str,
+    ledger: Ledger,
+) -> Placement:
+    """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
+    everything without it, and roles fail back only to a room in which every machine has been steady."""
+    here = candidates(deployment, states, names, revision)
+    holds = held(instances, ledger)
+    winners = {instance.name: ledger.winner(instance.name) for instance in instances}
+    provisional = frozenset(name for name, winner in winners.items() if winner is not None and winner.claim.provisional)
+    steady = all(states[each.node].steady for each in here if not each.put_aside and not each.drained)
+    auto = frozenset(instance.name for instance in instances if instance.role.failback == "auto") if steady else frozenset()
+    found = place(deployment, here, holds, may_fail_back=auto, provisional=provisional)
+    if found.unplaced and any(each.put_aside for each in here):
+        called_back = tuple(replace(each, put_aside=False) for each in here)
+        return place(deployment, called_back, holds, may_fail_back=auto, provisional=provisional)
     return found

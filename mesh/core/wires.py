@@ -6,7 +6,7 @@ from collections import deque
 
 from mesh.core.complaints import Complaints
 from mesh.core.kind import Kind
-from mesh.core.names import did_you_mean
+from mesh.core.names import did_you_mean, nearest
 from mesh.core.spec import Deployment, RoleSpec, Wire
 
 
@@ -40,8 +40,11 @@ def _judge_wire(complaints: Complaints, deployment: Deployment, role: RoleSpec, 
     outputs = outputs_of(source, source_kind)
     carried = outputs.get(wire.stream)
     if carried is None:
-        near = did_you_mean(wire.stream, outputs, of="its streams").replace("`", f"`{wire.role}.", 1)
-        instead = near if outputs else "wire the input to a role that emits something"
+        near = nearest(wire.stream, outputs)
+        streams = [f"{wire.role}.{near}"] if near else [f"{wire.role}.{stream}" for stream in outputs]
+        instead = f"did you mean `{streams[0]}`?" if near else f"its streams: {', '.join(streams)}"
+        if not streams:
+            instead = "wire the input to a role that emits something"
         complaints.at_value(at, f"`{wire.role}` has no stream `{wire.stream[:60]}`", instead)
     elif wanted not in (None, "any", carried) and carried != "any":
         what = f"`{wire.role}.{wire.stream}` carries {carried}, the input `{wire.input}` takes {wanted}"
@@ -68,8 +71,12 @@ def _streams_of(deployment: Deployment, type_: str, asker: RoleSpec) -> list[str
 def _judge_kind(complaints: Complaints, role: RoleSpec, kind: Kind) -> None:
     """What the kind asks of the role as a whole."""
     at = ("roles", role.name)
-    lost = any(path[:3] == (*at, "inputs") for path in complaints.lost)
-    if not role.inputs and not lost and not kind.answers and (kind.inputs or kind.display):
+    if (
+        not role.inputs
+        and not complaints.is_any_lost(*at, "inputs")
+        and not kind.answers
+        and (kind.inputs or kind.display)
+    ):
         inputs = ", ".join(kind.inputs) or "any name"
         complaints.at_key(
             at,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from mesh.core.yaml_tree import Fault, Node, Place, Unreadable, grow
+from mesh.core.yaml_tree import Node, grow
+from mesh.core.yaml_words import Fault, Place, Unreadable
 
 FILE_BYTES_MAX = 1_000_000
 _RECOVER_CHARACTERS_MAX = 60_000  # a longer text is read up to its first slip only
@@ -86,7 +87,8 @@ def _read_around(text: str) -> Text:
             result.root, faults = grow("\n".join(lines))
         except Unreadable as stop:
             result.faults.append(stop.fault)
-            lost = _blank(lines, stop.first_line - 1) if len(text) <= _RECOVER_CHARACTERS_MAX else None
+            readable = len(text) <= _RECOVER_CHARACTERS_MAX and not stop.hopeless
+            lost = _blank(lines, stop.first_line - 1) if readable else None
             if lost is None or attempt == _ATTEMPTS_MAX - 1:
                 result.root = None
                 break

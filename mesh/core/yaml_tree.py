@@ -26,6 +26,8 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from mesh.core.yaml_words import Fault, Place, Unreadable, complaint_of, place_of
+
 DEPTH_MAX = 32
 NODES_MAX = 20_000
 
@@ -41,14 +43,6 @@ _PARSER_ERRORS = (
     AssertionError,
     NotImplementedError,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands; lines and columns count from 1, columns in characters."""
-
-    line: int
-    column: int
 
 
 @dataclass(slots=True)
@@ -71,24 +65,6 @@ class Node:
         return self.plain
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong with the text itself. `key` is the repeated or unreadable key, if it is one."""
-
-    place: Place
-    what: str
-    instead: str
-
-
-class Unreadable(Exception):
-    """The text cannot be read on past `fault`. `first_line` is the earliest line (from 1) that may be to blame."""
-
-    def __init__(self, fault: Fault, first_line: int | None = None) -> None:
-        super().__init__(fault.what)
-        self.fault = fault
-        self.first_line = first_line or fault.place.line
-
-
 @dataclass(slots=True)
 class _Builder:
     events: Iterator[Any]
@@ -102,15 +78,10 @@ class _Builder:
         return self.last
 
     def node(self, event: Any, depth: int) -> Node:
-        place = _place(event.start_mark)
+        place = place_of(event.start_mark)
         if depth > DEPTH_MAX:
-            raise Unreadable(
-                Fault(
-                    place,
-                    f"nested more than {DEPTH_MAX} deep",
-                    "a deployment is never that deep: look for a stray bracket",
-                )
-            )
+            instead = "a deployment is never that deep: look for a stray bracket"
+            raise Unreadable(place, f"nested more than {DEPTH_MAX} deep", instead, hopeless=True)
         if isinstance(event, AliasEvent):
             return self._alias(event, place)
         if event.anchor is not None:
@@ -128,34 +99,32 @@ class _Builder:
         elif isinstance(event, SequenceStartEvent):
             node = self._sequence(place, depth)
         else:
-            node = _scalar(event, place)
+            node = _scalar(self._whole(event.value, place), event.style, place)
         self._count(1, place)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         return node
 
+    def _whole(self, text: str, place: Place) -> str:
+        """The text with letters whole that JSON writes as two escapes; half a letter is a fault."""
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16") if _SURROGATE.search(text) else text
+        except UnicodeDecodeError:
+            self.faults.append(Fault(place, "an escape that is half a letter", "write the letter itself"))
+            return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
     def _count(self, size: int, place: Place) -> None:
         self.size += size
         if self.size > NODES_MAX:
-            raise Unreadable(
-                Fault(
-                    place,
-                    f"more than {NODES_MAX:,} values, repeated anchors counted",
-                    "a deployment is a page or two: write out what is meant",
-                )
-            )
+            instead = "a deployment is a page or two: write out what is meant"
+            raise Unreadable(place, f"more than {NODES_MAX:,} values, repeated anchors counted", instead, hopeless=True)
 
     def _alias(self, event: AliasEvent, place: Place) -> Node:
         node = self.anchors.get(event.anchor)
         if node is None:
             why = "stands inside what it names" if event.anchor in self.anchors else "names no anchor above it"
-            raise Unreadable(
-                Fault(
-                    place,
-                    f"the alias *{event.anchor} {why}",
-                    f"write the value out, or put &{event.anchor} before the value meant, above this line",
-                )
-            )
+            instead = f"write the value out, or put &{event.anchor} before the value meant, above this line"
+            raise Unreadable(place, f"the alias *{event.anchor} {why}", instead)
         self._count(node.size, place)
         return node
 
@@ -169,8 +138,8 @@ class _Builder:
         items: dict[str, tuple[Place, Node]] = {}
         size = 1
         while not isinstance(event := self.next(), MappingEndEvent):
-            key_place = _place(event.start_mark)
-            key = event.value if isinstance(event, ScalarEvent) else None
+            key_place = place_of(event.start_mark)
+            key = self._whole(event.value, key_place) if isinstance(event, ScalarEvent) else None
             if key is None:
                 self.node(event, depth + 1)  # read past it
             value = self.node(self.next(), depth + 1)
@@ -205,7 +174,7 @@ def grow(text: str) -> tuple[Node | None, list[Fault]]:
     try:
         return _document(builder), builder.faults
     except _PARSER_ERRORS as error:
-        raise _syntax(error, builder.last) from error
+        raise complaint_of(error, builder.last) from error
 
 
 def _document(builder: _Builder) -> Node | None:
@@ -216,36 +185,28 @@ def _document(builder: _Builder) -> Node | None:
         if isinstance(event, DocumentStartEvent):
             documents += 1
             if documents > 1:
-                raise Unreadable(
-                    Fault(
-                        _place(event.start_mark),
-                        "a second document begins here",
-                        "one file is one deployment: take out this --- and all below it",
-                    )
-                )
+                instead = "one file is one deployment: take out this --- and all below it"
+                builder.faults.append(Fault(place_of(event.start_mark), "a second document begins here", instead))
+                break
         elif isinstance(event, AliasEvent | ScalarEvent | MappingStartEvent | SequenceStartEvent):
             root = builder.node(event, 0)
     return None if root is not None and root.empty else root
-
-
-def _place(mark: Any) -> Place:
-    return Place(mark.line + 1, mark.column + 1)
 
 
 def _written_tag(tag: Any) -> str:
     return str(tag).replace("tag:yaml.org,2002:", "!!")[:60]
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}|0o[0-7]{1,18}|0x[0-9a-fA-F]{1,15}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]{1,20}|[0-9]{1,20}(\.[0-9]{0,20})?)([eE][-+]?[0-9]{1,3})?")
 _WORDS = {"": None, "~": None, "null": None, "Null": None, "NULL": None, "true": True, "True": True, "TRUE": True,
           "false": False, "False": False, "FALSE": False}  # fmt: skip
 
 
-def _scalar(event: Any, place: Place) -> Node:
+def _scalar(text: str, style: str | None, place: Place) -> Node:
     """The core schema of YAML 1.2. Digits too many for a number (a hash) stay text."""
-    text: str = event.value
-    if event.style is not None or event.tag is not None:
+    if style is not None:
         return Node(place, plain=text)
     if text in _WORDS:
         return Node(place, plain=_WORDS[text], empty=text == "")
@@ -254,48 +215,3 @@ def _scalar(event: Any, place: Place) -> Node:
     if _FLOAT.fullmatch(text):
         return Node(place, plain=float(text))
     return Node(place, plain=text)
-
-
-def _syntax(error: Exception, last: Any) -> Unreadable:
-    """The parser's complaint in words that say what to do, at the place that most likely is to blame."""
-    problem = str(getattr(error, "problem", None) or error)
-    context = str(getattr(error, "context", None) or "")
-    mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    place = _place(mark or start) if mark or start else (_place(last.end_mark) if last is not None else Place(1, 1))
-    opened = _place(start) if start else place
-    if isinstance(last, ScalarEvent) and last.style in ("'", '"') and last.end_mark.line > last.start_mark.line:
-        if last.end_mark.line + 1 == place.line:
-            quote = _place(last.start_mark)
-            fault = Fault(
-                quote, f"the quote opened here is closed only on line {place.line}", "close the quote on this line"
-            )
-            return Unreadable(fault, quote.line)
-    for words, at_opening, what, instead in _SYNTAX:
-        if words in problem or words in context:
-            return Unreadable(
-                Fault(opened if at_opening else place, what, instead),
-                min(opened.line, place.line) if at_opening else place.line,
-            )
-    return Unreadable(
-        Fault(
-            place,
-            f"this is not YAML: {problem.splitlines()[0][:100]}",
-            "compare with the lines above: indentation by spaces, `key: value`, quotes in pairs",
-        )
-    )
-
-
-# (words of the parser, blame the opening?, what, instead), the first that fits.
-_SYNTAX = (
-    ("found character '\\t'", False, "a tab is used for indentation", "indent with spaces, two for each level"),
-    ("while scanning a quoted scalar", True, "the quote opened here is never closed", "close the quote, on the same line"),
-    ("flow mapping", True, "the { opened here is not closed where it should be", "close it with }, and put a comma between `key: value` pairs"),
-    ("flow sequence", True, "the [ opened here is not closed where it should be", "close it with ], and put a comma between the values"),
-    ("mapping values are not allowed", False, "a colon stands where no key can be", "check the indentation of this line and the one above; text with a colon in it needs quotes"),
-    ("expected <block end>", False, "this line does not belong to the block above it", "indent it like its neighbours; text with quotes or brackets inside needs quotes around all of it"),
-    ("could not find expected ':'", True, "a key has no colon", "write `key: value`, with a space after the colon"),
-    ("unknown escape character", False, "a backslash in double quotes that means nothing", "write the text in single quotes, or the backslash twice"),
-    ("that cannot start any token", False, "a value cannot begin with this character", "put the value in quotes"),
-    ("while scanning a directive", False, "a line that begins with % is not understood", "take the line out"),
-    ("block scalar", False, "the text after | or > is not indented as it should be", "indent all its lines alike, deeper than the key"),
-)  # fmt: skip

@@ -21,6 +21,7 @@ from typing import Any
 from mesh.core.codec import decode, encode, seal, unseal
 from mesh.core.effects import Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
+    Carrier,
     DeploymentRead,
     Event,
     Heard,
@@ -42,15 +43,16 @@ from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
-from mesh.shell.interfaces import usable_addresses
+from mesh.shell.interfaces import LOOPBACK, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.keys import InstallationKey
 from mesh.shell.launching import Ports, Stead, config_for, role_of
 from mesh.shell.logs import Logs
+from mesh.shell.seeds import CONTROL_PORT, dial_seed, remembered
 from mesh.shell.storage import Store, read_identity
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
-from mesh.shell.transport import Caller, Control, Link, Reply
+from mesh.shell.transport import Control, Link, Reply
 
-BEAT_PORT = CONTROL_PORT = 47600
+BEAT_PORT = 47600
 STILL_HERE_S = 0.5
 EVENTS_MAX = 1000
 
@@ -67,7 +69,6 @@ class Settings:
     seeds: tuple[str, ...] = ()
     rehearsal: bool = False
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
-    spare_words: tuple[str, ...] = ()
     capabilities: dict[str, Any] = field(default_factory=dict)
 
 
@@ -135,6 +136,9 @@ class Agent:
         })
         self.answers = Answers(self)
         self._stead = Stead(identity.node, me.name, settings.folder, settings.home, endpoint, settings.key, settings.rehearsal)
+        self._links = LinkWatch(self._on_links)
+        if not settings.rehearsal:
+            self._links.start()
         self.report("started", {"machine": me.name, "node": me.node, "control_port": control_port, "beat_port": beat_port})
 
     async def _announce(self, deployment: Deployment) -> None:
@@ -150,38 +154,10 @@ class Agent:
 
     def _dial_remembered(self, deployment: Deployment) -> None:
         """The peers last seen, and the seeds, beside mDNS."""
-        for row in self.store.read("peers", []):
-            with contextlib.suppress(TypeError, ValueError, IndexError):
-                node, boot, incarnation, name, addresses, control, beat, installation, protocol = row
-                self.feed(PeerFound(NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation, protocol)))
+        for record in remembered(self.store.read("peers", [])):
+            self.feed(PeerFound(record))
         for seed in dict.fromkeys((*deployment.seeds, *self.settings.seeds)):
-            self._tasks.append(self._loop.create_task(self._dial_seed(seed)))
-
-    async def _dial_seed(self, seed: str) -> None:
-        """A seed is an address without an identity: ask it who it is, for ever, until it has answered once."""
-        host, _, port = seed.partition(":")
-        loop = asyncio.get_running_loop()
-        question = encode(Call("seed", "who"))
-        delay_s = 0.5
-        while True:
-            try:
-                answer = await loop.run_in_executor(
-                    None, lambda: decode(Caller(self.settings.key).ask([host], int(port or CONTROL_PORT), question, 2.0)))
-                if isinstance(answer, Answer) and isinstance(answer.value, dict):
-                    self._on_seed(answer.value, host)
-                    return
-            except (RoomfulError, OSError, ValueError):
-                pass
-            await asyncio.sleep(delay_s)
-            delay_s = min(10.0, delay_s * 2)
-
-    def _on_seed(self, said: dict[str, Any], host: str) -> None:
-        with contextlib.suppress(KeyError, TypeError):
-            addresses = tuple(dict.fromkeys((host, *said["addresses"])))
-            self.feed(PeerFound(NodeRecord(
-                said["node"], said["boot"], said["incarnation"], said["name"], addresses, said["control_port"], said["beat_port"],
-                said["installation"], said["protocol"],
-            )))
+            self._tasks.append(self._loop.create_task(dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)))))
 
     async def _close(self) -> None:
         self.feed(Wanted("leave"))
@@ -191,6 +167,7 @@ class Agent:
             task.cancel()
         for instance in self.supervisor.running():
             self.link.send(instance, self.node.cast.generations.get(instance, 0), {"type": "stop"})
+        self._links.close()
         await self.supervisor.close(2.0)
         await self.discovery.stop()
         await self.control.close()
@@ -357,6 +334,10 @@ class Agent:
             record.node, record.boot, record.incarnation, record.name, record.addresses, record.control_port, record.beat_port,
             record.installation_hash, record.protocol,
         )))
+
+    def _on_links(self) -> None:
+        """An interface came or went: the node must know whether it is its own cable that is out."""
+        self.feed(Carrier(any(each.up and each.kind != LOOPBACK for each in all_interfaces())))
 
     def _on_addresses(self, addresses: tuple[str, ...]) -> None:
         if not self.settings.rehearsal:

@@ -74,7 +74,7 @@ class Answers:
     def _logs(self, arguments: dict[str, Any]) -> dict[str, list[str]]:
         lines = min(LOG_LINES_MAX, int(arguments.get("lines", 50)))
         wanted = arguments.get("role")
-        names = [name for name in self._agent.logs.names() if wanted is None or name == wanted or name.split("/")[0].split("@")[0] == wanted]
+        names = [name for name in self._agent.logs.names() if wanted in (None, name, name.split("/")[0].split("@")[0])]
         return {name: self._agent.logs.tail(name, lines) for name in names}
 
     def _follow(self, call: Call, reply: Reply) -> None:

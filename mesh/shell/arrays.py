@@ -40,7 +40,11 @@ def to_block(value: Any, type_: str, where: str) -> Block:
         raise RoleError(f"{where}: arrays of {array.dtype} cannot travel", instead="use plain numbers, such as float32")
     if not array.flags.c_contiguous:
         array = numpy.ascontiguousarray(array)
-    return Block(array.dtype.str, array.shape, memoryview(array).cast("B") if array.size else b"")
+    return Block(array.dtype.str, array.shape, _bytes_of(array))
+
+
+def _bytes_of(array: Any) -> memoryview | bytes:
+    return memoryview(array).cast("B") if array.size else b""
 
 
 def _suit(array: numpy.ndarray[Any, Any], type_: str, where: str) -> None:

@@ -1,7 +1,7 @@
 """The border to artists' code: whatever is raised there becomes words for a person, and the role goes on.
 
-The one place where every exception is caught, because it is somebody else's code that must not take the room with it. The whole
-traceback goes to the log, one line with the artist's own file and line to the agent. Five failures in a row
+The one place where every exception is caught, because it is somebody else's code that must not take the room with it.
+The whole traceback goes to the log, one line with the artist's own file and line to the agent. Five failures in a row
 within ten seconds mean that it cannot work: then the process gives up and the agent decides what follows.
 """
 
@@ -43,10 +43,10 @@ class Border:
         self._failures: deque[float] = deque(maxlen=IN_A_ROW_MAX)
         self._told_s: dict[str, float] = {}
 
-    def call(self, function: Callable[..., Any], *args: Any) -> tuple[bool, Any]:
+    def call(self, function: Callable[..., Any], *args: Any, part: bool = False) -> tuple[bool, Any]:
         """(True, what it returned), or (False, None) after the failure was told. Raises GivingUp at the fifth in a row.
 
-        StopIteration counts as a return: (True, the exception's value) is told apart by the caller's own sentinel.
+        `part`: a success of this call is not yet one of the whole, so it ends no row of failures.
         """
         self._standing.handling_since_s = time.monotonic()
         try:
@@ -57,19 +57,32 @@ class Border:
         finally:
             self._standing.handling_since_s = None
             self._standing.progress += 1
-        if self._failures:
+        if self._failures and not part:
             self._failures.clear()
         return True, result
+
+    def begin(self, function: Callable[..., Any], *args: Any) -> Any:
+        """A step without which nothing can play. Raises GivingUp at its first failure, after the log has it."""
+        try:
+            return function(*args)
+        except Exception as error:
+            words = self.explain(error)
+            print(words["traceback"], file=sys.stderr, end="", flush=True)
+            raise GivingUp(words) from error
+
+    def succeeded(self) -> None:
+        """Something whole, made of parts, went well."""
+        self._failures.clear()
 
     def explain(self, error: BaseException) -> dict[str, Any]:
         """What, where and what to do next, of anything raised in a role."""
         place = self.place(error.__traceback__)
-        known = isinstance(error, RoomfulError)
+        known = error if isinstance(error, RoomfulError) else RoomfulError(f"{type(error).__name__}: {error}")
         return {
             "type": "failed",
-            "what": error.what if known else f"{type(error).__name__}: {error}",
-            "where": (error.where if known else "") or place,
-            "instead": (error.instead if known else "") or f"look at {place}; the whole traceback is in `roomful logs`",
+            "what": known.what,
+            "where": known.where or place,
+            "instead": known.instead or f"look at {place}; the whole traceback is in `roomful logs`",
             "traceback": "".join(traceback.format_exception(error))[-8000:],
         }
 
@@ -94,7 +107,8 @@ class Border:
                 self._told_s.clear()
             self._told_s[key] = now
             print(words["traceback"], file=sys.stderr, end="", flush=True)
-            self._tell({"type": "event", "level": "error", "what": f"{words['where']}: {words['what']}"})
+            place = self.place(error.__traceback__)
+            self._tell({"type": "event", "level": "error", "what": f"{place}: {words['what']}"})
         self._failures.append(now)
         if len(self._failures) == IN_A_ROW_MAX and now - self._failures[0] <= WITHIN_S:
             raise GivingUp({**words, "what": f"{words['what']} ({IN_A_ROW_MAX} times in a row)"})

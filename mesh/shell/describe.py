@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mesh.shell.kinds import KindUnreadable, describe_role
+from mesh.shell.role_code import KindUnreadable, describe_role
 
 
 def main() -> None:

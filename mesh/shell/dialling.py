@@ -35,10 +35,7 @@ LONG_AFTER_S = 60.0
 WAITING_MAX = 256
 LINGER_MS = 200
 _BROKEN_EVENTS = (
-    zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 # When addresses fail in different ways, the first of these is told.
 _TELLING = ("wrong-key", "refused", "stranger", "unreachable")
@@ -66,7 +63,7 @@ class Call:
         curve.client(self._socket, key.curve_public, key.curve_secret)
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
-        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 5_000)
+        self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2_500)
         self._socket.setsockopt(zmq.HEARTBEAT_TTL, 8_000)
         self._inbox = Inbox(self._socket, self._received)
         self._monitor = self._socket.get_monitor_socket(_BROKEN_EVENTS)
@@ -205,7 +202,8 @@ class Line:
 
     async def _dial(self) -> list[Failed]:
         """Tries every address; sets the call and its address when one serves."""
-        order = sorted(self._addresses, key=lambda address: address != self._proven)
+        # Where it was last proven to be comes first, even when the peer does not offer it any more.
+        order = dict.fromkeys(filter(None, (self._proven, *self._addresses)))
         tries = {asyncio.create_task(self._try(address, rank * HEAD_START_S)) for rank, address in enumerate(order)}
         failures: list[Failed] = []
         try:

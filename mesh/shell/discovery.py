@@ -25,9 +25,8 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
-from zeroconf import DNSQuestionType, ServiceStateChange
+from zeroconf import DNSQuestionType, DNSText, ServiceStateChange, Zeroconf
 from zeroconf import Error as ZeroconfError
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -42,6 +41,7 @@ RETRY_S = 5.0
 ASK_MS = 1_500
 ASKING_MAX = 50
 SEEN_MAX = 1_000
+_TXT, _IN = 16, 1  # RFC 1035, section 3.2
 _SEEDS_SERVE = "machines are still found by seeds and from memory"
 
 
@@ -153,6 +153,9 @@ class Discovery:
         assert self._zeroconf is not None
         wanted = {each.address: each.index for each in interfaces}
         try:
+            # First what is said, then where: an interface that is joined is greeted with what is said by then.
+            self._info = self._service()
+            await self._zeroconf.async_update_service(self._info)
             if wanted != self._joined:
                 # An address that moved to another interface must be left before it is joined there.
                 kept = [address for address, index in self._joined.items() if wanted.get(address) == index]
@@ -161,8 +164,6 @@ class Discovery:
                 await self._zeroconf.async_update_interfaces(list(wanted))
                 self._joined = wanted
                 self._tell(_silent_interfaces(interfaces))
-            self._info = self._service()
-            await self._zeroconf.async_update_service(self._info)
         except (OSError, ZeroconfError, RuntimeError) as error:
             self._tell(f"mDNS failed ({_why(error)}) and is begun again; {_SEEDS_SERVE}")
             await self._close()
@@ -187,11 +188,14 @@ class Discovery:
             parsed_addresses=list(self.record.addresses) or [LOCALHOST],
         )
 
-    def _happened(self, zeroconf: Any, service_type: str, name: str, state_change: ServiceStateChange) -> None:
+    def _happened(self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange) -> None:
         if state_change is ServiceStateChange.Removed:
             return
-        info = AsyncServiceInfo(service_type, name)
-        info.load_from_cache(zeroconf)
+        try:
+            info = AsyncServiceInfo(service_type, name, properties=_newest_text(zeroconf, name))
+        except ZeroconfError:  # a name that only ends like one of ours
+            self.bad_records += 1
+            return
         if info.text:
             self._read(info)
         elif len(self._asking) < ASKING_MAX:
@@ -208,6 +212,8 @@ class Discovery:
                 await info.async_request(self._zeroconf.zeroconf, ASK_MS, DNSQuestionType.QM)
         if info.text:
             self._read(info)
+        else:
+            self.bad_records += 1
 
     def _read(self, info: AsyncServiceInfo) -> None:
         try:
@@ -251,6 +257,15 @@ class _Words(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         words = record.getMessage().splitlines()
         self._say(f"mDNS: {words[0] if words else 'failed'}")
+
+
+def _newest_text(zeroconf: Zeroconf, name: str) -> bytes:
+    """The text that came last: a changed record stands in the cache for a second beside the one it replaces.
+
+    The one replaced is given a fresh date and a second to live, so it is known by how soon it ends, not by its age.
+    """
+    texts = [each for each in zeroconf.cache.get_all_by_details(name, _TXT, _IN) if isinstance(each, DNSText)]
+    return max(texts, key=lambda each: each.created + 1000 * each.ttl).text if texts else b""
 
 
 def _offered(interfaces: list[Interface], loopback_only: bool) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def read(text: str | bytes) -> HostConfig:
         if not isinstance(given, Mapping):
             raise TypeError("not an object")
         known = {each.name for each in fields(HostConfig)}
-        kept = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key in known}
+        kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key in known}
         return HostConfig(**kept)
     except (ValueError, TypeError) as error:
         raise RoleError(

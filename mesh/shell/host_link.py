@@ -10,6 +10,7 @@ its parent is another. In a room it plays on for `orphan_s`, and if an agent spe
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -27,6 +28,7 @@ from mesh.shell.standing import Standing
 PULSE_S = 0.25
 SILENT_S = 3.0
 ALIVE_BUT_SILENT_S = 15.0  # an agent that exists but does not speak: stopped by hand, or its machine is drowning
+LAG_S = 1.0
 FLUSH_MS = 1000
 PARENT_GONE = 71
 
@@ -40,6 +42,7 @@ class HostLink:
         self._standing = standing
         self._telling: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._bell_read, self._bell_write = os.pipe()
+        os.set_blocking(self._bell_write, False)
         self._parent = os.getppid()
         self._word_s = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="watch", daemon=True)
@@ -52,13 +55,17 @@ class HostLink:
     def tell(self, message: dict[str, Any]) -> None:
         """To the agent, soon; from any thread. Never blocks."""
         self._telling.put(message)
-        os.write(self._bell_write, b"!")
+        self._ring()
 
     def close(self) -> None:
         """Sends what is left to tell, for at most a second, and ends the thread."""
         self._telling.put(None)
-        os.write(self._bell_write, b"!")
+        self._ring()
         self._thread.join()
+
+    def _ring(self) -> None:
+        with contextlib.suppress(BlockingIOError):  # full of rings already
+            os.write(self._bell_write, b"!")
 
     # ---- in the watch thread
 
@@ -74,13 +81,17 @@ class HostLink:
         poller.register(socket, zmq.POLLIN)
         poller.register(self._bell_read, zmq.POLLIN)
         pulse_s = time.monotonic() + PULSE_S
+        woke_s = time.monotonic()
         while self._say_all(socket):
-            ready = dict(poller.poll(max(0.0, pulse_s - time.monotonic()) * 1000))
+            ready = dict(poller.poll(int(max(0.0, pulse_s - time.monotonic()) * 1000)))
             if self._bell_read in ready:
                 os.read(self._bell_read, 65536)
             if socket in ready:
                 self._listen(socket)
             now = time.monotonic()
+            if now - woke_s > LAG_S:  # stopped and let go again, with the whole machine perhaps: that was not the agent
+                self._word_s = now
+            woke_s = now
             if now >= pulse_s:
                 pulse_s = now + PULSE_S
                 self._telling.put(self._standing.pulse())
@@ -103,7 +114,7 @@ class HostLink:
             except zmq.Again:
                 continue  # a thousand wait already: the agent has been away for long
 
-    def _listen(self, socket: zmq.Socket[Any]) -> None:
+    def _listen(self, socket: Any) -> None:
         while socket.get(zmq.EVENTS) & zmq.POLLIN:
             data = socket.recv(zmq.NOBLOCK)
             self._word_s = time.monotonic()

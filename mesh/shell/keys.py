@@ -146,9 +146,7 @@ def load_key(path: Path) -> InstallationKey:
     try:
         raw = path.read_bytes()[:4096]
     except FileNotFoundError:
-        instead = (
-            "On the first machine: roomful key new. On the others: roomful key add, with what key show prints there."
-        )
+        instead = "On the first machine: roomful key new. On the others: roomful key add, with what key show prints there."
         raise KeyFileError("this machine has no key yet", where=str(path), instead=instead) from None
     except OSError as error:
         instead = "The file must be readable by the user who starts roomful."

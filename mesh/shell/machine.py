@@ -55,9 +55,13 @@ def measure(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def host_mark(root: Path = Path("/")) -> str:
-    """Tells nodes on this computer, since it was switched on, from nodes on any other."""
+    """Tells nodes on this computer, since it was switched on, from nodes on any other.
+
+    A container with a network of its own counts as a computer: its loopback leads to nobody else.
+    """
     try:
-        seed = (root / "proc/sys/kernel/random/boot_id").read_text()
+        network = (root / "proc/self/ns/net").readlink()
+        seed = f"{(root / 'proc/sys/kernel/random/boot_id').read_text()} {network}"
     except OSError:
         seed = f"{platform.node()} {psutil.boot_time():.0f}"
     return hashlib.blake2b(seed.strip().encode(), person=b"roomful-host", digest_size=4).hexdigest()

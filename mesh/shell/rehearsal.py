@@ -39,8 +39,9 @@ def machine_names(deployment: Deployment, count: int | None) -> list[str]:
 
 @dataclass(slots=True)
 class Tally:
-    """What the room did, gathered from its nodes' reports."""
+    """What the room did, gathered from its nodes' reports. `wired` are the streams that some role hears."""
 
+    wired: tuple[str, ...] = ()
     roles: dict[str, dict[str, Any]] = field(default_factory=dict)  # instance -> what its holder last said
     standbys: dict[str, dict[str, Any]] = field(default_factory=dict)
     pulses: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)  # (instance, machine, generation)
@@ -54,7 +55,8 @@ class Tally:
                 self._report(event["machine"], event["roles"])
             case "takeover":
                 before = self.roles.get(event["instance"], {}).get("machine")
-                self.takeovers.append({"instance": event["instance"], "from": before, "to": event["to"], "cause": event["cause"], "gap_ms": None})
+                row = {"instance": event["instance"], "from": before, "to": event["to"], "cause": event["cause"], "gap_ms": None}
+                self.takeovers.append(row)
             case "role_gap":
                 self._gap(event)
 
@@ -89,20 +91,21 @@ class Tally:
 
     def summary(self) -> dict[str, Any]:
         """The last line of `rehearse --json`."""
-        frames: dict[str, int] = {}
+        frames = dict.fromkeys(self.wired, 0)
         requests = dict.fromkeys(("asked", "answered", "cancelled", "lost", "open", "retried"), 0)
         for (name, _, _), pulse in self.pulses.items():
             role = name.split("@")[0].split("/")[0]
-            for stream, count in pulse.get("frames", {}).items():
+            for stream, count in pulse.get("frames", {}).items() if pulse.get("playing") else ():
                 full = stream if "." in stream else f"{role}.{stream}"
-                frames[full] = frames.get(full, 0) + count
+                if count or full in frames:
+                    frames[full] = frames.get(full, 0) + count
             for key, count in pulse.get("requests", {}).items():
                 if key in requests:
                     requests[key] += count
-        return {
-            "event": "summary", "frames": frames, "requests": requests, "takeovers": self.takeovers,
-            "roles": {name: {key: said[key] for key in ("machine", "state", "restarts", "pid")} for name, said in sorted(self.roles.items())},
+        roles = {
+            name: {key: said[key] for key in ("machine", "state", "restarts", "pid")} for name, said in sorted(self.roles.items())
         }
+        return {"event": "summary", "frames": frames, "roles": roles, "requests": requests, "takeovers": self.takeovers}
 
 
 class Rehearsal:
@@ -110,7 +113,7 @@ class Rehearsal:
 
     def __init__(self, folder: Path, deployment: Deployment, machines: list[str], on_event: Callable[[dict[str, Any]], None]) -> None:
         self.folder, self.deployment, self.machines = folder, deployment, machines
-        self.tally = Tally()
+        self.tally = Tally(tuple(dict.fromkeys(f"{wire.role}.{wire.stream}" for role in deployment.roles for wire in role.inputs)))
         self.started_s = time.monotonic()
         self._on_event = on_event
         self._agents: dict[str, asyncio.subprocess.Process] = {}

@@ -70,6 +70,7 @@ def bounded(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     socket.sndhwm = socket.rcvhwm = SEND_QUEUE_MAX
     socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 2_000)
+    socket.setsockopt(zmq.TCP_MAXRT, 3_000)
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
     socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)

@@ -63,7 +63,7 @@ class Output:
         self.number = 0
         self._topic = self.where.encode() + TOPIC_END
         self._sender = b""
-        self._send = socket.send
+        self._send: Any = socket.send
 
     def speak_as(self, sender: Sender) -> None:
         """Who the frames say they are from; again at each epoch."""
@@ -113,7 +113,7 @@ class Input:
         self.stream = stream
         self.form = (stream, type_, delivery)
         self.received = self.dropped = self.refused = 0
-        self.socket = bounded(socket, HWM[type_])
+        self.socket: Any = bounded(socket, HWM[type_])
         self._latest = delivery == "latest"
         if self._latest:
             socket.setsockopt(zmq.CONFLATE, 1)
@@ -196,10 +196,13 @@ class Input:
                 self.dropped += 1
                 return
 
-    def take(self) -> tuple[Header, Any] | None:
-        """The next frame for the role: its header and its value. None when nothing waits."""
-        if not self._waiting:
-            return None
+    @property
+    def waits(self) -> bool:
+        """Whether a frame waits for the role."""
+        return bool(self._waiting)
+
+    def take(self) -> tuple[Header, Any]:
+        """The next frame for the role, which must wait: its header and its value."""
         header, data, size = self._waiting.popleft()
         self._waiting_bytes -= size
         if header.data_at < 0:

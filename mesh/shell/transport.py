@@ -130,7 +130,9 @@ class Control:
         return list(self._lines)
 
     async def close(self) -> None:
-        """Hangs up everywhere. Nothing is received after it."""
+        """Hangs up everywhere; what was just sent still leaves. Nothing is received after it. May be called twice."""
+        if self._socket.closed:
+            return
         for peer in list(self._lines):
             self.disconnect(peer)
         await asyncio.gather(*self._closing)

@@ -22,13 +22,14 @@ class Waiting:
     def __init__(self) -> None:
         self._poll = select.poll()
         self._ready: dict[int, Callable[[], object]] = {}
-        self._sent_on: dict[int, zmq.Socket[Any]] = {}
+        self._sent_on: dict[int, Any] = {}
         self._bell_read, self._bell_write = os.pipe()
+        self.rang = False  # the bell was heard; who acts on it sets it back
         os.set_blocking(self._bell_read, False)
         os.set_blocking(self._bell_write, False)
         self._add(self._bell_read, self._silence)
 
-    def add(self, socket: zmq.Socket[Any], ready: Callable[[], object]) -> None:
+    def add(self, socket: Any, ready: Callable[[], object]) -> None:
         """From now on `ready` is called when there may be something to read; it must read until nothing is left."""
         self._add(socket.fd, ready)
         self._sent_on[socket.fd] = socket
@@ -37,14 +38,14 @@ class Waiting:
         self._ready[fd] = ready
         self._poll.register(fd, select.POLLIN)
 
-    def remove(self, socket: zmq.Socket[Any]) -> None:
+    def remove(self, socket: Any) -> None:
         """Before the socket is closed."""
         fd = socket.fd
         self._poll.unregister(fd)
         del self._ready[fd]
         self._sent_on.pop(fd, None)
 
-    def sent(self, socket: zmq.Socket[Any]) -> None:
+    def sent(self, socket: Any) -> None:
         """To be called after every send on a socket that was added."""
         self._sent_on[socket.fd] = socket
 
@@ -77,6 +78,7 @@ class Waiting:
 
     def _silence(self) -> None:
         os.read(self._bell_read, 65536)
+        self.rang = True
 
     def close(self) -> None:
         """When nothing rings any more."""

@@ -103,7 +103,8 @@ class PageServer:
         from starlette.routing import Route, WebSocketRoute
 
         return Starlette(
-            routes=[WebSocketRoute("/roomful", self._meet), Route("/{path:path}", self._file, methods=["GET"])], lifespan=self._live,
+            routes=[WebSocketRoute("/roomful", self._meet), Route("/{path:path}", self._file, methods=["GET"])],
+            lifespan=self._live, exception_handlers={405: _nowhere, 500: _nowhere},
         )
 
     @contextlib.asynccontextmanager
@@ -120,13 +121,11 @@ class PageServer:
             self._keep()
 
     async def _file(self, request: Any) -> Any:
-        from starlette.responses import FileResponse, HTMLResponse
+        from starlette.responses import FileResponse
 
-        if not own_host(request.headers.get("host", "")):
-            return HTMLResponse(NOWHERE, 421, HEADERS)
         found = file_for(request.path_params["path"], self._page)
-        if found is None:
-            return HTMLResponse(NOWHERE, 404, HEADERS)
+        if found is None or not own_host(request.headers.get("host", "")):
+            return await _nowhere(request)
         return FileResponse(found, headers=HEADERS, media_type=MEDIA_TYPES.get(found.suffix.lower()))
 
     async def _meet(self, browser: Any) -> None:
@@ -185,6 +184,12 @@ async def _send(browser: Any, messages: Any) -> None:
         await (browser.send_bytes(message) if isinstance(message, bytes) else browser.send_text(message))
 
 
+async def _nowhere(request: Any, error: Exception | None = None) -> Any:
+    from starlette.responses import HTMLResponse
+
+    return HTMLResponse(NOWHERE, getattr(error, "status_code", 404 if error is None else 500), HEADERS)
+
+
 # What somebody sees who types an address that is not there: the dark room, no error.
 NOWHERE = '<!doctype html><meta charset="utf-8"><title>.</title><style>html{background:#000;cursor:none}</style>'
 
@@ -201,8 +206,11 @@ def file_for(path: str, page: Path) -> Path | None:
         return None
     if own is None and (folder / "deployment.yaml").exists() and wanted != page.name:
         return None
-    found = (folder / wanted).resolve()
-    return found if found.is_relative_to(folder.resolve()) and found.is_file() else None
+    try:
+        found = (folder / wanted).resolve()
+        return found if found.is_relative_to(folder.resolve()) and found.is_file() else None
+    except OSError:  # a name too long, a folder that may not be read
+        return None
 
 
 def own_page(headers: Mapping[str, str]) -> bool:

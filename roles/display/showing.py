@@ -67,6 +67,8 @@ class Showing:
         request = frame.request or f"{frame.source}#{frame.number}"
         sayings = self.texts.setdefault(stream, [])
         saying = next((known for known in reversed(sayings) if known.request == request), None)
+        if saying is None and frame.index > 0:
+            return []  # begun before this display was: the end of a sentence alone is a riddle
         if saying is None or (not saying.more and frame.index == 0):  # a restarted role counts its requests from the start
             self.begun += 1
             saying = Saying(f"{self.life}.{self.begun}", request)

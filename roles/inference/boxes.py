@@ -54,7 +54,7 @@ def _label(labels: list[str], kind: int) -> str:
 
 def _read(outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any) -> tuple[Array, Array, Array]:
     """(boxes (n, 4) as x0 y0 x1 y1, scores (n,), kinds (n,)) of whichever family this is."""
-    grids = [value for value in outputs.values() if value.ndim in (2, 3) and min(value.shape[-2:]) >= 5]
+    grids = [value for value in outputs.values() if value.ndim in (2, 3) and (min(value.shape[-2:]) >= 5 or value.shape[-1] == 6)]
     pair = _pair(outputs)
     if options.detector == "pair" or (options.detector == "auto" and pair is not None):
         if pair is None:
@@ -95,10 +95,12 @@ def _corners(centred: Array) -> Array:
 def _pair(outputs: Mapping[str, Array]) -> tuple[str, str, str | None] | None:
     """The names of the outputs for boxes, scores and (where apart) kinds; None when this is no such model."""
     boxes = [name for name, value in outputs.items() if value.ndim >= 2 and value.shape[-1] == 4]
+    if len(boxes) > 1:  # scores of three classes and a column for nothing are four wide as well
+        boxes = [name for name in boxes if any(word in name.lower() for word in ("box", "loc"))]
     if len(boxes) != 1:
         return None
     count = outputs[boxes[0]].size // 4
-    rest = {name: value for name, value in outputs.items() if name != boxes[0] and value.size and value.size % max(count, 1) == 0}
+    rest = {name: value for name, value in outputs.items() if name != boxes[0] and value.size % max(count, 1) == 0}
     flat = [name for name, value in rest.items() if value.size == count]
     wide = [name for name, value in rest.items() if value.size > count and value.ndim >= 2]
     if wide:
@@ -115,6 +117,8 @@ def _holds_kinds(name: str, values: Array) -> bool:
 def _from_pair(outputs: Mapping[str, Array], boxes_name: str, scores_name: str, kinds_name: str | None,
                labels: list[str], order: str) -> tuple[Array, Array, Array]:
     boxes = outputs[boxes_name].reshape(-1, 4).astype(np.float64)
+    if not len(boxes):
+        return boxes, np.zeros(0), np.zeros(0, int)
     if order == "auto":
         order = "yxyx" if "detection_boxes" in boxes_name else "xyxy"
     if order == "yxyx":

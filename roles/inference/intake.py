@@ -91,7 +91,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     if batched and dims[0] not in (None, 1):
         raise RoleError(f"the model wants {dims[0]} pictures at once ({wants})", instead="export it with a batch of 1 or an open batch")
     if len(rows) != (2 if layout == "nhw" else 3):
-        raise RoleError(f"the model's input is no picture: {wants}", instead="feed it a vector (input `vector`), or name its picture in option `input`")
+        raise _no_picture(wants)
     channels, height, width = _sides(rows, layout)
     number_type = _number_type(kind, options.dtype)
     whole = number_type not in ("float32", "float16", "float64")
@@ -103,6 +103,11 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     )
 
 
+def _no_picture(wants: str) -> RoleError:
+    return RoleError(f"the model's input is no picture: {wants}",
+                     instead="feed it a vector (input `vector`), or name its picture in option `input`")
+
+
 def _layout(dims: list[int | None], wants: str) -> str:
     rows = dims[1:] if len(dims) == 4 else dims
     if len(rows) == 3:
@@ -112,8 +117,10 @@ def _layout(dims: list[int | None], wants: str) -> str:
             return "nhwc"
         if len(dims) == 3 and rows[0] is None and None not in rows[1:]:
             return "nhw"
-    if len(rows) == 2:
+    if len(rows) == 2 and all(side is not None and side > max(CHANNELS) for side in rows):
         return "nhw"
+    if len(rows) < 3:
+        raise _no_picture(wants)
     raise RoleError(f"the model does not say where its colour channels are: {wants}",
                     instead="set option layout: nchw (channels first) or nhwc (channels last)")
 

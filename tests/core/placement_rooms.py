@@ -40,7 +40,7 @@ def machine(name: str, memory: float = 8, **keys: object) -> Candidate:
     """A machine that is here, its node called n-NAME; `memory` in GB, all other keys as in Candidate and Capabilities."""
     known = {key: keys.pop(key) for key in ("cores", "gpu", "camera", "screen", "sound", "microphone") if key in keys}
     extras = frozenset(keys.pop("extras", {"llm"}))  # type: ignore[call-overload]
-    has = Capabilities(int(memory * GB), extras=extras, **known)  # type: ignore[arg-type]
+    has = Capabilities(round(memory * GB), extras=extras, **known)  # type: ignore[arg-type]
     return Candidate(f"n-{name}", name, capabilities=has, **keys)  # type: ignore[arg-type]
 
 

@@ -87,9 +87,13 @@ def test_a_limit_set_for_the_agent_counts_as_the_memory_there_is(tmp_path: Path)
 
 
 def test_nodes_on_one_computer_know_each_other_by_its_mark(tmp_path: Path) -> None:
-    here = _machine(tmp_path / "here", {"proc/sys/kernel/random/boot_id": "one\n"})
-    there = _machine(tmp_path / "there", {"proc/sys/kernel/random/boot_id": "two\n"})
+    marks = set()
+    for boot, network in (("one", "net:[1]"), ("two", "net:[1]"), ("one", "net:[2]")):
+        root = _machine(tmp_path / boot / network, {"proc/sys/kernel/random/boot_id": f"{boot}\n"})
+        (root / "proc/self/ns").mkdir(parents=True)
+        (root / "proc/self/ns/net").symlink_to(network)
+        marks.add(host_mark(root))
 
+    assert len(marks) == 3
     assert host_mark() == host_mark()
-    assert host_mark(here) != host_mark(there)
     assert len(host_mark(tmp_path)) == 8

@@ -193,17 +193,18 @@ def test_a_message_for_another_node_at_the_same_address_is_not_handed_on() -> No
 
 def test_the_right_one_of_two_nodes_is_found_behind_a_shared_address() -> None:
     async def story(node: Callable[..., _Node]) -> None:
-        one = node("a")
-        other = node("b", port=0)
+        key = throwaway_key()
+        one, other = node("a", key), node("b", key)
 
         # Ourselves at one of its addresses, on the same port, as with a bridge; here on a second loopback address.
-        one_again = Control(one.id, throwaway_key(), receive=one.receive, on_hint=lambda *hint: None)
+        one_again = Control(one.id, key, receive=one.receive, on_hint=lambda *hint: None)
         one_again.bind("127.0.0.2", other.port)
         one.control.connect(other.id, ["127.0.0.2", HERE], other.port)
         one.control.send(other.id, b"for b")
 
         await until(lambda: other.heard == [b"for b"])
         assert one.control.address(other.id) == HERE
+        assert one.heard == []
         await one_again.close()
 
     _play(story)

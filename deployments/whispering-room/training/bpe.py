@@ -1,11 +1,12 @@
 """A byte-level byte-pair tokenizer, small enough to read, in the form llama.cpp knows as `gpt2` with pre-tokenizer `gpt-2`.
 
-Source of the algorithm: Sennrich et al. 2016, and the byte alphabet of GPT-2. Decided against: a tokenizer package, whose files would have to be
-translated into GGUF's lists again.
+Source of the algorithm: Sennrich et al. 2016, and the byte alphabet of GPT-2. Decided against: a tokenizer package, whose files
+would have to be translated into GGUF's lists again.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 
@@ -45,10 +46,10 @@ class Bpe:
         if piece not in self._known:
             parts = [self.letters[b] for b in piece.encode()]
             while len(parts) > 1:
-                rank, at = min((self._rank.get(pair, 1 << 30), i) for i, pair in enumerate(zip(parts, parts[1:], strict=False)))
+                rank, at = min((self._rank.get(pair, 1 << 30), i) for i, pair in enumerate(itertools.pairwise(parts)))
                 if rank == 1 << 30:
                     break
-                parts[at:at + 2] = [parts[at] + parts[at + 1]]
+                parts[at : at + 2] = [parts[at] + parts[at + 1]]
             self._known[piece] = [self.ids[part] for part in parts]
         return self._known[piece]
 
@@ -62,12 +63,12 @@ def learn(texts: list[str], size: int) -> Bpe:
     while len(merges) < size - 258:
         pairs: Counter[tuple[str, str]] = Counter()
         for parts, n in words:
-            for pair in zip(parts, parts[1:], strict=False):
+            for pair in itertools.pairwise(parts):
                 pairs[pair] += n
         best = max(pairs, key=lambda pair: (pairs[pair], pair))
         merges.append(best)
         for parts, _ in words:
             for i in range(len(parts) - 2, -1, -1):
                 if i + 1 < len(parts) and (parts[i], parts[i + 1]) == best:
-                    parts[i:i + 2] = [best[0] + best[1]]
+                    parts[i : i + 2] = [best[0] + best[1]]
     return Bpe(merges)

@@ -1,7 +1,7 @@
 """Judge poet.gguf as a stranger would: is the sentence on its tags, and is it English?
 
-The word lists and rules here were written apart from the grammar that made the lessons; they share no file, and training never sees them. A judge
-that nods at everything proves nothing, so the same judge is first tried on lessons with the wrong tags and on lessons that were broken on purpose, and
+The words (judge.txt) and rules were written apart from the grammar that made the lessons, and training never sees them. A
+judge that nods at everything proves nothing, so it is first tried on lessons with the wrong tags and on lessons broken on purpose, and
 those figures are printed beside the model's. The model is asked through llama.cpp, as the artwork asks it.
 
     python check_poet.py --samples 40
@@ -10,6 +10,7 @@ those figures are printed beside the model's. The model is asked through llama.c
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
 import re
 import time
@@ -17,50 +18,28 @@ from pathlib import Path
 
 import lines
 
-TIMES = {
-    "dawn": r"\bdawn|daybreak|sunrise|first light|first (\w+ )?(light|blue|grey|tram|birds)|blackbird|street lamps (go|are|give)",
-    "morning": r"\bmorning|\bten o'clock|eleven o'clock|shutters|breakfast|after opening|kettle|coffee|forenoon",
-    "noon": r"\bnoon|midday|twelve|overhead|shadowless|at its highest|noonday|shadows have (shrunk|gone)|bells (spend|throw|hand)",
-    "dusk": r"\bdusk|twilight|sundown|sunset|half-light|gloaming|street lamps (come|stutter|blink)|sun goes down|of the sun\b|end of the afternoon",
-    "evening": r"\bevening|supper|lamplight|\blamp by\b|(?<!street )\blamps (have|are) (been )?lit|before closing",
-    "night": r"\bnights?\b|midnight|\bmoon|\bstar(s|light)\b|small hours",
-}
-COUNTS = {
-    "nobody": r"\bnobody|\bno one\b|\bempty\b|unvisited|vacant|deserted|unattended|coatless|without a (visitor|coat)|absence of visitors|\bno (coat|breath|sleeve|shadow)"
-              r"|not a footstep|unsold",
-    "one": r"(?<!no )\bone\b|\bsingle\b|\blone\b|\bsolitary\b|\bonly visitor|\bsole\b",
-    "few": r"\btwo\b|\bthree\b|\bfour\b|\bfew\b|\bcouple\b|handful",
-    "many": r"\bcrowd|dozen|\bscores\b|\bforty\b|\bfifty\b|hundred|\bso many\b|\btoo many\b|more visitors than|busload|tramload|bench is full|\bqueue\b|throng",
-}
-MOODS = {
-    "calm": r"CALM|\bstill(ness)?\b|quiet|\brest(s|ing)?\b|settl|\blevel|\bslow|\beas(e|es|ing|y)\b|\bhush|peace|patien(ce|t)|smooth|breath(e|es|ing) out|time over|time to spare",
-    "restless": r"\bpac(e|es|ing)\b(?! of)|fidget|flicker|twitch|\bhurr(y|ies|ying)|jitter|\btap(s|ping)?\b|\bdrum(s|ming)?\b(?! in| playing)|\bshift|swerv|turning back|turns? back|scatter"
-                r"|\bquick\b|impatient|restless|rattl|quarrel|\bstir|\bitch|jostle|scratch|jingl|\btrips\b|\btwist|unable|aimless|nothing stays|jolted|\bfret|chang(e|es|ing) (my|its|their|his|her) mind"
-                r"|keeps? changing|cannot stop|jump|over and over|circl(e|es|ing) the bench",
-    "tender": r"tender|gentl|\bsoft|\bwarm|\bcare\b|careful|kind(ness)?\b|cradl|\btuck|\bmend|touch|strok|lullaby|\bnurs|shawl|blanket|forgiv|\blap\b|looked after|smil",
-    "wary": r"\bwary|watch|listen|suspect|suspic|\bguard|trust|hesitat|glanc\w+ behind|\bedg(e|es|ing) (past|round)|warning|\balert|ajar|exits|hold(s|ing)? (my|its|his|her|their) breath|sideways"
-            r"|\bprob(e|es|ing)|\btraps|threshold|secrets|\bbrac(e|es|ing)\b|stiffen|nothing away|questioned|thin ice|test(s|ing)? each|eye on|an eye\b|wary eye|search|narrow|latch",
-    "bright": r"bright|brilliance|gleam|glitter|\bshin(e|es|ing)\b|\bspark|dazzl|\bblaz|ablaze|\bgold\b|\bbrass|polish|\bglow|\bflash|\bflar(e|es|ing)|\bbeam(s|ing)? at|light(s|ing)? up|\bring(s|ing)?\b",
-    "solemn": r"solemn|\bgrave\b|gravity of|vigil|\bbow(s|ing)?\b|\boath|\bvow\b|psalm|psalter|silence|\bston(e|es)\b|\bdead\b|funeral|procession|altar|priest|kneel|mourning|ashes|verdict|churchyard"
-              r"|graveyard|headstones|weight|weigh|toll|\burn\b|anoint|ceremony|marble (keeps|and)|\bbear(s|ing)?\b|chapel|\bnames\b",
-    "playful": r"\bplay|giggl|\bjoke|\bwink|tickl|\bskip|\bhop(s|scotch)?\b|hopping across|danc|waltz|\bjig\b|pirouette|somersault|prank|trick|mischief|\bgame|laugh|\bteas(e|es|ing)\b|pretend|juggl"
-               r"|\bchas(e|es|ing)\b|faces at|moustache|\bdare\b|funn",
-    "longing": r"\blong(s|ing)? (for|to)\b|longing|wait|\bmiss(es|ing)?\b|\bach(e|es|ing)\b|\bfar(ther)?\b|\blost\b|homesick|\bwish|\bletter (goes|on)|goodbye|linger|reach(es|ing)? (for|towards)|remember"
-               r"|\bdear\b|hoping|used to|departing|\bcall(s|ing)? (through|after)|a letter\b",
-}
-QUIETED = re.compile(r"without hurry|needs? to hurry|nothing to hurry|down (his|her|their) hurry|unhurried", re.I)
-VERBS = set("""ache add anoint arrive ask balance be beam bear begin bend blaze bloom bow brace break breathe bring brush call carry catch change chase check circle climb cloud come comb count
-cradle creak cross dance darken dazzle deliver descend divide drape drift drip drum ease edge face fall feel fidget find flare flash flicker fold follow forget forgive fret gain gather giggle give glance
-gleam glitter glow grow hang have hesitate hide hold hop hum hurry invent itch jingle jitter juggle jump keep kneel land lay lean leap leave let level lie light linger listen long look lower mean measure mend
-mingle miss move narrow need nurse observe offer open overlap pace paint pass pick play polish pool practise pretend probe pull quarrel rattle reach read receive rehearse remain remember remove rest ring run sand scatter
-scratch search settle share shift shine sit skip slide slip smell smile smooth soften somersault speak spend spread squeak stand start stay stiffen stir stop straighten stretch strike stroke suspect swerve
-take tap teach tease test tick tickle tiptoe toll touch trace trick trust try tuck turn twist twitch wait walk wander warm watch wear weigh win wink wipe wish withdraw wrap write""".split())
-ONES = "visitor walker figure latecomer guest stranger bench room doorway floor cloakroom staircase hall gallery landing".split()
-SEVERAL = "visitors strangers friends sisters walkers students cousins latecomers guests neighbours crowds chairs hooks coats people lamps".split()
 STARTERS = ("While ", "Because ", "Since ", "Though ", "Where ", "If ", "Now that ", "With ", "Under ")
-NO_ENDING = set("the a an and or of to with as if that its her his their my i every each very".split())
-AFTER_NO_DETERMINER = set("the a an of to and or with is are at from in on by as if that while for into they it he she i has have".split())
-DETERMINERS = {"the", "a", "an", "its", "her", "his", "their", "my", "every", "each"}
+QUIETED = re.compile(r"without hurry|needs? to hurry|nothing to hurry|down (his|her|their) hurry|unhurried", re.I)
+
+
+def _sections() -> dict[str, list[str]]:
+    """judge.txt by section: patterns for the tags, words for the rules."""
+    out: dict[str, list[str]] = {}
+    section = ""
+    for line in (Path(__file__).parent / "judge.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            section = line.strip("[]")
+        elif line and not line.startswith("#"):
+            out.setdefault(section, []).extend([line] if "." in section else line.split())
+    return out
+
+
+WORDS = _sections()
+TIMES, COUNTS, MOODS = (
+    {name.split(".")[1]: "|".join(found) for name, found in WORDS.items() if name.startswith(kind)} for kind in ("time.", "count.", "mood.")
+)
+VERBS, ONES, SEVERAL = set(WORDS["verbs"]), set(WORDS["singular"]), set(WORDS["plural"])
+NO_ENDING, AFTER_NO_DETERMINER, DETERMINERS = set(WORDS["no-ending"]), set(WORDS["no-noun"]), set(WORDS["determiners"])
 
 
 def third(verb: str) -> str:
@@ -77,15 +56,12 @@ THIRDS = {third(verb) for verb in VERBS}
 
 def off_tag(sentence: str, mood: str, hour: str, count: str) -> str:
     """Empty if the sentence is of this mood, hour and number and of no other; else what is wrong."""
-    text = QUIETED.sub("CALM", sentence)
-    plain = text.lower()
+    plain = QUIETED.sub("calmed", sentence).lower()
     for name, table, wanted in (("time", TIMES, hour), ("count", COUNTS, count)):
         found = {tag for tag, pattern in table.items() if re.search(pattern, plain)}
         if found != {wanted}:
             return f"{name}: {sorted(found) or 'none'} instead of {wanted}"
-    scores = {tag: len({m.group(0).lower() for m in re.finditer(pattern, text, 0 if tag == "calm" else re.I)}) for tag, pattern in MOODS.items()}
-    if tag_calm := len({m.group(0).lower() for m in re.finditer(MOODS["calm"].removeprefix("CALM|"), plain)}):
-        scores["calm"] = tag_calm + ("CALM" in text)
+    scores = {tag: len({m.group(0) for m in re.finditer(pattern, plain)}) for tag, pattern in MOODS.items()}
     if not scores[mood] or scores[mood] < max(scores.values()):
         return f"mood: {max(scores, key=lambda tag: scores[tag]) if any(scores.values()) else 'none'} instead of {mood}"
     return ""
@@ -101,9 +77,12 @@ def ungrammatical(sentence: str, known: set[str]) -> str:
         "length": 7 <= len(words) <= 24,
         "doubled word": not re.search(r"\b(\w+) \1\b", sentence, re.I),
         "known words": all(w in known for w in lower),
-        "article": not re.search(r"\b[Aa] (?:[aeio]|u(?!ni|se))(?!ne\b)|\b[Aa]n (?![aeiou]|hour|oath)", sentence) or bool(re.search(r"\ba one\b", sentence)),
-        "a determiner with no noun": not any(a in DETERMINERS - {"her"} and b in AFTER_NO_DETERMINER for a, b in zip(lower, lower[1:], strict=False)),
-        "two prepositions": not re.search(r"\b(of|at|on|by|with|into|for) (of|at|with|by|into|for|and|or|is|are)\b", QUIETED.sub("", sentence)),
+        "article": not re.search(r"\b[Aa] (?:[aeio]|u(?!ni|se))(?!ne\b)|\b[Aa]n (?![aeiou]|hour|oath)", sentence)
+        or bool(re.search(r"\ba one\b", sentence)),
+        "a determiner with no noun": not any(a in DETERMINERS - {"her"} and b in AFTER_NO_DETERMINER for a, b in itertools.pairwise(lower)),
+        "two prepositions": not re.search(
+            r"\b(of|at|on|with|into|for) (of|at|with|by|into|for|and|or|is|are)\b", QUIETED.sub("", sentence)
+        ),
         "unfinished": bool(lower) and (lower[-1] not in NO_ENDING or sentence.endswith(" are made of.")),
         "a clause left open": not sentence.startswith(STARTERS) or "," in sentence,
         "no verb": any(w in VERBS or w in THIRDS or w in ("are", "am", "stands", "goes", "cannot", "would") for w in lower),
@@ -114,10 +93,10 @@ def ungrammatical(sentence: str, known: set[str]) -> str:
 
 def _disagreement(lower: list[str], sentence: str) -> str:
     """Subject and verb, pronoun and number, and the form that `finds` asks for."""
-    for index, (subject, verb) in enumerate(zip(lower, lower[1:], strict=False)):
-        before = set(lower[max(0, index - 3):index])
+    for index, (subject, verb) in enumerate(itertools.pairwise(lower)):
+        before = set(lower[max(0, index - 3) : index])
         joined = re.search(rf"\b{subject} {verb}\b", sentence, re.I)
-        if not joined or before & {"with", "how", "finds"} and verb.endswith("ing"):
+        if not joined or (before & {"with", "how", "finds"} and verb.endswith("ing")):
             continue
         if subject in SEVERAL and verb in THIRDS - {"coats"} and not before & {"couple", "of"} - {"of"}:
             return f"{subject} {verb}"
@@ -125,7 +104,9 @@ def _disagreement(lower: list[str], sentence: str) -> str:
             return f"{subject} {verb}"
     if re.match(r"(Dawn|Morning|Noon|Dusk|Evening|Night) finds ", sentence) and not re.search(r"ing\b", sentence[14:]):
         return "finds without a participle"
-    if re.match(r"(One|A single|A lone|A solitary) ", sentence) and re.search(r"\b(their|themselves)\b", re.split(r", (and|as|while) |; ", sentence)[0]):
+    if re.match(r"(One|A single|A lone|A solitary) ", sentence) and re.search(
+        r"\b(their|themselves)\b", re.split(r", (and|as|while) |; ", sentence)[0]
+    ):
         if not re.search(r"lamps|windows|bells|portraits|faces|trams|buses", sentence):
             return "one with their"
     return ""
@@ -146,7 +127,7 @@ def broken(sentence: str, rng: random.Random) -> str:
         words[-1] = rng.choice(["the", "and", "of", "its"]) + "."
     else:
         flips = {third(v): v for v in VERBS} | {v: third(v) for v in VERBS} | {"is": "are", "are": "is"}
-        places = [i for i in range(1, len(words)) if words[i] in flips and words[i - 1].lower() in (*ONES, *SEVERAL)]
+        places = [i for i in range(1, len(words)) if words[i] in flips and words[i - 1].lower() in ONES | SEVERAL]
         if not places:
             return broken(sentence, rng)
         words[places[0]] = flips[words[places[0]]]
@@ -167,8 +148,11 @@ def control(corpus: list[str], known: set[str], number: int = 2000) -> None:
         wrong += not off_tag(sentence, *other)
         sound += not ungrammatical(sentence, known)
         caught += bool(ungrammatical(broken(sentence, rng), known))
-    print(f"the judge itself, on {number} lessons: accepts {right / number:.1%} under their own tags, {wrong / number:.1%} with one tag exchanged; "
-          f"finds {sound / number:.1%} sound, and {caught / number:.1%} of them unsound once broken")
+    print(
+        f"the judge itself, on {number} lessons: accepts {right / number:.1%} under their own tags, "
+        f"{wrong / number:.1%} with one tag exchanged; "
+        f"finds {sound / number:.1%} sound, and {caught / number:.1%} of them unsound once broken"
+    )
 
 
 def main() -> None:
@@ -189,21 +173,25 @@ def main() -> None:
     poet = Llama(str(chosen.model), n_ctx=256, n_threads=1, n_threads_batch=1, verbose=False, seed=5)
     learned, spoken = set(corpus), []
     began, tokens = time.perf_counter(), 0
-    for seed in range(chosen.rounds):
-        for tags in lines.combinations():
-            answer = poet.create_completion(" ".join(tags) + " | ", max_tokens=72, temperature=chosen.temperature, seed=1000 + seed)
+    for turn in range(chosen.rounds):
+        for place, tags in enumerate(lines.combinations()):
+            answer = poet.create_completion(" ".join(tags) + " | ", max_tokens=72, temperature=chosen.temperature, seed=1000 * turn + place)
             spoken.append((tags, answer["choices"][0]["text"].strip()))
             tokens += answer["usage"]["completion_tokens"]
     took = time.perf_counter() - began
     faults = [(tags, text, off_tag(text, *tags), ungrammatical(text, known)) for tags, text in spoken]
     fresh = sum(f"{' '.join(tags)} | {text}" not in learned for tags, text in spoken)
     n = len(spoken)
-    print(f"{n} prompts at temperature {chosen.temperature}: on tag {sum(not f[2] for f in faults) / n:.1%}, grammatical {sum(not f[3] for f in faults) / n:.1%}, "
-          f"not verbatim {fresh / n:.1%}, different {len({t for _, t in spoken}) / n:.1%}, {tokens / took:.0f} tokens/s on one thread, whole calls")
+    tagged, sound = (sum(not fault[i] for fault in faults) / n for i in (2, 3))
+    print(f"{n} prompts at temperature {chosen.temperature}: on tag {tagged:.1%}, grammatical {sound:.1%}, not verbatim {fresh / n:.1%}")
+    print(f"different {len({t for _, t in spoken}) / n:.1%}, {tokens / took:.0f} tokens/s on one thread, whole calls")
     for tags, text, tag_fault, fault in faults:
         if tag_fault or fault:
             print("  fault:", " ".join(tags), "|", text, "--", tag_fault or fault)
-    twice = [[poet.create_completion(" ".join(t) + " | ", max_tokens=72, temperature=0)["choices"][0]["text"] for t in lines.combinations()[::6]] for _ in range(2)]
+    twice = [
+        [poet.create_completion(" ".join(t) + " | ", max_tokens=72, temperature=0)["choices"][0]["text"] for t in lines.combinations()[::6]]
+        for _ in range(2)
+    ]
     print(f"temperature 0, asked twice: {sum(a == b for a, b in zip(*twice, strict=True))} of {len(twice[0])} identical")
     for tags, text in random.Random(4).sample(spoken, min(chosen.samples, n)):
         print(f"{' '.join(tags):28s}| {text}")

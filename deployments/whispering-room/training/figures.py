@@ -58,11 +58,19 @@ def clothe(rng: np.random.Generator) -> Figure:
     legs = tuple(np.clip(rng.choice([0.08, 0.18, 0.4, 0.6]) + rng.normal(0, 0.04, 3), 0.02, 0.9))
     skin = np.array([0.55, 0.66, 0.86]) * rng.uniform(0.35, 1.05)
     return Figure(
-        height_m=float(np.clip(rng.normal(1.7, 0.11), 1.15, 2.0)), build=float(rng.uniform(0.85, 1.3)),
-        coat_m=float(rng.choice([0, 0.18, 0.42, 0.6])), skirt=bool(rng.random() < 0.2), hat=bool(rng.random() < 0.15),
-        bag=bool(rng.random() < 0.3), long_hair=bool(rng.random() < 0.4), skin=tuple(np.clip(skin, 0, 1)),
-        hair=tuple(np.clip(np.array([0.1, 0.13, 0.18]) * rng.choice([0.5, 1, 2, 5]), 0, 0.9)), top=top, legs=legs,
-        stride_rad=float(rng.uniform(0.3, 0.55)), swing=float(rng.uniform(0.4, 1.0)),
+        height_m=float(np.clip(rng.normal(1.7, 0.11), 1.15, 2.0)),
+        build=float(rng.uniform(0.85, 1.3)),
+        coat_m=float(rng.choice([0, 0.18, 0.42, 0.6])),
+        skirt=bool(rng.random() < 0.2),
+        hat=bool(rng.random() < 0.15),
+        bag=bool(rng.random() < 0.3),
+        long_hair=bool(rng.random() < 0.4),
+        skin=tuple(np.clip(skin, 0, 1)),
+        hair=tuple(np.clip(np.array([0.1, 0.13, 0.18]) * rng.choice([0.5, 1, 2, 5]), 0, 0.9)),
+        top=top,
+        legs=legs,
+        stride_rad=float(rng.uniform(0.3, 0.55)),
+        swing=float(rng.uniform(0.4, 1.0)),
     )
 
 
@@ -91,8 +99,12 @@ class Brush:
     def limb(self, a: Point, b: Point, ra: float, rb: float, colour: Colour, shade: float = 1.0) -> None:
         length = math.hypot(b[0] - a[0], b[1] - a[1]) + 1e-6
         nx, ny = (a[1] - b[1]) / length, (b[0] - a[0]) / length
-        quad = [(a[0] + nx * ra, a[1] + ny * ra), (b[0] + nx * rb, b[1] + ny * rb),
-                (b[0] - nx * rb, b[1] - ny * rb), (a[0] - nx * ra, a[1] - ny * ra)]
+        quad = [
+            (a[0] + nx * ra, a[1] + ny * ra),
+            (b[0] + nx * rb, b[1] + ny * rb),
+            (b[0] - nx * rb, b[1] - ny * rb),
+            (a[0] - nx * ra, a[1] - ny * ra),
+        ]
         self.polygon(quad, colour, shade)
         self.oval(a, ra, ra, colour, shade)
         self.oval(b, rb, rb, colour, shade)
@@ -134,17 +146,31 @@ def _trunk(brush: Brush, who: Figure, broad: float, lean: float) -> None:
     hip, chest = 0.5 * h, 0.83 * h
     hem = hip - who.coat_m if who.coat_m else hip - 0.03
     flare = 1.0 + 0.35 * min(who.coat_m, 0.5)
-    cloth = [(-0.215 * broad + lean, chest - 0.1), (-0.2 * broad + lean, chest - 0.04), (-0.15 * broad + lean, chest),
-             (-0.07 * broad + lean, chest + 0.035), (0.07 * broad + lean, chest + 0.035), (0.15 * broad + lean, chest),
-             (0.2 * broad + lean, chest - 0.04), (0.215 * broad + lean, chest - 0.1), (0.17 * broad, hip + 0.16), (0.19 * broad * flare, hem), (-0.19 * broad * flare, hem),
-             (-0.17 * broad, hip + 0.16)]
+    cloth = [
+        (-0.215 * broad + lean, chest - 0.1),
+        (-0.2 * broad + lean, chest - 0.04),
+        (-0.15 * broad + lean, chest),
+        (-0.07 * broad + lean, chest + 0.035),
+        (0.07 * broad + lean, chest + 0.035),
+        (0.15 * broad + lean, chest),
+        (0.2 * broad + lean, chest - 0.04),
+        (0.215 * broad + lean, chest - 0.1),
+        (0.17 * broad, hip + 0.16),
+        (0.19 * broad * flare, hem),
+        (-0.19 * broad * flare, hem),
+        (-0.17 * broad, hip + 0.16),
+    ]
     if who.skirt and not who.coat_m:
-        brush.polygon([(-0.16 * broad, hip + 0.1), (0.16 * broad, hip + 0.1), (0.26 * broad, 0.27 * h), (-0.26 * broad, 0.27 * h)], who.legs, 1.15)
+        brush.polygon(
+            [(-0.16 * broad, hip + 0.1), (0.16 * broad, hip + 0.1), (0.26 * broad, 0.27 * h), (-0.26 * broad, 0.27 * h)], who.legs, 1.15
+        )
     brush.polygon(cloth, who.top, 0.85)
     lit = [(x * 0.62 + 0.045 * broad, y) for x, y in cloth]  # a lighter flank gives the flat cloth a side to the light
     brush.polygon(lit, who.top, 1.1)
     if who.bag:
-        brush.polygon([(0.13 * broad, hip + 0.16), (0.3 * broad, hip + 0.14), (0.31 * broad, hip - 0.16), (0.14 * broad, hip - 0.16)], who.legs, 0.9)
+        brush.polygon(
+            [(0.13 * broad, hip + 0.16), (0.3 * broad, hip + 0.14), (0.31 * broad, hip - 0.16), (0.14 * broad, hip - 0.16)], who.legs, 0.9
+        )
 
 
 def _head(brush: Brush, who: Figure, lean: float) -> None:
@@ -156,8 +182,16 @@ def _head(brush: Brush, who: Figure, lean: float) -> None:
     brush.oval(centre, 0.082, 0.108, who.hair if brush.pose.turned else who.skin)
     brush.oval((centre[0] - 0.028 * facing, centre[1] + 0.04), 0.09, 0.082, who.hair)
     if who.hat:
-        brush.polygon([(centre[0] - 0.15, centre[1] + 0.06), (centre[0] + 0.15, centre[1] + 0.06), (centre[0] + 0.09, centre[1] + 0.16),
-                       (centre[0] - 0.09, centre[1] + 0.16)], who.top, 0.7)
+        brush.polygon(
+            [
+                (centre[0] - 0.15, centre[1] + 0.06),
+                (centre[0] + 0.15, centre[1] + 0.06),
+                (centre[0] + 0.09, centre[1] + 0.16),
+                (centre[0] - 0.09, centre[1] + 0.16),
+            ],
+            who.top,
+            0.7,
+        )
 
 
 def draw(picture: np.ndarray, who: Figure, pose: Pose, light: float = 1.0, flat: int | None = None) -> None:

@@ -1,9 +1,9 @@
 """The grammar that writes the poet's lessons, and nothing else: the model learns its sentences, the artwork never runs this.
 
 The words are in `grammar/*.txt`, so that a writer can change them without reading Python. This file draws a sentence for
-(mood, time, count): a shape, then a fragment for each of its places, with agreement, articles and length seen to. A sentence in which
-two fragments share a word of substance is drawn again: repetition is what gives a generator away. Decided against: a corpus of existing poems
-(licences, and not one of them knows how many people are in the room).
+(mood, time, count): a shape, then a fragment for each of its places, with agreement, articles and length seen to. A sentence in
+which two fragments share a word of substance is drawn again: repetition is what gives a generator away. Decided against: a corpus
+of existing poems (licences, and not one of them knows how many people are in the room).
 
     python lines.py            prints forty sentences
     python lines.py --all 26000 --seed 3 > corpus.txt
@@ -30,11 +30,22 @@ PRONOUNS = {
     "p": {"their": "their", "them": "them", "they": "they", "itself": "themselves"},
 }
 IRREGULAR = {"be": ("is", "are", "being"), "have": ("has", "have", "having"), "do": ("does", "do", "doing"), "go": ("goes", "go", "going")}
-DOUBLING = {"sit", "put", "let", "set", "tap", "stop", "drum", "hum", "stir", "spin", "run", "wrap", "skip", "hop", "slip", "drop", "swap", "win", "get", "begin",
-            "forget", "wag", "rub", "step", "level", "quarrel", "fret"}
-SMALL = set("a an the and or of to in on at by for from with as if it its is are was were has have had been be that this than so no not but while when where which "
-            "under over between past into out up down their them they her his she he him i my each every all own like would could does do what who there here then "
-            "same very most more through across along behind beside before after around about even".split())
+# fmt: off
+DOUBLING = {
+    "begin", "drop", "drum", "forget", "fret", "get", "hop", "hum", "let", "level", "put", "quarrel", "rub", "run", "set",
+    "sit", "skip", "slip", "spin", "step", "stir", "stop", "swap", "tap", "wag", "win", "wrap",
+}
+# fmt: on
+# fmt: off
+SMALL = {
+    "a", "about", "across", "after", "all", "along", "an", "and", "are", "around", "as", "at", "be", "been", "before", "behind",
+    "beside", "between", "but", "by", "could", "do", "does", "down", "each", "even", "every", "for", "from", "had", "has",
+    "have", "he", "her", "here", "him", "his", "i", "if", "in", "into", "is", "it", "its", "like", "more", "most", "my", "no",
+    "not", "of", "on", "or", "out", "over", "own", "past", "same", "she", "so", "than", "that", "the", "their", "them", "then",
+    "there", "they", "this", "through", "to", "under", "up", "very", "was", "were", "what", "when", "where", "which", "while",
+    "who", "with", "would",
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -90,20 +101,22 @@ def inflect(verb: str, code: str, participle: bool = False) -> str:
 
 def _choose(rng: random.Random, text: str) -> str:
     while found := re.search(r"\(([^()]*\|[^()]*)\)", text):
-        text = text[:found.start()] + rng.choice(found.group(1).split("|")) + text[found.end():]
+        text = text[: found.start()] + rng.choice(found.group(1).split("|")) + text[found.end() :]
     return text
 
 
 def agree(text: str, code: str, participle: bool = False) -> str:
     """Resolve every <mark> in `text` for a subject of `code`. Within <their need> clauses verbs stay finite."""
+
     def one(found: re.Match[str]) -> str:
         mark = found.group(1)
         if "|" in mark:
             return mark.split("|")[code == "p"]
         if mark in PRONOUNS[code]:
             return PRONOUNS[code][mark]
-        finite = text[:found.start()].endswith("<they> ")
+        finite = text[: found.start()].endswith("<they> ")
         return inflect(mark, code, participle and not finite)
+
     return re.sub(r"<([^>]+)>", one, text)
 
 
@@ -133,8 +146,18 @@ def _attempt(rng: random.Random, grammar: Grammar, mood: str, time: str, count: 
     who, who_is = _subject(rng, pick(f"{count}.who"))[::-1]
     deeds = f"{mood}.{'thing' if count == 'nobody' else 'person'}"
     values = {
-        "W": pick(f"{time}.when"), "S": pick(f"{time}.scene"), "L": light, "LV": pick(f"{mood}.light"), "P": who, "PV": pick(deeds),
-        "F": pick(f"{count}.fact"), "C": pick(f"{count}.with"), "K": pick(f"{mood}.coda"), "V": pick(f"{mood}.voice"), "PL": pick("place"), "T": time,
+        "W": pick(f"{time}.when"),
+        "S": pick(f"{time}.scene"),
+        "L": light,
+        "LV": pick(f"{mood}.light"),
+        "P": who,
+        "PV": pick(deeds),
+        "F": pick(f"{count}.fact"),
+        "C": pick(f"{count}.with"),
+        "K": pick(f"{mood}.coda"),
+        "V": pick(f"{mood}.voice"),
+        "PL": pick("place"),
+        "T": time,
     }
     subject = {"LV": light_is, "PV": who_is}
     used: list[str] = []
@@ -176,7 +199,9 @@ def main() -> None:
     parser.add_argument("--all", type=int, default=40, metavar="N")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
-    for lesson in corpus(chosen.all, chosen.seed) if chosen.all > 192 else random.Random(chosen.seed).sample(corpus(960, chosen.seed), chosen.all):
+    for lesson in (
+        corpus(chosen.all, chosen.seed) if chosen.all > 192 else random.Random(chosen.seed).sample(corpus(960, chosen.seed), chosen.all)
+    ):
         print(lesson)
 
 

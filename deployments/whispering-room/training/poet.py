@@ -1,7 +1,7 @@
 """Train poet.gguf: a small Llama that writes one sentence from three tags.
 
-The network is trained in llama.cpp's own conventions (rotary pairs side by side, grouped keys and values), so that its weights are written to
-GGUF as they are, with no permutation to get wrong. Decided against: fine-tuning a larger model (its data could not be
+The network is trained in llama.cpp's own conventions (rotary pairs side by side, grouped keys and values), so that its weights are
+written to GGUF as they are, with no permutation to get wrong. Decided against: fine-tuning a larger model (its data could not be
 licensed with the piece, and a shelf computer should answer in a tenth of a second).
 
     python poet.py --out ../models/poet.gguf      about 10 minutes on one core
@@ -72,7 +72,7 @@ class Poet(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        turn = (self.cos[:ids.shape[1]], self.sin[:ids.shape[1]])
+        turn = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
         x = self.token_embd(ids)
         for block in self.blk:
             x = block(x, turn)
@@ -97,17 +97,18 @@ def lesson_ids(bpe: Bpe, lesson: str) -> tuple[list[int], int]:
 
 
 def batches(lessons: list[tuple[list[int], int]], size: int, rng: random.Random) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """One epoch in random order, lessons of like length together; targets are -100 on the prompt and past the end."""
-    order = sorted(range(len(lessons)), key=lambda i: (len(lessons[i][0]) + rng.random() * 4))
+    """One epoch in random order, lessons of like length together; targets are -100 on the tags and past the end."""
+    order = sorted(range(len(lessons)), key=lambda i: len(lessons[i][0]) + rng.random() * 4)
     out = []
     for start in range(0, len(order) - size + 1, size):
-        chosen = [lessons[i] for i in order[start:start + size]]
+        chosen = [lessons[i] for i in order[start : start + size]]
         longest = max(len(ids) for ids, _ in chosen)
         ids = torch.full((size, longest), 1)
         targets = torch.full((size, longest), -100)
         for row, (lesson, begins) in enumerate(chosen):
-            ids[row, :len(lesson)] = torch.tensor(lesson)
-            targets[row, begins - 1:len(lesson) - 1] = torch.tensor(lesson[begins:])
+            ids[row, : len(lesson)] = torch.tensor(lesson)
+            first = begins - 1  # the prompt's last space is learnt too, so that a prompt stripped of it still gets a sentence
+            targets[row, first - 1 : len(lesson) - 1] = torch.tensor(lesson[first:])
         out.append((ids[:, :-1], targets[:, :-1]))
     rng.shuffle(out)
     return out
@@ -132,7 +133,10 @@ def train(lessons: list[tuple[list[int], int]], vocabulary: int, epochs: int, ra
             losses.append(float(loss.detach()))
             step += 1
             if step % 100 == 0:
-                print(f"epoch {epoch + 1} step {step}/{total} loss {np.mean(losses[-100:]):.3f} after {(time.monotonic() - began) / 60:.1f} min", flush=True)
+                print(
+                    f"epoch {epoch + 1} step {step}/{total} loss {np.mean(losses[-100:]):.3f} after {time.monotonic() - began:.0f} s",
+                    flush=True,
+                )
     return poet.eval()
 
 

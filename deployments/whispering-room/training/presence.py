@@ -95,7 +95,7 @@ def render(seed: int, number: int, strict: bool = True) -> tuple[np.ndarray, np.
 
 
 def _map(places: list[tuple[float, float]]) -> np.ndarray:
-    ys, xs = np.mgrid[0:GRID[0], 0:GRID[1]] + 0.5
+    ys, xs = np.mgrid[0 : GRID[0], 0 : GRID[1]] + 0.5
     out = np.zeros(GRID, np.float32)
     for x, y in places:
         blob = np.exp(-((xs - x * GRID[1]) ** 2 + (ys - y * GRID[0]) ** 2) / (2 * 0.7**2))
@@ -135,7 +135,7 @@ def train(data: tuple[torch.Tensor, ...], epochs: int, batch: int = 64) -> Prese
         began, total = time.monotonic(), 0.0
         order = torch.randperm(len(images))
         for k in range(len(images) // batch):
-            pick = order[k * batch:(k + 1) * batch]
+            pick = order[k * batch : (k + 1) * batch]
             image, place, grid = _augment(images[pick][:, None].float() / 255, places[pick], maps[pick])
             count, where, presence = network(image)
             somebody = (labels[pick] > 0).float()[:, None]
@@ -160,8 +160,13 @@ def judge(network: Presence, data: tuple[torch.Tensor, ...]) -> dict[str, object
     np.add.at(matrix, (labels.numpy(), said.numpy()), 1)
     present = labels > 0
     error = (where - places).abs()[present].mean(0) * 100
-    return {"accuracy": round(float((said == labels).float().mean()), 4), "confusion": matrix.tolist(), "pictures": len(labels),
-            "place_error_x_percent": round(float(error[0]), 2), "place_error_y_percent": round(float(error[1]), 2)}
+    return {
+        "accuracy": round(float((said == labels).float().mean()), 4),
+        "confusion": matrix.tolist(),
+        "pictures": len(labels),
+        "place_error_x_percent": round(float(error[0]), 2),
+        "place_error_y_percent": round(float(error[1]), 2),
+    }
 
 
 def export(network: Presence, path: Path) -> None:
@@ -171,11 +176,19 @@ def export(network: Presence, path: Path) -> None:
 
     exported = Exported(network).eval()
     example = torch.rand(1, 1, HIGH, WIDE)
-    torch.onnx.export(exported, (example,), str(path), input_names=["image"], output_names=["count", "place"], opset_version=17, dynamo=False)
+    torch.onnx.export(
+        exported, (example,), str(path), input_names=["image"], output_names=["count", "place"], opset_version=17, dynamo=False
+    )
     model = onnx.load(str(path))
     model.doc_string = "Counts people in a 96x72 grey picture (value / 255) and says where they are. CC0-1.0, Roomful project."
-    facts = {"labels": ",".join(rooms.LABELS), "licence": "CC0-1.0", "author": "Roomful project", "input": "grey, NCHW, 0..1",
-             "count": "logits", "place": "mean x, y of the people, 0..1 from the upper left"}
+    facts = {
+        "labels": ",".join(rooms.LABELS),
+        "licence": "CC0-1.0",
+        "author": "Roomful project",
+        "input": "grey, NCHW, 0..1",
+        "count": "logits",
+        "place": "mean x, y of the people, 0..1 from the upper left",
+    }
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

@@ -3,7 +3,7 @@
 A room is a wall, a floor, light, pictures and furniture on a ground plane; visitors stand on the same plane, nearer ones before
 farther ones. A visitor counts when at least `COUNTED` of the body can be seen, in the frame and not behind others; a body seen between
 `UNSEEN` and `COUNTED` is nobody's fault, and training sends such visitors out (the card gives figures with and without them).
-Decided against: a 3D engine. Flat painted light is enough to learn presence from, and it renders some hundred pictures a second on one core.
+Decided against: a 3D engine. Flat painted light is enough to learn presence from, and renders 100 pictures a second.
 """
 
 from __future__ import annotations
@@ -73,16 +73,28 @@ def furnish(rng: np.random.Generator) -> Room:
     tone, tint = rng.uniform(0.12, 0.9), rng.normal(0, 0.03, 3)
     floor_tone = rng.uniform(0.1, 0.75)
     room = Room(
-        aspect=aspect, horizon=rng.uniform(0.22, 0.42), camera_m=rng.uniform(1.5, 2.3), far_m=rng.uniform(4.6, 6.4),
-        wall=np.clip(tone + tint, 0.05, 0.95), floor=np.clip(floor_tone + np.array([-0.06, 0, 0.06]) * rng.random() + tint, 0.05, 0.9),
-        lamps=[(rng.uniform(0, aspect), rng.uniform(0, 0.6), rng.uniform(0.15, 0.6), rng.uniform(0.1, 0.7)) for _ in range(rng.integers(0, 5))],
-        window=(rng.uniform(0, aspect), rng.uniform(0.15, 0.5), rng.uniform(-0.6, 0.6), rng.uniform(0.1, 0.8)) if rng.random() < 0.45 else None,
-        pictures=[], ambient=rng.uniform(0.35, 0.9), boards=bool(rng.random() < 0.6),
+        aspect=aspect,
+        horizon=rng.uniform(0.22, 0.42),
+        camera_m=rng.uniform(1.5, 2.3),
+        far_m=rng.uniform(4.6, 6.4),
+        wall=np.clip(tone + tint, 0.05, 0.95),
+        floor=np.clip(floor_tone + np.array([-0.06, 0, 0.06]) * rng.random() + tint, 0.05, 0.9),
+        lamps=[
+            (rng.uniform(0, aspect), rng.uniform(0, 0.6), rng.uniform(0.15, 0.6), rng.uniform(0.1, 0.7)) for _ in range(rng.integers(0, 5))
+        ],
+        window=(rng.uniform(0, aspect), rng.uniform(0.15, 0.5), rng.uniform(-0.6, 0.6), rng.uniform(0.1, 0.8))
+        if rng.random() < 0.45
+        else None,
+        pictures=[],
+        ambient=rng.uniform(0.35, 0.9),
+        boards=bool(rng.random() < 0.6),
     )
     x = rng.uniform(0.0, 0.3)
     while x < aspect - 0.1 and rng.random() < 0.85:
         width, height = rng.uniform(0.06, 0.4), rng.uniform(0.08, 0.34)
-        room.pictures.append((x, max(0.02, room.floor_line * rng.uniform(0.15, 0.6) - height / 2), width, height, int(rng.integers(1 << 30))))
+        room.pictures.append(
+            (x, max(0.02, room.floor_line * rng.uniform(0.15, 0.6) - height / 2), width, height, int(rng.integers(1 << 30)))
+        )
         x += width + rng.uniform(0.04, 0.4)
     kinds = ["bench", "plinth", "doorway", "column", "plant", "chair", "curtain"]
     for _ in range(rng.integers(0, 4)):
@@ -104,7 +116,9 @@ def gather(rng: np.random.Generator, room: Room, number: int) -> list[Visitor]:
         depth = 1 / (1 / room.far_m * 1.03 + t * (1 / near - 1 / room.far_m) * 0.9)
         facing = float(np.clip(rng.choice([-1, 1]) * rng.random() ** 0.5, -1, 1))
         walking = float(rng.random() if rng.random() < 0.6 else 0)
-        out.append(Visitor(clothe(rng), x, depth, rng.uniform(0, 2 * np.pi), facing, walking, turned=walking == 0 and bool(rng.random() < 0.4)))
+        out.append(
+            Visitor(clothe(rng), x, depth, rng.uniform(0, 2 * np.pi), facing, walking, turned=walking == 0 and bool(rng.random() < 0.4))
+        )
     return out
 
 
@@ -130,7 +144,9 @@ def _hang(canvas: np.ndarray, picture: tuple[float, float, float, float, int], h
     if rng.random() < 0.33:
         cx, r, ink = x + w / 2, min(w, t) * 0.13, _muted(rng.random(3)) * rng.random()
         _box(canvas, cx - 2 * r, y + t - edge - 2.2 * r, cx + 2 * r, y + t - edge, ink, h)
-        cv2.circle(canvas, (int(cx * h), int((y + t - edge - 3 * r) * h)), max(1, int(r * h)), tuple(np.clip(ink + 0.3, 0, 1)), -1, cv2.LINE_AA)
+        cv2.circle(
+            canvas, (int(cx * h), int((y + t - edge - 3 * r) * h)), max(1, int(r * h)), tuple(np.clip(ink + 0.3, 0, 1)), -1, cv2.LINE_AA
+        )
         return
     for _ in range(rng.integers(1, 6)):
         a, b = np.sort(rng.uniform(edge, max(edge + 0.001, w - edge), 2)), np.sort(rng.uniform(edge, max(edge + 0.001, t - edge), 2))
@@ -166,7 +182,14 @@ def _stand(canvas: np.ndarray, room: Room, what: str, x: float, depth: float, se
         _box(canvas, x - 0.14 * s, y - 0.35 * s, x + 0.14 * s, y, ink, h)
         for angle in rng.uniform(-1.1, 1.1, 9):
             tip = (int((x + np.sin(angle) * 0.6 * s) * h), int((y - 0.35 * s - np.cos(angle) * 0.9 * s) * h))
-            cv2.line(canvas, (int(x * h), int((y - 0.35 * s) * h)), tip, (0.1 * full, 0.25 * full, 0.12 * full), max(1, int(0.05 * s * h)), cv2.LINE_AA)
+            cv2.line(
+                canvas,
+                (int(x * h), int((y - 0.35 * s) * h)),
+                tip,
+                (0.1 * full, 0.25 * full, 0.12 * full),
+                max(1, int(0.05 * s * h)),
+                cv2.LINE_AA,
+            )
 
 
 def paint(room: Room, height: int) -> np.ndarray:
@@ -211,7 +234,7 @@ def _shadow(canvas: np.ndarray, x: float, y: float, s: float, slant: float, h: i
     """Darken the floor of the uint8 `canvas` around feet at (x, y); `slant` draws the shadow to one side."""
     reach = int((0.9 + abs(slant)) * s * h) + 3
     left, top = max(0, int(x * h) - reach), max(0, int((y - 0.2 * s) * h))
-    part = canvas[top:int((y + 0.2 * s) * h) + 1, left:int(x * h) + reach]
+    part = canvas[top : int((y + 0.2 * s) * h) + 1, left : int(x * h) + reach]
     if not part.size:
         return
     veil = np.zeros(part.shape[:2], np.float32)
@@ -230,7 +253,7 @@ def populate(room: Room, empty: np.ndarray, visitors: list[Visitor]) -> tuple[np
     h, w = canvas.shape[:2]
     margin = w // 2  # bodies are measured whole, also where they leave the picture
     owners = np.zeros((h + margin, w + 2 * margin), np.uint8)
-    seen = owners[:h, margin:margin + w]
+    seen = owners[:h, margin : margin + w]
     whole = np.zeros(len(visitors) + 1)
     things: list[tuple[float, int, Visitor | None]] = [(v.depth_m, i, v) for i, v in enumerate(visitors)]
     things += [(depth, i, None) for i, (_, _, depth, _) in enumerate(room.furniture) if depth < room.far_m]

@@ -67,10 +67,17 @@ STROLLS = (
 def gallery() -> rooms.Room:
     """The one room of the clip: slate walls, warm boards, a window to the left that is never seen."""
     return rooms.Room(
-        aspect=16 / 9, horizon=0.3, camera_m=1.85, far_m=6.3, wall=np.array([0.42, 0.40, 0.38]), floor=np.array([0.20, 0.29, 0.40]),
-        lamps=[(x, 0.22, 0.26, 0.62) for x in (0.29, 0.72, 1.12, 1.5)], window=(0.30, 0.34, 0.55, 0.75),
+        aspect=16 / 9,
+        horizon=0.3,
+        camera_m=1.85,
+        far_m=6.3,
+        wall=np.array([0.42, 0.40, 0.38]),
+        floor=np.array([0.20, 0.29, 0.40]),
+        lamps=[(x, 0.22, 0.26, 0.62) for x in (0.29, 0.72, 1.12, 1.5)],
+        window=(0.30, 0.34, 0.55, 0.75),
         pictures=[(0.17, 0.19, 0.23, 0.18, 41), (0.60, 0.15, 0.26, 0.25, 108), (1.04, 0.2, 0.16, 0.2, 77), (1.37, 0.17, 0.27, 0.2, 59)],
-        furniture=[("bench", 0.92, 4.35, 12)], ambient=0.46,
+        furniture=[("bench", 0.92, 4.35, 12)],
+        ambient=0.46,
     )
 
 
@@ -102,9 +109,11 @@ def _landscape(empty: np.ndarray, picture: tuple[float, float, float, float, int
     light = empty[int((y + t / 2) * h), max(0, int((x - 0.03) * h))].mean() / 0.40
     top, left, high, wide = int(y * h), int(x * h), int(t * h), int(w * h)
     border = max(3, int(0.014 * h))
-    empty[top:top + high, left:left + wide] = np.array([0.07, 0.10, 0.14]) * light
-    ys, xs = np.mgrid[0:high - 2 * border, 0:wide - 2 * border].astype(np.float32) / (high - 2 * border)
-    skies = np.array([[[0.52, 0.44, 0.36], [0.56, 0.68, 0.78]], [[0.44, 0.40, 0.40], [0.40, 0.56, 0.80]], [[0.60, 0.56, 0.48], [0.70, 0.76, 0.80]]])
+    empty[top : top + high, left : left + wide] = np.array([0.07, 0.10, 0.14]) * light
+    ys, xs = np.mgrid[0 : high - 2 * border, 0 : wide - 2 * border].astype(np.float32) / (high - 2 * border)
+    skies = np.array(
+        [[[0.52, 0.44, 0.36], [0.56, 0.68, 0.78]], [[0.44, 0.40, 0.40], [0.40, 0.56, 0.80]], [[0.60, 0.56, 0.48], [0.70, 0.76, 0.80]]]
+    )
     high_sky, low_sky = skies[rng.integers(3)]
     line = rng.uniform(0.55, 0.72)
     paint = high_sky + (low_sky - high_sky) * np.clip(ys / line, 0, 1)[..., None]
@@ -115,7 +124,9 @@ def _landscape(empty: np.ndarray, picture: tuple[float, float, float, float, int
     paint = paint + sun * np.array([0.10, 0.25, 0.35])
     hills = (ys > line - 0.07 - 0.05 * np.sin(xs * 4 + seed) * np.cos(xs * 2.3)) & (ys <= line)
     paint[hills] = np.array([0.30, 0.30, 0.27])
-    empty[top + border:top + high - border, left + border:left + wide - border] = np.clip(cv2.GaussianBlur(paint, (0, 0), 1.2) * light * 0.85, 0, 1)
+    empty[top + border : top + high - border, left + border : left + wide - border] = np.clip(
+        cv2.GaussianBlur(paint, (0, 0), 1.2) * light * 0.85, 0, 1
+    )
 
 
 class Film:
@@ -128,7 +139,7 @@ class Film:
         for picture in self.room.pictures:
             _landscape(self.empty, picture, self.h)
         self.beam = _beam(self.h, self.w)
-        ys, xs = np.mgrid[0:self.h, 0:self.w].astype(np.float32) / self.h
+        ys, xs = np.mgrid[0 : self.h, 0 : self.w].astype(np.float32) / self.h
         self.vignette = (1.04 - 0.42 * ((xs / (16 / 9) - 0.5) ** 2 * 1.8 + (ys - 0.45) ** 2))[..., None]
         rng = np.random.default_rng(70_000)
         self.motes = rng.random((46, 5))
@@ -166,7 +177,7 @@ class Film:
             py = int((y * 0.9 + 0.05 * np.cos(angle * 1.0 + 1.3)) * self.h)
             if 2 <= px < self.w - 2 and 2 <= py < self.h - 2:
                 glow = self.beam[py, px] * (0.10 + 0.16 * size) * (0.6 + 0.4 * np.sin(2 * angle))
-                image[py:py + 2, px:px + 2] += np.array([0.7, 0.9, 1.0]) * glow * 1.6
+                image[py : py + 2, px : px + 2] += np.array([0.7, 0.9, 1.0]) * glow * 1.6
 
 
 def write(path: Path, frames: list[np.ndarray]) -> str:
@@ -206,8 +217,13 @@ def judge(path: Path, model: Path, truths: list[rooms.Truth]) -> dict[str, objec
             clear += (int(count.argmax() == truth.label), 1)
         if truth.places:
             off.append(np.abs(place[0] - np.mean(truth.places, 0)))
-    return {"frames": len(truths), "accuracy": round(float(np.trace(matrix) / matrix.sum()), 4), "accuracy_nobody_half_seen": round(clear[0] / clear[1], 4),
-            "confusion": matrix.tolist(), "place_error_percent": np.round(np.mean(off, 0) * 100, 2).tolist()}
+    return {
+        "frames": len(truths),
+        "accuracy": round(float(np.trace(matrix) / matrix.sum()), 4),
+        "accuracy_nobody_half_seen": round(clear[0] / clear[1], 4),
+        "confusion": matrix.tolist(),
+        "place_error_percent": np.round(np.mean(off, 0) * 100, 2).tolist(),
+    }
 
 
 def main() -> None:

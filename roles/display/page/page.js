@@ -25,8 +25,7 @@
       if (first && frame.stream) first.dataset.stream = frame.stream;  // the first text takes the place that is there
       else lines(frame.stream);
     } else if ("picture" in frame) {
-      const canvas = place(frame.stream, "#pictures", "canvas");
-      if (canvas) Object.assign(canvas, {width: frame.width, height: frame.height}).getContext("2d").drawImage(frame.picture, 0, 0);
+      place(frame.stream, "#pictures", "canvas");
     } else {
       place(frame.stream, "footer", "span");
       const shown = document.querySelector(`footer [data-stream="${CSS.escape(frame.stream)}"]`);

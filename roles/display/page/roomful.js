@@ -54,13 +54,14 @@
     if (index <= saying.index || !saying.more) return;
     Object.assign(saying, {text: saying.text + piece, index, more, ended});
     if (known.length > 16) known.splice(0, known.length - 16);
+    tell(stream, {...saying, piece});  // before it is shown: a page may make a place for it
     for (const element of elements(stream)) speak(element, saying, piece, false);
-    tell(stream, {...saying, piece});
   }
 
   function hearState({about, texts, values: latest}) {
     if (about?.title && !document.title.trim()) document.title = about.title;
-    for (const [stream, lines] of Object.entries(texts)) {
+    for (const stream of new Set([...Object.keys(texts), ...sayings.keys()])) {
+      const lines = texts[stream] ?? [];
       const known = sayings.get(stream) ?? [];
       sayings.set(stream, known);
       for (const line of lines) {
@@ -69,8 +70,8 @@
         if (old && !piece && old.more === line.more) continue;
         const saying = Object.assign(old ?? {ended: null}, line);
         if (!old) known.push(saying);
-        for (const element of elements(stream)) speak(element, saying, piece, !old);
         tell(stream, {...saying, piece});
+        for (const element of elements(stream)) speak(element, saying, piece, !old);
       }
       for (const lost of known.filter(one => one.more && !lines.some(line => line.key === one.key))) {
         Object.assign(lost, {more: false, ended: "failed"});
@@ -83,7 +84,14 @@
   function speak(element, saying, piece, atOnce) {
     if (element.dataset.field || ["IMG", "CANVAS"].includes(element.tagName)) return;
     const all = blocks.get(element) ?? new Map();
+    const fresh = !blocks.has(element);
     blocks.set(element, all);
+    if (fresh) {  // an element that came later than the texts: show what it missed
+      for (const earlier of sayings.get(element.dataset.stream) ?? []) {
+        if (earlier.key !== saying.key && !earlier.ended) speak(element, earlier, earlier.text, true);
+      }
+    }
+    if (!all.has(saying.key)) piece = saying.text;
     glide(element, () => {
       let part = all.get(saying.key);
       if (!part) {
@@ -160,6 +168,7 @@
 
   function hearValue({stream, value}) {
     values.set(stream, value);
+    tell(stream, {value});
     for (const element of elements(stream)) {
       if (!element.dataset.field) continue;
       const found = element.dataset.field.split(".").reduce((inner, name) => inner?.[name], value);
@@ -168,7 +177,6 @@
     for (const [name, number] of Object.entries(value && typeof value === "object" ? value : {})) {
       if (typeof number === "number") document.documentElement.style.setProperty(`--${stream}-${name}`, number);
     }
-    tell(stream, {value});
   }
 
   async function hearPicture(bytes) {
@@ -178,8 +186,8 @@
     const picture = await createImageBitmap(form === "jpeg"
       ? new Blob([body], {type: "image/jpeg"})
       : new ImageData(new Uint8ClampedArray(body), width, height));
-    for (const element of elements(stream)) await paint(element, picture, form === "jpeg" ? body : null);
     tell(stream, {picture, width, height});
+    for (const element of elements(stream)) await paint(element, picture, form === "jpeg" ? body : null);
   }
 
   async function paint(element, picture, jpeg) {
@@ -245,19 +253,24 @@
   globalThis.roomful = {
     on(stream, listener) {
       heard.set(stream, [...(heard.get(stream) ?? []), listener]);
-      return this;
+      return this;  // call it while the page loads: what came before is not repeated
     },
     value: stream => values.get(stream),
     sayings: stream => [...(sayings.get(stream) ?? [])],
   };
 
+  let begun = false;
   const begin = () => {
+    if (begun) return;
+    begun = true;
     const style = document.createElement("style");
     style.textContent = STYLE;
     document.head.prepend(style);
     wake();
     connect();
   };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", begin);
-  else begin();
+  // After the page's own scripts, which may listen: they must miss nothing.
+  if (document.readyState === "complete") begin();
+  document.addEventListener("DOMContentLoaded", begin);
+  window.addEventListener("load", begin);
 })();

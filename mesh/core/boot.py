@@ -1,0 +1,73 @@
+"""A node's first minutes: listening, the grace it gives the others, and claims that may still be handed over.
+
+A starting node listens for a second, then plays what prefers it and what nobody else can play; the rest waits
+for `boot_grace`, which ends at once when every machine that the file names is here (at once, when it names none), or when it meets
+a node past its own. What a node claims while the whole room starts is provisional: a machine that likes the
+role better and boots more slowly gets it once, already loaded. A node that joins a running room claims nothing provisionally.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mesh.core.spec import Deployment, RoleSpec
+from mesh.core.timing import Timing
+
+
+@dataclass(slots=True)
+class Start:
+    """Where a node stands between its start and being an ordinary member of the room."""
+
+    started_s: float
+    timing: Timing
+    listened: bool = False
+    settled: bool = False
+    joined: bool = False  # met a node past its grace before its own was over
+    provisional: bool = True
+
+    def look(self, now: float, *, grace_s: float | None, complete: bool, met_settled: bool) -> bool:
+        """True when something has changed. `grace_s` is None while there is no deployment."""
+        before = (self.listened, self.settled, self.provisional)
+        self.listened = self.listened or now >= self.started_s + self.timing.listen_s
+        if self.listened and not self.settled and grace_s is not None:
+            self.joined = met_settled
+            self.settled = complete or met_settled or now >= self.started_s + grace_s
+        self.provisional = not self.joined and now < self.started_s + self.timing.provisional_s
+        return before != (self.listened, self.settled, self.provisional)
+
+    def next_due(self, grace_s: float | None) -> float:
+        """When time alone changes something next."""
+        if not self.listened:
+            return self.started_s + self.timing.listen_s
+        if not self.settled and grace_s is not None:
+            return max(self.started_s + grace_s, self.started_s + self.timing.listen_s)
+        return self.started_s + self.timing.provisional_s if self.provisional else float("inf")
+
+
+def is_complete(deployment: Deployment, names: Iterable[str]) -> bool:
+    """Whether every machine that the file names is among these."""
+    return {machine.name for machine in deployment.machines} <= set(names)
+
+
+def prefers(role: RoleSpec, name: str, labels: tuple[str, ...]) -> bool:
+    """Whether the machine is the role's first wish, by name or by label."""
+    first = role.on[0]
+    return first == name or (first.startswith("label:") and first.removeprefix("label:") in labels)
+
+
+def waits_for(deployment: Deployment) -> Mapping[str, frozenset[str]]:
+    """The roles whose first playing each role awaits: those it hears, but in a ring nobody waits for the others."""
+    heard = {role.name: {wire.role for wire in role.inputs} - {role.name} for role in deployment.roles}
+    above = {name: _all_above(name, heard) for name in heard}
+    return {name: frozenset(each for each in sources if name not in above.get(each, set())) for name, sources in heard.items()}
+
+
+def _all_above(name: str, heard: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        new = heard.get(todo.pop(), set()) - found
+        found |= new
+        todo += new
+    return found

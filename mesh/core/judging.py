@@ -1,0 +1,169 @@
+"""What silence does: heartbeats, suspicion, probes, deaths, and the doubt whether the fault is here.
+
+    alive --suspect_s of silence--> suspect --dead_s of unanswered probes--> dead --knocked for, for ever--> a new life
+
+When half or more of three or more watched peers fall silent together, this node may be the one that is cut
+off: it says so and holds its verdicts for `hold_s`. Its own carrier settles that at once. With one or two
+peers nothing is held: a room of two machines must fail over as fast as any. Judged only after the socket was
+drained, so a node that slept hears out what has piled up before it accuses anybody.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import log2
+
+from mesh.core.effects import Effect, Report
+from mesh.core.members import ALIVE, DEAD, SUSPECT, Member, Table, hash_order
+from mesh.core.messages import Beat, Digest, Probe, ProbeFor
+
+AGES_MAX = 16
+NEVER = float("inf")
+
+
+@dataclass(slots=True)
+class Judge:
+    """Turns time that passes without a word into effects. Methods return effects; none reads a clock."""
+
+    table: Table
+    beat_due_s: float = 0.0
+    knock_due_s: float = 0.0
+    sync_due_s: float = 0.0
+    number: int = 0
+    knocked: int = 0
+    told: int = 0
+    carrier: bool = True
+    held_since_s: float | None = None
+
+    # ---- the beat, the knock, the digest
+
+    def beat(self, now: float, version: int) -> list[Effect]:
+        """One heartbeat to each observer, with how long ago each watched peer was last heard directly."""
+        table = self.table
+        if now < self.beat_due_s:
+            return []
+        late = now - self.beat_due_s
+        self.beat_due_s = now + table.timing.beat_s - (late if late < table.timing.beat_s else 0.0)
+        table.sequence += 1
+        ages = tuple((each.record.node, _ms(now - each.evidence.direct_s)) for each in table.watched() if each.health == ALIVE)
+        me = table.me
+        beat = Beat(me.node, me.boot, me.incarnation, table.sequence, version, ages[:AGES_MAX])
+        return [*table.send_to(table.observers(me.node), beat)]
+
+    def knock(self, now: float) -> list[Effect]:
+        """Tells a few of the dead that they are held dead. One that only could not be reached answers with a new life."""
+        if now < self.knock_due_s:
+            return []
+        lost, count = self.table.lost(), self.table.timing.knocks_max
+        self.knock_due_s = now + self.table.timing.knock_s if lost else NEVER
+        first = self.knocked % max(1, len(lost))
+        self.knocked += count
+        chosen = [*lost[first:], *lost[:first]][:count]
+        return [each for member in chosen for each in self.table.send_to([member.record.node], self.table.verdict_on(member))]
+
+    def digest(self, now: float, version: int) -> tuple[str, Digest] | None:
+        """Every `sync_s`, what this node has heard of all, for one other in turn. None when it is not time, or nobody is here."""
+        if now < self.sync_due_s:
+            return None
+        self.sync_due_s = now + self.table.timing.sync_s
+        me, present = self.table.me, self.table.present()
+        if not present:
+            return None
+        ranked = sorted(present, key=lambda each: hash_order(me.node, each.record.node))
+        self.told += 1
+        entries = [(me.node, me.incarnation, version, 0)]
+        entries += [
+            (each.record.node, each.record.incarnation, each.state.version if each.state else 0, _ms(now - each.evidence.freshest_s))
+            for each in present if each.health == ALIVE
+        ]
+        return ranked[self.told % len(ranked)].record.node, Digest(me.node, tuple(entries))
+
+    # ---- judging
+
+    def judge(self, now: float) -> list[Effect]:
+        """Suspect the silent, probe the suspects, bury those whom no probe reached. Call after the socket was drained."""
+        effects: list[Effect] = []
+        for member in self.table.present():
+            if member.health == ALIVE and now >= self._doubt_due(member):
+                effects += self._doubt(member, now)
+        effects += self._doubt_myself(now)
+        for member in self.table.present():
+            if member.health == SUSPECT:
+                effects += self._pursue(member, now)
+        if self.knock_due_s == NEVER and self.table.lost():
+            self.knock_due_s = now
+        return effects
+
+    def hint(self, node: str, now: float) -> list[Effect]:
+        """The link to `node` broke. A reason to probe at once, but no verdict."""
+        member = self.table.members.get(node)
+        return self._probe(member, now) if member is not None and member.health == ALIVE else []
+
+    def lag(self, lag_s: float) -> None:
+        """This node itself was late by `lag_s`: forgive the peers what it may have missed."""
+        if lag_s > self.table.timing.beat_s / 2:
+            for member in self.table.watched():
+                member.evidence.forgive(lag_s, self.table.timing.lag_cap_s)
+
+    def _doubt_due(self, member: Member) -> float:
+        """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns."""
+        timing = self.table.timing
+        if not self.table.watches(member.record.node):
+            return member.evidence.due_s(timing.stale_s + timing.sync_s * log2(len(self.table.members) + 1) * 2)
+        due = member.evidence.due_s(timing.suspect_s)
+        return max(due, member.met_s + timing.meet_s) if member.evidence.sequence < 0 else due
+
+    def _doubt(self, member: Member, now: float) -> list[Effect]:
+        effects = self.table.change(member, SUSPECT, now)
+        return [*effects, *self.table.tell_all(self.table.verdict_on(member)), *self._probe(member, now)]
+
+    def _probe(self, member: Member, now: float) -> list[Effect]:
+        table, target = self.table, member.record.node
+        member.probed_s = now
+        self.number += 1
+        ranked = sorted((hash_order(target, each.record.node), each.record.node) for each in table.present() if each.health == ALIVE)
+        helpers = [node for _, node in ranked if node != target][: table.timing.helpers_max]
+        return [
+            *table.send_to([target], Probe(table.me.node, target, self.number)),
+            *table.send_to(helpers, ProbeFor(table.me.node, target, self.number)),
+        ]
+
+    def _pursue(self, member: Member, now: float) -> list[Effect]:
+        if now >= self._death_due(member):
+            return [*self.table.change(member, DEAD, now), *self.table.tell_all(self.table.verdict_on(member))]
+        return self._probe(member, now) if now >= member.probed_s + self.table.timing.probe_s else []
+
+    def _death_due(self, member: Member) -> float:
+        timing = self.table.timing
+        patience = timing.dead_s if self.table.watches(member.record.node) else timing.dead_s * 2
+        due = member.since_s + patience
+        return due if self.held_since_s is None else max(due, self.held_since_s + timing.dead_s + timing.hold_s)
+
+    def _doubt_myself(self, now: float) -> list[Effect]:
+        """Half or more of three or more peers silent together: the fault may be here, so the verdicts are held for a while.
+        The node's own carrier settles it at once: with the cable out nobody else is to blame, and nothing is gained by waiting."""
+        watched, timing = self.table.watched(), self.table.timing
+        silent = [each.since_s for each in watched if each.health == SUSPECT]
+        together = max((sum(1 for each in silent if 0 <= each - first <= timing.together_s) for first in silent), default=0)
+        cut_off = self.carrier and len(watched) >= 3 and together * 2 >= len(watched)
+        if cut_off and self.held_since_s is None:
+            self.held_since_s = min(silent)
+            return [Report("cut_off", {"silent": len(silent), "of": len(watched)})]
+        if not cut_off and self.held_since_s is not None:
+            self.held_since_s = None
+            return [Report("cut_off_over", {"alive": 1 + sum(1 for each in watched if each.health == ALIVE)})]
+        return []
+
+    def next_deadline(self) -> float:
+        """When `beat`, `knock`, `digest` or `judge` next has something to do."""
+        due = min(self.beat_due_s, self.knock_due_s, self.sync_due_s)
+        for member in self.table.present():
+            if member.health == ALIVE:
+                due = min(due, self._doubt_due(member))
+            else:
+                due = min(due, self._death_due(member), member.probed_s + self.table.timing.probe_s)
+        return due
+
+
+def _ms(seconds: float) -> int:
+    return max(0, int(seconds * 1000))

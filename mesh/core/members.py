@@ -1,0 +1,182 @@
+"""The table of members: each node's recorded health, how it may change, and who watches whom.
+
+Heartbeats go straight from node to node; each node is watched by a few observers fixed by hash order, so
+that the traffic of one node does not grow with the room. What changes the table is decided in
+`membership.py` (what was heard) and `judging.py` (what was not).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from mesh.core.detector import Evidence
+from mesh.core.effects import Effect, Report, SendControl, SendDatagram
+from mesh.core.messages import Datagram, NodeRecord, NodeState, Verdict
+from mesh.core.timing import Timing
+
+ALIVE, SUSPECT, DEAD, LEFT = "alive", "suspect", "dead", "left"
+
+# The legal changes of health and what alone may bring each about. Nothing else changes a member's health.
+TRANSITIONS: dict[tuple[str, str], str] = {
+    (ALIVE, SUSPECT): "silence, or a verdict while nobody here hears it",
+    (SUSPECT, ALIVE): "any newer sign of life",
+    (SUSPECT, DEAD): "silence that outlasts the probes, or a verdict",
+    (ALIVE, LEFT): "its own word only",
+    (SUSPECT, LEFT): "its own word only",
+    (DEAD, LEFT): "its own word only",
+}
+# From DEAD and LEFT there is one way back, a higher incarnation: that is a new life, and a new `Member`.
+
+
+@dataclass(slots=True)
+class Double:
+    """Another boot that speaks under a member's identity, and how often it has spoken."""
+
+    boot: str
+    sequence: int
+    since_s: float
+    heard: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One other node with recorded health. `address` is where its datagrams came from last, or where its link answers."""
+
+    record: NodeRecord
+    evidence: Evidence
+    health: str = ALIVE
+    since_s: float = 0.0
+    address: str = ""
+    state: NodeState | None = None
+    met_s: float = 0.0
+    probed_s: float = 0.0
+    accusers: frozenset[str] = frozenset()  # observers that hold it dead
+    double: Double | None = None
+    by_link: bool = False  # its heartbeats come over the link, since its datagrams do not
+
+    @property
+    def here(self) -> bool:
+        """Counts as part of the room: alive, or only suspected."""
+        return self.health in (ALIVE, SUSPECT)
+
+
+@dataclass(slots=True)
+class Table:
+    """All members, and what telling them costs: nothing here decides. `changes` grows with every change of who is here."""
+
+    me: NodeRecord
+    timing: Timing
+    members: dict[str, Member] = field(default_factory=dict)
+    sequence: int = 0
+    changes: int = 0
+    alarms: set[str] = field(default_factory=set)
+    _observers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _present: list[Member] | None = None
+    _watched: list[Member] | None = None
+
+    # ---- who is here, and who watches whom
+
+    def present(self) -> list[Member]:
+        """The other members that count as here, in the order of their ids."""
+        if self._present is None:
+            self._present = [member for _, member in sorted(self.members.items()) if member.here]
+        return self._present
+
+    def observers(self, node: str) -> tuple[str, ...]:
+        """The nodes that watch `node`: the first few of all others here, in an order fixed by hash."""
+        if node not in self._observers:
+            others = [self.me.node, *(each.record.node for each in self.present())]
+            ranked = sorted((hash_order(node, other), other) for other in others if other != node)
+            self._observers[node] = tuple(other for _, other in ranked[: self.timing.observers_max])
+        return self._observers[node]
+
+    def watched(self) -> list[Member]:
+        """The members this node watches."""
+        if self._watched is None:
+            self._watched = [each for each in self.present() if self.watches(each.record.node)]
+        return self._watched
+
+    def watches(self, node: str) -> bool:
+        """Whether this node is one of those that watch `node`."""
+        return self.me.node in self.observers(node)
+
+    def lost(self) -> list[Member]:
+        """The members held dead: they may only be unreachable."""
+        return [member for _, member in sorted(self.members.items()) if member.health == DEAD]
+
+    # ---- telling
+
+    def send_to(self, nodes: Iterable[str], message: Datagram) -> Iterator[Effect]:
+        """A datagram to each of these that has an address."""
+        for node in nodes:
+            member = self.members.get(node)
+            if member is not None and member.address:
+                yield SendDatagram(member.address, member.record.beat_port, message, node)
+
+    def tell_node(self, node: str, verdict: Verdict) -> list[Effect]:
+        """A verdict to one node, as a datagram at once and over the link in case that is lost."""
+        return [*self.send_to([node], verdict), SendControl(node, verdict)]
+
+    def tell_all(self, verdict: Verdict) -> list[Effect]:
+        """A verdict to everyone, the accused included: it is the one who can refute."""
+        nodes = [each.record.node for each in self.present()]
+        return [*self.send_to(nodes, verdict), *(SendControl(node, verdict) for node in nodes)]
+
+    def verdict_on(self, member: Member) -> Verdict:
+        """What this node holds of a member now."""
+        record = member.record
+        return Verdict(self.me.node, record.node, record.incarnation, max(0, member.evidence.sequence), member.health, record.boot)
+
+    def own_word(self, health: str) -> Verdict:
+        """A numbered word of this node about itself."""
+        self.sequence += 1
+        return Verdict(self.me.node, self.me.node, self.me.incarnation, self.sequence, health, self.me.boot)
+
+    # ---- changing
+
+    def change(self, member: Member, health: str, now: float) -> list[Effect]:
+        """Changes a member's health if the table of transitions has it; else nothing happens."""
+        if (member.health, health) not in TRANSITIONS:
+            return []
+        silent_ms = int(member.evidence.silence_s(now) * 1000)
+        member.health, member.since_s = health, now
+        member.accusers = frozenset()
+        self._changed()
+        event = {ALIVE: "node_refuted", SUSPECT: "node_suspect", DEAD: "node_dead", LEFT: "node_left"}[health]
+        return [Report(event, {"node": member.record.node, "name": member.record.name, "silent_ms": silent_ms})]
+
+    def enter(self, member: Member) -> list[Effect]:
+        """A new life: a node never met before, or a higher incarnation of one."""
+        self.members[member.record.node] = member
+        self._changed()
+        record = member.record
+        alarm: list[Effect] = []
+        for other in self.present():
+            if record.name and other.record.name == record.name and other is not member:
+                there = [*sorted((_where(member), _where(other)))]
+                alarm += self.alarm(f"two machines are called {record.name}: {there[0]} and {there[1]}")
+        return [Report("node_up", {"node": record.node, "name": record.name, "incarnation": record.incarnation}), *alarm]
+
+    def alarm(self, words: str) -> list[Effect]:
+        """Something that a person must put right; said once."""
+        if words in self.alarms:
+            return []
+        self.alarms.add(words)
+        return [Report("alarm", {"what": words})]
+
+    def _changed(self) -> None:
+        self.changes += 1
+        self._observers.clear()
+        self._present = self._watched = None
+
+
+def _where(member: Member) -> str:
+    return f"{member.record.node[:8]} at {member.address or ', '.join(member.record.addresses)}"
+
+
+def hash_order(node: str, other: str) -> bytes:
+    """Where `other` stands among those who might watch `node`; the same on every node (rendezvous hashing, Thaler and
+    Ravishankar 1998)."""
+    return hashlib.blake2b(f"{node}|{other}".encode(), digest_size=8).digest()

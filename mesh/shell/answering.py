@@ -1,0 +1,164 @@
+"""The answering end of requests in a role's process: the socket on which it is asked, and the answer now in work.
+
+An answer is a generator of the role's. It is advanced by one piece at a time, and between two pieces the process reads
+its sockets, so that a cancellation arrives and further requests queue. Each piece goes out twice: on the role's first
+stream, for whoever listens, and to the asker, who counts. A handler that is no generator answers by what it emits on
+that stream.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import zmq
+
+from mesh.core.answers import Answerer, Effect, Hush
+from mesh.core.request_messages import MESSAGE_BYTES_MAX, decode, encode
+from mesh.errors import WireError
+from mesh.role import Frame, Piece
+from mesh.shell import curve
+from mesh.shell.arrays import as_travelling, as_value, weight_bytes
+from mesh.shell.border import Border
+from mesh.shell.standing import Standing
+from mesh.shell.streams import Output, bounded
+from mesh.shell.waiting import Waiting
+
+QUEUE_MAX = 1000
+_END = object()
+Handle = Callable[[str, Frame, tuple[Piece, ...]], Any]
+
+
+class Answering:
+    """One process's ROUTER, its answerer, and the generator in work."""
+
+    def __init__(self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self.socket: Any = bounded(context.socket(zmq.ROUTER), QUEUE_MAX)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+        curve.server(self.socket, public, secret)
+        waiting.add(self.socket, self.read)
+        self.refused = 0
+        self._pieces: Iterator[Any] | None = None
+        self._more = False  # the last piece on the stream said that others follow
+
+    def begin(self, answerer: Answerer, output: Output | None, border: Border, standing: Standing) -> None:
+        """Before the first wait. `output` is the role's first stream, if it has one."""
+        self.answerer = answerer
+        self._output = output
+        self._border = border
+        self._standing = standing
+
+    # ---- hearing and replying
+
+    def read(self) -> None:
+        """Takes everything that askers sent."""
+        socket = self.socket
+        while socket.get(zmq.EVENTS) & zmq.POLLIN:
+            parts = socket.recv_multipart(zmq.NOBLOCK)
+            try:
+                peer, data = parts
+                message = decode(data)
+            except (WireError, ValueError):
+                self.refused += 1
+                continue
+            self._perform(self.answerer.hear(peer, message, time.monotonic()))
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Hush):
+                self._publish(effect.utterance, effect.pieces, ended="failed")
+                continue
+            try:
+                self.socket.send_multipart([effect.peer, encode(effect.message)], zmq.NOBLOCK)
+            except zmq.ZMQError:
+                continue  # its queue is full or it is gone: an asker that misses something asks again
+        self._waiting.sent(self.socket)
+
+    def _publish(self, utterance: str, piece: int, ended: str | None = None) -> None:
+        """The end of an utterance on the stream. Only texts come in pieces that wait for one."""
+        if self._output is not None and self._output.type == "text":
+            captured_ns = self.answerer.current.ask.captured_ns if self.answerer.current else 0
+            self._output.send("", captured_ns, self._standing.muted, utterance, piece, False, ended)
+
+    # ---- answering
+
+    @property
+    def in_work(self) -> bool:
+        """Whether a generator is to be advanced."""
+        return self._pieces is not None
+
+    def start(self, handle: Handle) -> bool:
+        """Takes the next request, if one waits and none is in work. Whether it did."""
+        job, effects = self.answerer.next(time.monotonic())
+        self._perform(effects)
+        if job is None:
+            return False
+        frame = Frame(
+            as_value(job.ask.value), captured_s=job.ask.captured_ns / 1e9, request=job.utterance,
+            source=job.ask.id.split(":")[0],
+        )  # fmt: skip
+        resumed = tuple(Piece(as_value(value), mark) for value, mark in job.ask.so_far) if job.start else ()
+        done, result = self._border.call(handle, job.ask.input, frame, resumed)
+        if not done:
+            self._finish("failed")
+        elif isinstance(result, Iterator):
+            self._pieces = result
+        else:
+            self._finish(None)
+        return True
+
+    def advance(self) -> None:
+        """One more piece of the answer in work, or its end."""
+        job, pieces = self.answerer.current, self._pieces
+        assert job is not None and pieces is not None
+        if job.cancelled:
+            self._border.call(getattr(pieces, "close", _nothing))
+            self._finish("cancelled")
+            return
+        done, piece = self._border.call(self._next, pieces, part=True)
+        if not done or piece is _END:
+            self._finish(None if done else "failed")
+
+    def _next(self, pieces: Iterator[Any]) -> Any:
+        """Inside the border: a piece of the wrong type is the artist's mistake too."""
+        piece = next(pieces, _END)
+        if piece is not _END:
+            value, mark = (piece.value, piece.mark) if type(piece) is Piece else (piece, b"")
+            self.say(value, mark, more=self._output is not None and self._output.type == "text")
+        return piece
+
+    def say(self, value: Any, mark: bytes, more: bool, captured_ns: int | None = None) -> None:
+        """A piece of the answer in work: on the stream, and to the asker."""
+        job = self.answerer.current
+        assert job is not None
+        if self._output is not None:
+            captured_ns = job.ask.captured_ns if captured_ns is None else captured_ns
+            self._output.send(value, captured_ns, self._standing.muted, job.utterance, job.pieces, more)
+        self._more = more
+        travelling = as_travelling(value)
+        self._perform(self.answerer.say(travelling, mark, weight_bytes(travelling)))
+
+    def _finish(self, ended: str | None) -> None:
+        job = self.answerer.current
+        assert job is not None
+        self._pieces = None
+        if self._more:
+            self._publish(job.utterance, job.pieces, ended)
+        self._more = False
+        self._perform(self.answerer.end(ended))
+        if ended is None:
+            self._border.succeeded()
+
+    def close(self, why: str) -> None:
+        """Sends every request elsewhere: "stopping" or "standby"."""
+        if self._pieces is not None:
+            self._border.call(getattr(self._pieces, "close", _nothing))
+            self._pieces = None
+        self._more = False
+        self._perform(self.answerer.close(why))
+
+
+def _nothing() -> None:
+    return None

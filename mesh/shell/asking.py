@@ -1,0 +1,186 @@
+"""The asking end of requests in a role's process: a line to each copy that can be asked, and the answers that come.
+
+`Asker` decides; here are its sockets. Each copy has a DEALER of its own with a monitor: a process that ends breaks its
+connection at once, long before any heartbeat misses it, and its requests go elsewhere within milliseconds.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import zmq
+
+from mesh.core.copies import Copy, CopyId
+from mesh.core.request_messages import MESSAGE_BYTES_MAX, Message, decode, encode
+from mesh.core.requests import Asker, Effect, Heard, Over, Tell
+from mesh.errors import RoleError, WireError
+from mesh.shell import curve
+from mesh.shell.arrays import as_value
+from mesh.shell.streams import Source, bounded, endpoint
+from mesh.shell.waiting import Waiting
+
+QUEUE_MAX = 1000
+_DOWN = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
+
+
+class Line:
+    """The connection to one copy."""
+
+    def __init__(self, asking: Asking, source: Source) -> None:
+        self._asking = asking
+        self.copy = CopyId(*source.speaker)
+        self.where = endpoint(source.address, source.requests_port)
+        self.socket: Any = bounded(asking.context.socket(zmq.DEALER), QUEUE_MAX)
+        self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+        curve.client(self.socket, asking.public, asking.secret)
+        self._monitor: Any = self.socket.get_monitor_socket(_DOWN | zmq.EVENT_HANDSHAKE_SUCCEEDED)
+        asking.waiting.add(self._monitor, self._notice)
+        asking.waiting.add(self.socket, self._read)
+        self.socket.connect(self.where)
+
+    def send(self, message: Message) -> None:
+        """Never blocks; what does not fit is asked again later."""
+        try:
+            self.socket.send(encode(message), zmq.NOBLOCK)
+        except zmq.ZMQError:
+            return
+        self._asking.waiting.sent(self.socket)
+
+    def _read(self) -> None:
+        while not self.socket.closed and self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+            try:
+                message = decode(self.socket.recv(zmq.NOBLOCK))
+            except WireError:
+                self._asking.refused += 1
+                continue
+            self._asking.heard(self.copy, message)
+
+    def _notice(self) -> None:
+        while not self.socket.closed and self._monitor.get(zmq.EVENTS) & zmq.POLLIN:
+            parts = self._monitor.recv_multipart(zmq.NOBLOCK)
+            (event,) = struct.unpack_from("=H", parts[0])
+            self._asking.linked(self.copy, not event & _DOWN)
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._asking.waiting.remove(self._monitor)
+        self._asking.waiting.remove(self.socket)
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=0)
+
+
+class Answer(Iterator[Any]):
+    """The pieces of one answer, as they come. Dropped before its end, it cancels the request."""
+
+    def __init__(self, asking: Asking, pump: Callable[[], None]) -> None:
+        self.id = ""
+        self.pieces: deque[Any] = deque()
+        self.over: Over | None = None
+        self._asking = asking
+        self._pump = pump
+
+    def __next__(self) -> Any:
+        while not self.pieces:
+            if self.over is not None:
+                if self.over.outcome == "answered":
+                    raise StopIteration
+                raise RoleError(self.over.why or f"the request was {self.over.outcome}", instead="ask again")
+            self._pump()
+        return as_value(self.pieces.popleft())
+
+    def close(self) -> None:
+        """No longer wanted."""
+        if self.over is None:
+            self._asking.cancel(self.id)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Asking:
+    """All lines and all requests of one process. `tell` takes events for the agent."""
+
+    def __init__(
+        self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, asker: Asker,
+        tell: Callable[[dict[str, Any]], None],
+    ) -> None:  # fmt: skip
+        self.context = context
+        self.public = public
+        self.secret = secret
+        self.waiting = waiting
+        self.asker = asker
+        self.refused = 0
+        self._tell = tell
+        self._lines: dict[CopyId, Line] = {}
+        self._answers: weakref.WeakValueDictionary[str, Answer] = weakref.WeakValueDictionary()
+
+    def route(self, roles: Mapping[str, Sequence[Source]]) -> None:
+        """The copies of every role that this process asks or may ask; a full replacement."""
+        wanted = {CopyId(*each.speaker): each for many in roles.values() for each in many if each.state != "standby"}
+        for copy, line in list(self._lines.items()):
+            source = wanted.get(copy)
+            if source is None or endpoint(source.address, source.requests_port) != line.where:
+                self._lines.pop(copy).close()
+        for copy, source in wanted.items():
+            if copy not in self._lines:
+                self._lines[copy] = Line(self, source)
+        copies = {
+            role: [Copy(CopyId(*each.speaker), each.state, each.rank) for each in many] for role, many in roles.items()
+        }
+        self._perform(self.asker.route(copies, time.monotonic()))
+
+    def ask(self, role: str, input: str, value: Any, answer: Answer | None = None, **more: Any) -> None:
+        """One request; its pieces go to `answer`, if there is one."""
+        id, effects = self.asker.ask(role, input, value, now=time.monotonic(), streamed=answer is not None, **more)
+        if answer is not None:
+            answer.id = id
+            self._answers[id] = answer
+        self._perform(effects)
+
+    def cancel(self, id: str) -> None:
+        """Nobody waits for it any more."""
+        self._perform(self.asker.cancel(id, time.monotonic()))
+
+    def tick(self, now: float) -> None:
+        """Deadlines and silences."""
+        self._perform(self.asker.tick(now))
+
+    def heard(self, copy: CopyId, message: Message) -> None:
+        """A copy's word."""
+        self._perform(self.asker.hear(copy, message, time.monotonic()))
+
+    def linked(self, copy: CopyId, up: bool) -> None:
+        """A connection was made or broke."""
+        change = self.asker.link_up if up else self.asker.link_down
+        self._perform(change(copy, time.monotonic()))
+
+    def _perform(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, Tell):
+                line = self._lines.get(effect.copy)
+                if line is not None:
+                    line.send(effect.message)
+            elif isinstance(effect, Heard):
+                if (answer := self._answers.get(effect.id)) is not None:
+                    answer.pieces.append(effect.value)
+            else:
+                self._over(effect)
+
+    def _over(self, over: Over) -> None:
+        answer = self._answers.pop(over.id, None)
+        if answer is not None:
+            answer.over = over
+        if over.outcome == "lost":
+            self._tell({"type": "event", "event": "request_lost", "level": "error", "what": over.why, "request": over.id})
+
+    def close(self) -> None:
+        """Hangs up everywhere."""
+        for line in self._lines.values():
+            line.close()
+        self._lines.clear()

@@ -1,0 +1,240 @@
+"""The role's thread: one loop that reads the sockets, and hands one thing at a time to the role.
+
+In each turn: one piece of an answer in work, and while there is none, `tick` if it is due, one frame of each input, and
+the next request. Nothing of a role ever overlaps, so a role needs no locks; and since the same thread owns the sockets,
+no frame waits for another thread.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from mesh.core.answers import Answerer
+from mesh.core.frames import Header
+from mesh.core.requests import TICK_S, Asker
+from mesh.errors import RoleError
+from mesh.role import Frame, Piece, Role
+from mesh.shell import curve
+from mesh.shell.answering import Answering
+from mesh.shell.asking import Asking
+from mesh.shell.border import Border
+from mesh.shell.handlers import Handlers
+from mesh.shell.host_config import HostConfig
+from mesh.shell.host_link import HostLink
+from mesh.shell.inputs import Ear, Inputs, sources
+from mesh.shell.preparing import bind, make_role
+from mesh.shell.stage import FRAME_DEADLINE_S, Stage
+from mesh.shell.standing import Standing
+from mesh.shell.streams import HWM, bounded
+from mesh.shell.waiting import Waiting
+
+LAST_WORDS_MS = 200
+AFTER_FAILURE_S = 1.0
+NEVER = float("inf")
+
+
+class Playing:
+    """One instance, from its sockets to its end: `prepare`, `run`, `close`."""
+
+    def __init__(self, config: HostConfig, standing: Standing, link: HostLink) -> None:
+        self._config = config
+        self._standing = standing
+        self._link = link
+        self._waiting = Waiting()
+        standing.ring = self._waiting.ring
+        self._context: zmq.Context[Any] = zmq.Context()
+        public, secret = config.curve_public.encode(), config.curve_secret.encode()
+        ways = (self._context, public, secret, self._waiting)
+        self._guard = curve.guard(self._context, public)
+        self._frames = self._context.socket(zmq.PUB)
+        curve.server(self._frames, public, secret)
+        self._inputs = Inputs(*ways, link.tell)
+        self._asking = Asking(*ways, Asker(""), link.tell)
+        self._answering = Answering(*ways)
+        self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump)
+        self._border = Border(standing, Path(config.folder), link.tell)
+        self._role: Role | None = None
+        self._routes: dict[str, Any] = {}
+        self._tick_s = NEVER
+        self._house_s = 0.0
+        self._was_playing = self._was_active = False
+
+    # ---- the beginning and the end
+
+    def prepare(self) -> None:
+        """Makes the role, binds its sockets, runs its `setup`; then the agent knows that it is ready. Raises GivingUp."""
+        role = self._border.begin(make_role, self._config, self._stage)
+        outputs = self._border.begin(type(role).outputs_for, role.options)
+        self._handlers = Handlers(role)
+        bounded(self._frames, min([HWM[type_] for type_ in outputs.values()], default=1000))
+        self._stage.give(outputs, self._frames)
+        config = self._config
+        answerer = Answerer(config.instance, config.generation, self._handlers.inputs, self._handlers.resumes)
+        answerer.closed = "standby"
+        self._answering.begin(answerer, self._stage.first, self._border, self._standing)
+        ports = [
+            self._border.begin(bind, socket, config.bind, port, config.instance)
+            for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
+        ]
+        self._standing.counts = self._counts
+        self._border.begin(role.setup)
+        self._role = role
+        self._tick = role.tick
+        self._link.tell({"type": "ready", "frames_port": ports[0], "requests_port": ports[1]})
+
+    def close(self) -> None:
+        """Hands back what was asked of it, closes what `setup` opened, hangs up."""
+        if self._role is not None:
+            self._answering.close("stopping")
+            self._border.call(self._role.teardown)
+        self._inputs.close()
+        self._asking.close()
+        for socket in (self._frames, self._answering.socket):
+            socket.close(linger=LAST_WORDS_MS)
+        self._guard.close()
+        self._context.term()
+
+    # ---- the loop
+
+    def run(self) -> None:
+        """Plays until it is told to stop. Raises GivingUp when the role cannot work."""
+        standing, waiting = self._standing, self._waiting
+        self._obey()
+        while not standing.stopping:
+            waiting.wait(self._timeout_s())
+            if waiting.rang:
+                self._obey()
+            self._turn()
+
+    def _timeout_s(self) -> float:
+        """How long nothing but a message can give the role something to do."""
+        answering = self._answering
+        if answering.in_work or (answering.answerer.waits and self._was_active):
+            return 0.0
+        for ear in self._inputs.ears:
+            if ear.input.waits:
+                return 0.0
+        return max(0.0, min(self._tick_s, self._house_s) - time.monotonic())
+
+    def _turn(self) -> None:
+        now = time.monotonic()
+        if now >= self._house_s:
+            self._keep_house(now)
+        if self._answering.in_work:
+            self._answering.advance()
+            return
+        if now >= self._tick_s:
+            self._call_tick(now)
+        for ear in self._inputs.ears:
+            if ear.input.waits:
+                self._deliver(ear, *ear.input.take())
+        if self._answering.answerer.waits:
+            self._answering.start(self._answer)
+
+    def _pump(self) -> None:
+        """A turn without the role, for a handler that waits for an answer."""
+        if self._standing.stopping:
+            raise RoleError("the role is stopping", where=self._config.instance)
+        self._waiting.wait(max(0.0, self._house_s - time.monotonic()))
+        if self._waiting.rang:
+            self._obey()
+        now = time.monotonic()
+        if now >= self._house_s:
+            self._house_s = now + TICK_S
+            self._asking.tick(now)
+
+    def _keep_house(self, now: float) -> None:
+        self._house_s = now + TICK_S
+        self._asking.tick(now)
+        for ear, closing in self._inputs.keep_house(now):
+            self._border.call(ear.handle, closing)
+
+    # ---- what the role gets
+
+    def _deliver(self, ear: Ear, header: Header, value: Any) -> None:
+        if ear.answers:
+            ask = ear.request(header, value, int(FRAME_DEADLINE_S * 1000))
+            if ask is not None:
+                self._answering.answerer.submit(ask, time.monotonic())
+            return
+        stage = self._stage
+        stage.captured_ns = header.captured_ns
+        self._border.call(ear.handle, ear.frame(header, value))
+        stage.captured_ns = None
+
+    def _answer(self, input: str, frame: Frame, so_far: tuple[Piece, ...]) -> Any:
+        return self._handlers.answer(input, frame, so_far)
+
+    def _call_tick(self, now: float) -> None:
+        done, wait_s = self._border.call(self._next_tick)
+        if not done:
+            self._tick_s = now + AFTER_FAILURE_S
+        elif wait_s is None:
+            self._tick_s = NEVER
+        else:  # from when it was due, so that no drift adds up; from now where it is late already
+            self._tick_s = max(self._tick_s + wait_s, time.monotonic())
+
+    def _next_tick(self) -> float | None:
+        wait_s = self._tick()
+        return None if wait_s is None else max(0.0, float(wait_s))
+
+    # ---- what the agent wants
+
+    def _obey(self) -> None:
+        self._waiting.rang = False
+        orders = self._link.orders
+        while not orders.empty():
+            order = orders.get()
+            if order["type"] == "routes":
+                self._routes = order["routes"]
+                self._route()
+            elif order["type"] == "clock":
+                self._stage.clock.correct(float(order["offset_s"]))
+        self._stand()
+
+    def _stand(self) -> None:
+        """Becomes what the agent made of it: holder, hot standby, or one that waits."""
+        playing, active = self._standing.playing, self._standing.active
+        if playing != self._was_playing:
+            self._was_playing = playing
+            if playing:
+                self._answering.answerer.closed = ""
+            else:
+                self._answering.close("standby")
+        if active != self._was_active:
+            self._was_active = active
+            self._tick_s = time.monotonic() if active else NEVER
+            self._route()
+
+    def _route(self) -> None:
+        """A waiting standby listens to nobody, so that it costs nobody anything; its lines are made when it plays."""
+        routes = self._routes
+        self._stage.asks = routes.get("asks", {})
+        self._stage.askable = routes.get("roles", {})
+        if self._was_active:
+            self._inputs.route(routes.get("inputs", {}), self._handlers)
+        else:
+            self._inputs.close()
+        copies = {role: sources(entry["copies"]) for role, entry in self._stage.askable.items()}
+        for entries in self._stage.asks.values():
+            copies.update({entry["role"]: sources(entry["copies"]) for entry in entries})
+        self._asking.route(copies if self._standing.playing else {})
+
+    def _counts(self) -> dict[str, Any]:
+        """For the pulse; called from the watch thread, reads only."""
+        ears = self._inputs.ears
+        return {
+            "frames": {output.where: output.number for output in list(self._stage.outputs.values())},
+            "received": {ear.input.name: ear.input.received for ear in ears},
+            "dropped": {ear.input.name: ear.input.dropped for ear in ears},
+            "requests": self._asking.asker.counters(),
+            "answering": self._answering.answerer.depth,
+            "refused": {
+                "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
+                "frames": sum(ear.input.refused for ear in ears),
+            },
+        }  # fmt: skip

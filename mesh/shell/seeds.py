@@ -1,0 +1,59 @@
+"""Peers that mDNS need not find: those last seen, kept on disk, and the seeds, which are addresses without an identity.
+
+A seed is asked who it is until it has answered once; from then on it is a peer like any other, remembered and dialled for
+ever. So one `--seed` at the first start is enough for a network that lets no multicast pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mesh.core.codec import decode, encode
+from mesh.core.messages import Answer, Call, Message, NodeRecord
+from mesh.errors import RoomfulError
+from mesh.shell.keys import InstallationKey
+from mesh.shell.transport import Caller
+
+CONTROL_PORT = 47600
+DELAY_S, DELAY_MAX_S = 0.5, 10.0
+
+
+def remembered(rows: Any) -> Iterator[NodeRecord]:
+    """The peers that a `Save` of an earlier life wrote. Rows that are no record are left out."""
+    for row in rows if isinstance(rows, list) else ():
+        try:
+            node, boot, incarnation, name, addresses, control, beat, installation, protocol = row
+            yield NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation, protocol)
+        except (TypeError, ValueError):
+            continue
+
+
+async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord], None]) -> None:
+    """Ask the machine at `seed` ("host" or "host:port") who it is, for ever more slowly, until it answers; then `found`."""
+    host, _, port = seed.partition(":")
+    loop = asyncio.get_running_loop()
+    delay_s = DELAY_S
+    while True:
+        try:
+            answer = await loop.run_in_executor(None, _ask, key, host, int(port or CONTROL_PORT))
+            found(_record(answer, host))
+            return
+        except (RoomfulError, OSError, ValueError, KeyError, TypeError):
+            await asyncio.sleep(delay_s)
+            delay_s = min(DELAY_MAX_S, delay_s * 2)
+
+
+def _ask(key: InstallationKey, host: str, port: int) -> Message:
+    return decode(Caller(key).ask([host], port, encode(Call("seed", "who")), 2.0))
+
+
+def _record(answer: Message, host: str) -> NodeRecord:
+    if not isinstance(answer, Answer) or not isinstance(answer.value, dict):
+        raise ValueError("no answer to the question who it is")
+    said = answer.value
+    return NodeRecord(
+        said["node"], said["boot"], said["incarnation"], said["name"], tuple(dict.fromkeys((host, *said["addresses"]))),
+        said["control_port"], said["beat_port"], said["installation"], said["protocol"],
+    )

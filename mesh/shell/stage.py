@@ -1,0 +1,178 @@
+"""What the mesh gives a role to stand on: the far side of `emit`, `ask`, `say`, `publish` and `now_s`.
+
+Called from the role's own thread only, straight to the socket: no queue and no other thread lies between a role's
+`emit` and the network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from mesh.core.frames import ARRAY_TYPES, Sender
+from mesh.errors import RoleError
+from mesh.shell.answering import Answering
+from mesh.shell.arrays import as_travelling, fit, type_of
+from mesh.shell.asking import Answer, Asking
+from mesh.shell.host_config import HostConfig
+from mesh.shell.standing import Standing
+from mesh.shell.streams import Output
+
+FRAME_DEADLINE_S = 30.0  # for a frame that became a request
+
+
+class RoomClock:
+    """Seconds of the room, from the machine's steady clock and an offset that the agent may correct. Never goes back."""
+
+    def __init__(self, offset_s: float | None) -> None:
+        offset_ns = time.time_ns() - time.monotonic_ns() if offset_s is None else int(offset_s * 1e9)
+        self._offset_ns = offset_ns
+        self._last_ns = 0
+
+    def correct(self, offset_s: float) -> None:
+        """A better offset. Where it is less than before, the clock stands until the room has caught up."""
+        self._offset_ns = int(offset_s * 1e9)
+
+    def now_ns(self) -> int:
+        """Nanoseconds of the room."""
+        now_ns = time.monotonic_ns() + self._offset_ns
+        if now_ns < self._last_ns:
+            return self._last_ns
+        self._last_ns = now_ns
+        return now_ns
+
+
+class Stage:
+    """One role's stage. `pump` is one turn of the process's sockets, for whoever waits inside a handler."""
+
+    def __init__(
+        self, config: HostConfig, standing: Standing, asking: Asking, answering: Answering,
+        tell: Callable[[dict[str, Any]], None], pump: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.clock = RoomClock(config.clock_offset_s)
+        self.captured_ns: int | None = None  # of the frame that is being handled
+        self.outputs: dict[str, Output] = {}
+        self.asks: Mapping[str, list[dict[str, Any]]] = {}
+        self.askable: Mapping[str, dict[str, Any]] = {}
+        self._config = config
+        self._standing = standing
+        self._asking = asking
+        self._answering = answering
+        self._tell = tell
+        self._pump = pump
+        self._first: Output | None = None
+        self._epoch = -1
+        self._utterances = 0
+        self._open: dict[str, tuple[str, int]] = {}  # output -> the request that is being spoken there, its next piece
+        self._joining: dict[str, str] = {}  # output -> what was spoken so far, for those it will be asked of
+
+    def give(self, outputs: Mapping[str, str], socket: Any) -> None:
+        """The role's streams."""
+        self.outputs = {name: Output(self._config.role, name, type_, socket) for name, type_ in outputs.items()}
+        self._first = next(iter(self.outputs.values()), None)
+        self._speak_as()
+
+    @property
+    def first(self) -> Output | None:
+        """The stream on which the role answers."""
+        return self._first
+
+    def _speak_as(self) -> None:
+        """At each epoch the frames, and the requests, bear another name."""
+        config, self._epoch = self._config, self._standing.epoch
+        for output in self.outputs.values():
+            output.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, output.type))
+        self._asking.asker.prefix = f"{config.instance}:{self._epoch}:{config.generation}"
+
+    # ---- what Role calls
+
+    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+        """One frame on one of the role's streams."""
+        out = self.outputs.get(output)
+        if out is None:
+            raise self._no_output(output)
+        standing = self._standing
+        if standing.epoch != self._epoch:
+            self._speak_as()
+        captured_ns = self.captured_ns if captured_s is None else int(captured_s * 1e9)
+        if captured_ns is None:
+            captured_ns = self.clock.now_ns()
+        if out is self._first and self._answering.answerer.current is not None:
+            self._answering.say(value, b"", more, captured_ns)
+        elif more or (self._open and output in self._open):
+            self._emit_piece(out, value, captured_ns, more)
+        else:
+            out.send(value, captured_ns, not standing.playing)
+        if self.asks and standing.playing and output in self.asks:
+            self._ask_consumers(out, value, captured_ns, more)
+
+    def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
+        """A question to another role; the answer's pieces as they come."""
+        if not self._standing.playing:
+            return iter(())  # a standby that runs along must not ask everything a second time
+        entry = self.askable.get(role)
+        if entry is None and self.askable:
+            raise RoleError(f"no role `{role}` answers", where=self._config.instance, instead=_names(self.askable))
+        answer = Answer(self._asking, self._pump)
+        travelling = as_travelling(value)
+        self._asking.ask(
+            role, input or self._only_input(role, entry), travelling, answer, type=type_of(travelling),
+            captured_ns=self.captured_ns or self.clock.now_ns(), deadline_s=time.monotonic() + deadline_s,
+        )  # fmt: skip
+        return answer
+
+    def now_s(self) -> float:
+        """Seconds of the room's clock."""
+        return self.clock.now_ns() / 1e9
+
+    def say(self, what: str) -> None:
+        """A line for the technician, here and at the agent."""
+        print(what, flush=True)
+        self._tell({"type": "event", "level": "info", "what": str(what)})
+
+    def publish(self, name: str, value: Any) -> None:
+        """A fact about this instance; goes out with the next pulse."""
+        self._standing.facts = {**self._standing.facts, name: value}
+
+    # ---- how
+
+    def _emit_piece(self, out: Output, value: Any, captured_ns: int, more: bool) -> None:
+        request, piece = self._open.get(out.name) or (self._new_utterance(), 0)
+        out.send(value, captured_ns, not self._standing.playing, request, piece, more)
+        self._open[out.name] = (request, piece + 1)
+        if not more:
+            del self._open[out.name]
+
+    def _new_utterance(self) -> str:
+        self._utterances += 1
+        return f"{self._asking.asker.prefix}.said-{self._utterances}"
+
+    def _ask_consumers(self, out: Output, value: Any, captured_ns: int, more: bool) -> None:
+        """Some consumers of this stream answer: each whole frame is a request to one copy of each."""
+        if out.type == "text":
+            value = self._joining.pop(out.name, "") + value
+            if more:
+                self._joining[out.name] = value
+                return
+        elif out.type in ARRAY_TYPES:
+            value = fit(value, out.type, out.where)
+        for entry in self.asks[out.name]:
+            self._asking.ask(
+                entry["role"], entry["input"], value, type=out.type, captured_ns=captured_ns, topic=out.name,
+                supersede=entry.get("when_superseded") == "cancel", deadline_s=time.monotonic() + FRAME_DEADLINE_S,
+            )  # fmt: skip
+
+    def _only_input(self, role: str, entry: dict[str, Any] | None) -> str:
+        inputs = list(entry["inputs"]) if entry else []
+        if len(inputs) != 1:
+            instead = f"name one of its inputs: input={inputs!r}" if inputs else "name the input: input=…"
+            raise RoleError(f"`{role}` answers on {len(inputs)} inputs", where=self._config.instance, instead=instead)
+        return str(inputs[0])
+
+    def _no_output(self, output: str) -> RoleError:
+        return RoleError(f"this role has no output `{output}`", where=self._config.instance, instead=_names(self.outputs))
+
+
+def _names(known: Mapping[str, Any]) -> str:
+    return f"there is {', '.join(sorted(known))}" if known else "there is none; declare it in the class: outputs = {…}"

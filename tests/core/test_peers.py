@@ -1,0 +1,91 @@
+"""Who may exist, and when each is dialled."""
+
+from __future__ import annotations
+
+from mesh.core.effects import Dial
+from mesh.core.peers import Peers
+from mesh.core.timing import WIRED
+from tests.core.cases import record
+
+
+def _peers() -> Peers:
+    return Peers("n-me", "house", WIRED)
+
+
+def test_a_peer_is_dialled_as_soon_as_it_is_found() -> None:
+    assert _peers().found(record("door"), 0.0) == [Dial(record("door"))]
+
+
+def test_this_node_itself_is_never_dialled() -> None:
+    peers = _peers()
+    assert peers.found(record("me"), 0.0) == []
+    assert peers.records() == ()
+
+
+def test_finding_the_same_again_dials_nobody() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    assert peers.found(record("door", name="renamed"), 0.1) == []
+    assert peers.records()[0].name == "renamed"
+
+
+def test_a_changed_address_is_dialled_at_once() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    moved = record("door", addresses=("10.0.0.99",))
+    assert peers.found(moved, 0.1) == [Dial(moved)]
+
+
+def test_a_record_of_an_earlier_life_is_passed_over() -> None:
+    peers = _peers()
+    peers.found(record("door", incarnation=3), 0.0)
+    assert peers.found(record("door", incarnation=2, addresses=("10.9.9.9",)), 0.1) == []
+    assert peers.records()[0].incarnation == 3
+
+
+def test_another_installation_is_named_but_never_dialled() -> None:
+    peers = _peers()
+    assert peers.found(record("door", installation="next door"), 0.0) == []
+    assert "n-door" in peers.strangers
+    assert peers.next_deadline() == float("inf")
+
+
+def test_strangers_are_bounded() -> None:
+    peers = _peers()
+    for number in range(1000):
+        peers.found(record(f"m{number}", installation="x"), 0.0)
+    assert len(peers.strangers) <= 256
+
+
+def test_a_peer_that_cannot_be_reached_is_not_dialled() -> None:
+    assert _peers().found(record("door", addresses=()), 0.0) == []
+    assert _peers().found(record("door", control_port=0), 0.0) == []
+
+
+def test_a_peer_is_dialled_for_ever_and_never_less_often_than_the_longest_pause() -> None:
+    peers, now, dialled = _peers(), 0.0, []
+    peers.found(record("door"), now)
+    while now < 600.0:
+        now = peers.next_deadline()
+        dialled += [now for _ in peers.dial_due(now)]
+    pauses = [later - earlier for earlier, later in zip(dialled, dialled[1:], strict=False)]
+    assert dialled[-1] >= 590.0
+    assert max(pauses) <= WIRED.dial_max_s
+    assert pauses[0] < pauses[-1]
+
+
+def test_a_linked_peer_is_left_alone_and_dialled_soon_after_its_link_breaks() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    peers.linked("n-door")
+    assert peers.next_deadline() == float("inf")
+    peers.unlinked("n-door", 50.0)
+    assert 50.0 < peers.next_deadline() <= 50.0 + WIRED.dial_s
+    assert peers.dial_due(60.0) == [Dial(record("door"))]
+
+
+def test_words_about_an_unknown_peer_change_nothing() -> None:
+    peers = _peers()
+    peers.linked("n-door")
+    peers.unlinked("n-door", 1.0)
+    assert peers.records() == ()

@@ -1,0 +1,155 @@
+"""The camera role on real files: clips written by OpenCV, folders of pictures, and a stream that goes and returns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mesh.errors import EngineMissingError, RoleError
+from roles.sensing.camera import Camera
+from tests.roles.stage import Recorder, put_on, until
+
+GREYS = (20, 80, 140, 200)  # the clip's four pictures, far enough apart to survive compression
+
+
+def write_clip(path: Path, rate: float = 10.0, greys: tuple[int, ...] = GREYS, size: tuple[int, int] = (64, 48)) -> Path:
+    out = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+    for grey in greys:
+        out.write(np.full((size[1], size[0], 3), grey, np.uint8))
+    out.release()
+    return path
+
+
+def shades(stage: Recorder) -> list[int]:
+    """Which of the clip's pictures were emitted, by their nearest grey."""
+    return [min(range(len(GREYS)), key=lambda at: abs(GREYS[at] - float(picture.mean()))) for picture in stage.values("image")]
+
+
+def test_a_clip_loops_without_a_seam(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    camera, stage = put_on(Camera, tmp_path, source="clip.mp4")
+    camera.setup()
+    waits = [camera.tick() for _ in range(10)]
+    camera.teardown()
+    assert shades(stage) == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    assert waits == [pytest.approx(0.1)] * 10
+
+
+def test_pictures_are_rgb_and_stamped_with_the_room_s_clock(tmp_path: Path) -> None:
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[:, :, 2] = 255  # OpenCV writes blue, green, red
+    cv2.imwrite(str(tmp_path / "red.png"), red)
+    camera, stage = put_on(Camera, tmp_path, source=".", rate=5)
+    camera.setup()
+    camera.tick()
+    (_, picture, _, captured_s), = stage.emitted
+    assert picture.dtype == np.uint8 and picture.shape == (20, 30, 3)
+    assert picture[0, 0].tolist() == [255, 0, 0]
+    assert captured_s is not None and abs(captured_s - stage.now_s()) < 5
+
+
+def test_a_slower_rate_leaves_pictures_out_and_keeps_the_clip_s_speed(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", rate=10.0)
+    camera, stage = put_on(Camera, tmp_path, source="clip.mp4", rate=5)
+    camera.setup()
+    for _ in range(4):
+        camera.tick()
+    camera.teardown()
+    assert shades(stage) == [0, 2, 0, 2]
+
+
+def test_a_faster_rate_repeats_nothing(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4", rate=10.0)
+    camera, stage = put_on(Camera, tmp_path, source="clip.mp4", rate=20)
+    camera.setup()
+    for _ in range(8):
+        camera.tick()
+    camera.teardown()
+    assert shades(stage) == [0, 1, 2, 3]
+
+
+def test_without_loop_a_clip_ends_and_says_so(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    camera, stage = put_on(Camera, tmp_path, source="clip.mp4", loop=False)
+    camera.setup()
+    waits = [camera.tick() for _ in range(5)]
+    camera.teardown()
+    assert shades(stage) == [0, 1, 2, 3]
+    assert waits[-1] is None
+    assert "clip.mp4 has ended" in stage.said
+
+
+def test_a_folder_is_shown_in_order_and_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    for number, grey in enumerate(GREYS[:3]):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((8, 8), grey, np.uint8))
+    (tmp_path / "1b.png").write_bytes(b"not a picture")
+    (tmp_path / "notes.txt").write_text("nor this")
+    camera, stage = put_on(Camera, tmp_path, source=".", rate=2)
+    camera.setup()
+    for _ in range(5):
+        camera.tick()
+    assert shades(stage) == [0, 1, 2, 0, 1]
+    assert [line for line in stage.said if "1b.png" in line] == ["1b.png is not a picture and is left out"]
+
+
+@pytest.mark.parametrize(("size", "shape"), [("32x24", (24, 32, 3)), ("24x24", (24, 24, 3)), ("100x20", (20, 100, 3))])
+def test_a_size_is_covered_and_never_distorted(tmp_path: Path, size: str, shape: tuple[int, ...]) -> None:
+    circle = np.zeros((48, 64, 3), np.uint8)
+    cv2.circle(circle, (32, 24), 8, (255, 255, 255), -1)
+    cv2.imwrite(str(tmp_path / "circle.png"), circle)
+    camera, stage = put_on(Camera, tmp_path, source=".", rate=1, size=size)
+    camera.setup()
+    camera.tick()
+    picture = stage.values("image")[0]
+    assert picture.shape == shape
+    across, down = (picture[:, :, 0] > 128).any(axis=0).sum(), (picture[:, :, 0] > 128).any(axis=1).sum()
+    assert down == shape[0] or abs(int(across) - int(down)) <= 1
+
+
+def test_a_stream_that_goes_is_opened_again_and_both_are_said(tmp_path: Path) -> None:
+    # Given a stream, which for OpenCV is anything with an address, that ends after four pictures
+    clip = write_clip(tmp_path / "clip.mp4", rate=50.0)
+    camera, stage = put_on(Camera, tmp_path, source=f"file://{clip}", rate=50)
+    camera.setup()
+
+    def looked() -> list[str]:
+        camera.tick()
+        return [line for line in stage.said if "is back" in line]
+
+    # When it has ended, then it is reached for until it is there again
+    until(looked, within_s=20, what="the stream's return")
+    camera.teardown()
+    assert any("has gone" in line for line in stage.said)
+    assert stage.values("image")
+
+
+def test_a_picture_of_a_device_is_handed_out_once(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", greys=GREYS[:1])
+    camera, stage = put_on(Camera, tmp_path, source=f"file://{clip}", rate=100)
+    camera.setup()
+    for _ in range(20):  # far quicker than a stream that is gone could be opened again
+        camera.tick()
+    camera.teardown()
+    assert len(stage.values("image")) == 1
+
+
+@pytest.mark.parametrize("source", ["nothing.mp4", "empty", "text.mp4", 93])
+def test_what_cannot_be_seen_is_said_before_the_room_opens(tmp_path: Path, source: str | int) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "text.mp4").write_text("words")
+    camera, _ = put_on(Camera, tmp_path, source=source)
+    with pytest.raises(RoleError) as fault:
+        camera.setup()
+    assert fault.value.instead
+    camera.teardown()
+
+
+def test_without_opencv_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "cv2", None)
+    camera, _ = put_on(Camera, tmp_path, source="clip.mp4")
+    with pytest.raises(EngineMissingError) as fault:
+        camera.setup()
+    assert "roomful[camera]" in fault.value.instead

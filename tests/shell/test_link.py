@@ -1,0 +1,164 @@
+"""The line between an agent and its roles' processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+import zmq
+
+from mesh.shell.link import Link, routing_id
+from mesh.shell.transport import TransportError
+from tests.shell.until import until
+
+Heard = tuple[str, int, dict[str, Any]]
+
+
+@contextmanager
+def _host(endpoint: str, instance: str, generation: int) -> Iterator[zmq.Socket[bytes]]:
+    """What a role's process opens."""
+    context = zmq.Context()
+    socket = context.socket(zmq.DEALER)
+    socket.linger = 0
+    socket.routing_id = routing_id(instance, generation)
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    socket.connect(endpoint)
+    try:
+        yield socket
+    finally:
+        context.destroy(linger=0)
+
+
+def _reads(socket: zmq.Socket[bytes]) -> Any:
+    return msgpack.unpackb(socket.recv(zmq.NOBLOCK)) if socket.poll(0) else None
+
+
+def test_an_agent_and_its_roles_hear_each_other_by_instance_and_generation(tmp_path: Path) -> None:
+    async def story() -> None:
+        heard: list[Heard] = []
+        link = Link(lambda *message: heard.append(message))
+        endpoint = link.bind(tmp_path / "run" / "link")
+        with _host(endpoint, "poet/1", 3) as poet, _host(endpoint, "wall@left-wall", 1) as wall:
+            poet.send(msgpack.packb({"type": "hello", "pid": 7}))
+            wall.send(msgpack.packb({"type": "hello", "pid": 8}))
+            await until(lambda: len(heard) == 2)
+
+            assert ("poet/1", 3, {"type": "hello", "pid": 7}) in heard
+            assert ("wall@left-wall", 1, {"type": "hello", "pid": 8}) in heard
+            assert link.send("poet/1", 3, {"type": "play", "epoch": 2})
+            assert not link.send("poet/1", 2, {"type": "stop"})
+            assert link.unheard == 1
+            await until(lambda: poet.poll(0))
+            assert _reads(poet) == {"type": "play", "epoch": 2}
+            assert _reads(wall) is None
+        link.close()
+
+    asyncio.run(story())
+
+
+def test_an_agent_started_again_hears_the_roles_that_outlived_it_without_asking(tmp_path: Path) -> None:
+    async def story() -> None:
+        heard: list[Heard] = []
+        first = Link(lambda *message: None)
+        endpoint = first.bind(tmp_path / "link")
+        with _host(endpoint, "eye", 5) as eye:
+            eye.send(msgpack.packb({"type": "hello"}))
+            first.close()
+            second = Link(lambda *message: heard.append(message))
+            assert second.bind(tmp_path / "link") == endpoint
+
+            def pulse() -> object:
+                eye.send(msgpack.packb({"type": "pulse"}))
+                return heard
+
+            await until(pulse)
+            assert heard[-1][:2] == ("eye", 5)
+            assert second.send("eye", 5, {"type": "still_here"})
+            second.close()
+
+    asyncio.run(story())
+
+
+def test_a_role_that_connects_again_under_its_name_is_answered_there(tmp_path: Path) -> None:
+    async def story() -> None:
+        heard: list[Heard] = []
+        link = Link(lambda *message: heard.append(message))
+        endpoint = link.bind(tmp_path / "link")
+        for expected in (1, 2):
+            with _host(endpoint, "eye", 1) as eye:
+                eye.send(msgpack.packb({"type": "hello"}))
+                await until(lambda expected=expected: len(heard) == expected)
+                assert link.send("eye", 1, {"type": "play"})
+                await until(lambda eye=eye: eye.poll(0))
+        link.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        (b"eye#1", [b"\xc1"]),
+        (b"eye#1", [b""]),
+        (b"eye#1", [b"\x81\xa1"]),
+        (b"eye#1", [msgpack.packb([1, 2])]),
+        (b"eye#1", [msgpack.packb({}), b"more"]),
+        (b"eye#1", [b"\x91" * 5000]),
+        (b"eye", [msgpack.packb({})]),
+        (b"eye#one", [msgpack.packb({})]),
+        (b"#1", [msgpack.packb({})]),
+        (b"\xff\xfe#1", [msgpack.packb({})]),
+    ],
+)
+def test_what_is_no_message_is_counted_and_ignored(tmp_path: Path, name: bytes, parts: list[bytes]) -> None:
+    async def story() -> None:
+        heard: list[Heard] = []
+        link = Link(lambda *message: heard.append(message))
+        endpoint = link.bind(tmp_path / "link")
+        with _host(endpoint, "x", 1) as bad, _host(endpoint, "poet/1", 1) as poet:
+            bad.disconnect(endpoint)
+            bad.routing_id = name
+            bad.connect(endpoint)
+            bad.send_multipart(parts)
+            await until(lambda: link.broken == 1)
+            poet.send(msgpack.packb({"type": "hello"}))
+            await until(lambda: heard)
+        assert heard == [("poet/1", 1, {"type": "hello"})]
+        link.close()
+
+    asyncio.run(story())
+
+
+def test_only_the_owner_can_enter_the_sockets_folder(tmp_path: Path) -> None:
+    async def story() -> None:
+        link = Link(lambda *message: None)
+        link.bind(tmp_path / "run" / "link")
+
+        assert stat.S_IMODE((tmp_path / "run").stat().st_mode) == 0o700
+        link.close()
+        link.close()
+        assert os.listdir(tmp_path / "run") == []
+        assert not link.send("eye", 1, {})
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("path", ["x" * 120, "file/link"])
+def test_a_path_that_cannot_be_a_socket_is_told_in_words(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").touch()
+
+    async def story() -> None:
+        link = Link(lambda *message: None)
+        with pytest.raises(TransportError, match=r"too long for a socket|no socket can be made") as raised:
+            link.bind(tmp_path / path)
+        assert "ROOMFUL_HOME" in raised.value.instead
+        link.close()
+
+    asyncio.run(story())
