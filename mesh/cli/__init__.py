@@ -72,8 +72,8 @@ def group() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """The console command. Always leaves by an exit code: 0 done, 1 a fault found, 2 wrong usage, 3 no room to talk to."""
     try:
-        group.main(arguments, prog_name="roomful", standalone_mode=False)
-        code = 0
+        returned = group.main(arguments, prog_name="roomful", standalone_mode=False)
+        code = returned if isinstance(returned, int) else 0
     except click.exceptions.Exit as done:
         code = done.exit_code
     except click.ClickException as wrong:

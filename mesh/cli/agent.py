@@ -80,17 +80,22 @@ async def _run(agent: Any, here: Path, key: Path) -> None:
 
     agent.listeners.append(write_note)
     if agent.settings.rehearsal:
-        loop.add_reader(sys.stdin.fileno(), _until_eof, agent)  # the rehearsal holds the other end: it ends, we end
+        loop.add_reader(sys.stdin.fileno(), _hear_rehearsal, agent)
     try:
         await agent.run()
     finally:
         note.unlink(missing_ok=True)
 
 
-def _until_eof(agent: Any) -> None:
-    if not os.read(sys.stdin.fileno(), 4096):
+def _hear_rehearsal(agent: Any) -> None:
+    """The rehearsal's orders, one JSON object a line; at their end, since it has ended, so does the agent."""
+    said = os.read(sys.stdin.fileno(), 65536)
+    if not said:
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         agent.stop()
+    for line in said.splitlines():
+        order = json.loads(line)
+        agent.cut(order["cut"], order["on"])
 
 
 @contextlib.contextmanager

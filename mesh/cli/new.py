@@ -43,8 +43,11 @@ def create(folder: Path) -> Path:
     """Write the template's files into the new `folder`, named after it. UsageError when the name or the place will not do."""
     name = folder.name
     if not is_name(name):
-        raise UsageError(f"{name!r} cannot name an installation", where="roomful new",
-                         instead=f"use small letters, digits and dashes, as in {folder.with_name(as_name(name or PLACEHOLDER))}")
+        raise UsageError(
+            f"{name!r} cannot name an installation",
+            where="roomful new",
+            instead=f"use small letters, digits and dashes, as in {folder.with_name(as_name(name or PLACEHOLDER))}",
+        )
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already", where="roomful new", instead="choose another name; nothing was changed")
     try:
@@ -52,6 +55,7 @@ def create(folder: Path) -> Path:
         for file in (path for path in folder.rglob("*") if path.is_file()):
             file.write_text(file.read_text("utf-8").replace(PLACEHOLDER, name), "utf-8")
     except OSError as refusal:
-        raise UsageError(f"{folder} cannot be written: {refusal.strerror}", where="roomful new", instead="choose another place") from refusal
+        raise UsageError(
+            f"{folder} cannot be written: {refusal.strerror}", where="roomful new", instead="choose another place"
+        ) from refusal
     return folder
-

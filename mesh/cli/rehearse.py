@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   roomful rehearse deployments/whispering-room              until Ctrl-C
   roomful rehearse my-piece --for 30 --headless --json      for a test: one JSON object a line, the last a summary
+  roomful rehearse my-piece --fault "kill shelf at 15s"     and see who takes over
   roomful rehearse my-piece --machines 6                    with spare machines beside those of the file
 """
 
@@ -28,18 +29,24 @@ Examples:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--machines", type=click.IntRange(1, 64), help="At least this many nodes; those above the file's are spares.")
 @click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after this long.  [default: until Ctrl-C]")
+@click.option("--fault", "faults", multiple=True, metavar='"VERB WHAT at TIME"',
+              help='"kill MACHINE at 8s", "crash ROLE at 8s", "hang ROLE at 8s" or "cut MACHINE at 8s for 10s". Repeatable.')
 @click.option("--headless", is_flag=True, help="No live view and no windows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; the last is a summary.")
-def command(folder: Path, machines: int | None, for_s: float | None, headless: bool, as_json: bool) -> None:
+def command(folder: Path, machines: int | None, for_s: float | None, faults: tuple[str, ...], headless: bool, as_json: bool) -> None:
     """Play the deployment in FOLDER on this computer: one real node for each of its machines."""
+    from mesh.core.faults import read_fault
+    from mesh.core.instances import instances
     from mesh.shell.folder import load
     from mesh.shell.rehearsal import Rehearsal, machine_names
 
     deployment = load(folder)
     view = JsonView() if as_json else LiveView(deployment) if sys.stdout.isatty() and not headless else LineView()
-    rehearsal = Rehearsal(folder.resolve(), deployment, machine_names(deployment, machines), view.event)
+    names = machine_names(deployment, machines)
+    wanted = [read_fault(fault, names, [each.name for each in instances(deployment)]) for fault in faults]
+    rehearsal = Rehearsal(folder.resolve(), deployment, names, view.event)
     view.rehearsal = rehearsal
-    asyncio.run(_play(rehearsal, view, for_s))
+    asyncio.run(_play(rehearsal, view, wanted, for_s))
     summary = rehearsal.tally.summary()
     view.end(summary)
     all_played = bool(summary["roles"]) and all(role["state"] == "playing" for role in summary["roles"].values())
@@ -53,12 +60,13 @@ def _not_playing(summary: dict[str, Any]) -> str:
     return f"not everything played: {', '.join(idle)}" if idle else "nothing played"
 
 
-async def _play(rehearsal: Any, view: Any, for_s: float | None) -> None:
+async def _play(rehearsal: Any, view: Any, faults: list[Any], for_s: float | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with rehearsal, _drawn(view):
+        await rehearsal.bring_about(faults)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), for_s)
 
@@ -104,7 +112,7 @@ class LineView:
     def words(self, event: dict[str, Any]) -> str:
         """The event in words; each machine's arrival and loss is said once, not by everyone who saw it."""
         if event["event"] == "agent_ended":
-            return f"the agent of {event['machine']} ended with code {event['code']}: {event['what']}"
+            return f"the agent of {event['machine']} ended with code {event['code']}{': ' if event['what'] else ''}{event['what']}"
         words = sentence(event)
         if event["event"] in ("node_up", "node_suspect", "node_dead", "node_left", "order"):
             if words in self._seen:

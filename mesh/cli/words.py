@@ -18,6 +18,7 @@ SENTENCES = {
     "role_failed": "{instance} cannot play: {what}",
     "role_event": "{instance}: {what}",
     "order": "the room is {state}",
+    "fault": "FAULT: {what}",
     "alarm": "ALARM: {what}",
     "trouble": "trouble: {what}",
 }

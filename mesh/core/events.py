@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.core.messages import Message, NodeRecord
+from mesh.core.messages import Claim, Message, NodeRecord
 from mesh.core.spec import Deployment
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mesh.core import view as views
-from mesh.core.boot import Start, is_complete, prefers, waits_for
+from mesh.core.boot import prefers, waits_for
 from mesh.core.cast import Cast, View
 from mesh.core.claims import HOLDER, PLAYING, Ledger
-from mesh.core.effects import Effect, HangUp, Report, Save, SendControl
+from mesh.core.contacts import Contacts
+from mesh.core.effects import Effect, Report, Save, SendControl
 from mesh.core.events import (
     Carrier,
     DeploymentRead,
@@ -32,31 +33,16 @@ from mesh.core.events import (
     Tick,
     Wanted,
 )
-from mesh.core.flapping import Steadiness
 from mesh.core.instances import Instance, instances
 from mesh.core.judging import Judge
-from mesh.core.members import ALIVE, LEFT, Member
+from mesh.core.members import LEFT, Member
 from mesh.core.membership import Membership
-from mesh.core.messages import (
-    Ack,
-    Beat,
-    Claim,
-    Digest,
-    Hello,
-    NodeRecord,
-    NodeState,
-    Order,
-    Probe,
-    ProbeFor,
-    State,
-    StateWanted,
-    Verdict,
-)
+from mesh.core.messages import Claim, NodeRecord, NodeState, Order, State
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
 from mesh.core.routes import Prompter, Reach, Scene, role_name
-from mesh.core.sides import Side
 from mesh.core.spec import Deployment
+from mesh.core.standing import Standing
 from mesh.core.timing import WIRED, Timing
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
@@ -78,9 +64,8 @@ class Node:
     judge: Judge = field(init=False)
     peers: Peers = field(init=False)
     cast: Cast = field(init=False)
-    start: Start = field(init=False)
-    steadiness: Steadiness = field(init=False)
-    side: Side = field(init=False)
+    contacts: Contacts = field(init=False)
+    standing: Standing = field(init=False)
     state: NodeState = field(init=False)
     ledger: Ledger = field(default_factory=Ledger)
     prompter: Prompter = field(default_factory=Prompter)
@@ -89,10 +74,6 @@ class Node:
     awaited: Mapping[str, frozenset[str]] = field(default_factory=dict)
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
-    wanted_version: dict[str, float] = field(default_factory=dict)
-    lives: dict[str, tuple[int, bool]] = field(default_factory=dict)  # node -> (incarnation, here) that was acted upon
-    seen_changes: int = -1
-    returned_s: float = NEVER  # when to judge whether the room had gone on without this node
     gone: bool = False
     dirty: bool = True
 
@@ -101,9 +82,8 @@ class Node:
         self.judge = Judge(self.membership, self.started_s, NEVER, self.started_s)
         self.peers = Peers(self.me.node, self.me.installation, self.timing)
         self.cast = Cast(self.timing)
-        self.start = Start(self.started_s, self.timing)
-        self.steadiness = Steadiness(self.timing, self.started_s, int(self.saved.get("returns", 0)))
-        self.side = Side(self.timing.settle_s)
+        self.contacts = Contacts(self.timing, self.membership, self.peers)
+        self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns", 0)))
         self.ledger.epochs.update(self.saved.get("epochs", {}))
         order = self.saved.get("order") or (0, "down", "")
         self.state = NodeState(0, {}, (0, ""), Order(*order), hears=1)
@@ -123,8 +103,7 @@ class Node:
         if self.gone:
             return NEVER
         return min(
-            self.judge.next_deadline(), self.peers.next_deadline(), self.cast.next_look_s, self.side.grow_due_s, self.returned_s,
-            self.start.next_due(self._grace_s()), self.steadiness.next_due(),
+            self.judge.next_deadline(), self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment),
         )
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
@@ -133,11 +112,11 @@ class Node:
                 self.judge.lag(event.lag_s)
                 return []
             case Heard():
-                return self._on_heard(event, now)
+                return self.contacts.heard(event, self._told(), now)
             case PeerFound():
                 return self.peers.found(event.record, now)
             case LinkUp():
-                return self._on_link_up(event)
+                return self.contacts.link_up(event, self._told())
             case LinkHint():
                 self.peers.unlinked(event.node, now)
                 return self.judge.hint(event.node, now)
@@ -154,124 +133,6 @@ class Node:
                 return self._on_wanted(event)
             case _:
                 return self._on_role(event, now)
-
-    # ---- messages
-
-    def _on_heard(self, event: Heard, now: float) -> list[Effect]:
-        match event.message:
-            case Beat() | Probe() | ProbeFor() | Ack() | Verdict():
-                return self._on_datagram(event, now)
-            case Hello():
-                return self._on_hello(event.message, now)
-            case State():
-                return self._on_state(event.message, now)
-            case StateWanted():
-                return [SendControl(event.message.node, self._told())]
-            case Digest():
-                return self._on_digest(event.message, now)
-            case _:
-                return []
-
-    def _on_datagram(self, event: Heard, now: float) -> list[Effect]:
-        message = event.message
-        assert isinstance(message, (Beat, Probe, ProbeFor, Ack, Verdict))
-        effects = self.membership.heard(message, event.address, now)
-        if isinstance(message, Beat):
-            effects += self._want_state(message.node, message.incarnation, message.version, now)
-        return effects
-
-    def _want_state(self, node: str, incarnation: int, version: int, now: float) -> list[Effect]:
-        """Somebody names a version of a node's state that has not come: ask that node, but not at every beat."""
-        member = self.membership.members.get(node)
-        if member is None or not member.here or incarnation < member.record.incarnation:
-            return []
-        if member.state is not None and member.state.version >= version:
-            return []
-        if now - self.wanted_version.get(node, -NEVER) < self.timing.beat_s * 3:
-            return []
-        self.wanted_version[node] = now
-        return [SendControl(node, StateWanted(self.me.node))]
-
-    def _on_digest(self, digest: Digest, now: float) -> list[Effect]:
-        sender = self.membership.members.get(digest.node)
-        if sender is None or not sender.here:
-            return [] if sender is None else self.membership.tell_node(digest.node, self.membership.verdict_on(sender))
-        effects: list[Effect] = []
-        for node, incarnation, version, age_ms in digest.entries:
-            member = self.membership.members.get(node)
-            if member is not None and incarnation == member.record.incarnation:
-                effects += self.membership.hearsay(node, age_ms / 1000, now)
-            effects += self._want_state(node, incarnation, version, now)
-        return effects
-
-    def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
-        record = hello.record
-        effects = [*self.peers.found(record, now), *self.peers.nudge(record.node, now)]
-        new = record.node not in self.membership.members
-        effects += self.membership.meet(record, self.peers.address(record.node), now)
-        for other in hello.known:
-            effects += self.peers.found(other, now)
-        return [*effects, self._save_peers()] if new else effects
-
-    def _on_state(self, message: State, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        member = self.membership.members.get(message.node)
-        if member is not None and message.incarnation > member.record.incarnation and message.boot:
-            effects += self.membership.meet(replace(member.record, incarnation=message.incarnation, boot=message.boot), "", now)
-            member = self.membership.members[message.node]
-        if member is None or message.incarnation < member.record.incarnation:
-            return effects
-        if message.boot not in ("", member.record.boot):
-            return effects
-        if member.state is not None and message.state.version <= member.state.version:
-            return effects
-        member.state = message.state
-        self.dirty = True
-        return [*effects, *self._adopt_order(message.state.order)]
-
-    def _adopt_order(self, order: Order) -> list[Effect]:
-        if (order.number, order.stamp) <= (self.state.order.number, self.state.order.stamp):
-            return []
-        self.state = replace(self.state, order=order)
-        self.dirty = True
-        return [Save("order", [order.number, order.state, order.stamp]), Report("order", {"state": order.state})]
-
-    # ---- links
-
-    def _on_link_up(self, event: LinkUp) -> list[Effect]:
-        self.peers.linked(event.node, event.address)
-        member = self.membership.members.get(event.node)
-        if member is not None and event.address:
-            member.address = member.address or event.address
-        return [SendControl(event.node, Hello(self.me, self.peers.records()[:256])), SendControl(event.node, self._told())]
-
-    def _follow_membership(self, now: float) -> list[Effect]:
-        """A lost member's link is dropped with all that is queued on it; a new life is told this node's state and asked for its own."""
-        self.me = self.membership.me
-        if self.membership.changes == self.seen_changes:
-            return []
-        self.seen_changes = self.membership.changes
-        self.dirty = True
-        effects: list[Effect] = []
-        for node, member in self.membership.members.items():
-            life = (member.record.incarnation, member.here)
-            before = self.lives.get(node)
-            if before == life:
-                continue
-            self.lives[node] = life
-            if before is not None and before[1]:  # also under a new life: the old line may be in a long stall
-                self.peers.unlinked(node, now)
-                effects.append(HangUp(node))
-            if member.here:
-                effects += [*self.peers.nudge(node, now), SendControl(node, self._told()), SendControl(node, StateWanted(self.me.node))]
-                self.wanted_version[node] = now
-        return effects
-
-    def _save_peers(self) -> Save:
-        return Save("peers", [
-            [r.node, r.boot, r.incarnation, r.name, list(r.addresses), r.control_port, r.beat_port, r.installation, r.protocol]
-            for r in self.peers.records()
-        ])
 
     # ---- this machine
 
@@ -295,6 +156,13 @@ class Node:
         self.gone = True
         return self.membership.tell_all(self.membership.own_word(LEFT))
 
+    def _adopt_order(self, order: Order) -> list[Effect]:
+        if (order.number, order.stamp) <= (self.state.order.number, self.state.order.stamp):
+            return []
+        self.state = replace(self.state, order=order)
+        self.dirty = True
+        return [Save("order", [order.number, order.state, order.stamp]), Report("order", {"state": order.state})]
+
     def _on_role(self, event: Event, now: float) -> list[Effect]:
         self.dirty = True
         if isinstance(event, RoleReady):
@@ -310,9 +178,16 @@ class Node:
     # ---- settling
 
     def _settle(self, now: float) -> list[Effect]:
-        effects = self._follow_membership(now)
-        effects += self._look_at_myself(now)
-        if self.dirty or now >= self.cast.next_look_s:
+        self.me = self.membership.me
+        effects = self.contacts.follow(self._told(), now)
+        if self.contacts.news:
+            self.contacts.news, self.dirty = False, True
+            orders = [each.state.order for each in self.membership.present() if each.state is not None]
+            effects += self._adopt_order(max(orders, key=lambda each: (each.number, each.stamp), default=self.state.order))
+        agreed = all(len(each) <= 1 for each in self.ledger.holdings.values())
+        changed, said = self.standing.look(now, self.deployment, agreed=agreed)
+        effects += said
+        if self.dirty or changed or now >= self.cast.next_look_s:
             effects += self._play(now)
         effects += self.peers.dial_due(now)
         effects += self.judge.beat(now, self.state.version)
@@ -320,59 +195,13 @@ class Node:
         told = self.judge.digest(now, self.state.version)
         return [*effects, SendControl(*told)] if told else effects
 
-    def _look_at_myself(self, now: float) -> list[Effect]:
-        """What this node says of itself that changes with time: its start, the size of its side, its steadiness."""
-        effects: list[Effect] = []
-        if not self.start.settled or now >= self.start.next_due(self._grace_s()):
-            effects += self._look_at_start(now)
-        if self.membership.refuted_s > self.steadiness.since_s:
-            self.steadiness.interrupted(self.membership.refuted_s)
-            self.returned_s = now + self.timing.settle_s / 2
-        if now >= self.returned_s:
-            self.returned_s = NEVER
-            self._count_return(now)
-        if self.dirty or now >= self.side.grow_due_s:
-            alive = 1 + sum(1 for member in self.membership.present() if member.health == ALIVE)
-            agreed = all(len(each) <= 1 for each in self.ledger.holdings.values())
-            self.dirty |= self.side.count(alive, now, agreed=agreed)
-        returns = self.steadiness.returns
-        if self.steadiness.look(now):
-            self.dirty = True
-        if returns != self.steadiness.returns:
-            effects.append(Save("returns", self.steadiness.returns))
-        return effects
-
-    def _look_at_start(self, now: float) -> list[Effect]:
-        states = [member.state for member in self.membership.present()]
-        complete = self.deployment is not None and is_complete(self.deployment, self._names().values()) and None not in states
-        met_settled = any(state is not None and state.settled for state in states)
-        was_settled = self.start.settled
-        if not self.start.look(now, grace_s=self._grace_s(), complete=complete, met_settled=met_settled):
-            return []
-        self.dirty = True
-        if was_settled or not self.start.settled:
-            return []
-        if self.start.joined:
-            self.returned_s = now
-        return [Report("settled", {"joined": self.start.joined})]
-
-    def _grace_s(self) -> float | None:
-        return self.deployment.boot_grace_s if self.deployment is not None else None
-
-    def _count_return(self, now: float) -> None:
-        """The room went on without this node if a larger side that has been running for a while is here."""
-        states = [member.state for member in self.membership.present() if member.state is not None]
-        if any(state.steady and state.hears > self.side.size for state in states):
-            self.steadiness.came_back(now)
-            self.dirty = True
-
     def _play(self, now: float) -> list[Effect]:
         """Placement, one step for each instance until nothing changes, routes, and the state told if it is new."""
         effects: list[Effect] = []
         for _ in range(4):
             before = self._claims()
             view = self._view(now)
-            if not self.start.listened and self.state.order.state == "up":
+            if not self.standing.start.listened and self.state.order.state == "up":
                 break  # what was adopted goes on as it was until the others have been heard
             effects += self.cast.decide(view, now)
             if view.waits:
@@ -390,7 +219,7 @@ class Node:
         for instance, holdings in self.ledger.holdings.items():
             if any(each.claim.state == PLAYING for each in holdings):
                 self.seen_playing.add(role_name(instance))
-        if self.deployment is not None and self.state.order.state == "up" and self.start.listened:
+        if self.deployment is not None and self.state.order.state == "up" and self.standing.start.listened:
             self.placement = views.placement(self.deployment, self.instances, states, names, self.state.revision[1], self.ledger)
         else:
             self.placement = NOTHING_PLACED
@@ -398,7 +227,7 @@ class Node:
         unknown = any(member.state is None and now < member.met_s + self.timing.listen_s for member in self.membership.present())
         return View(
             self.me.node, self.instances, self.placement, self.ledger, names, settled, self._may_start, self._needs_ready,
-            provisional=self.start.provisional, side=self.side.size, waits=unknown,
+            provisional=self.standing.start.provisional, side=self.standing.side.size, waits=unknown,
         )
 
     def _states(self) -> dict[str, NodeState]:
@@ -408,8 +237,8 @@ class Node:
     def _as_it_is(self) -> NodeState:
         """This node's state with what has changed since it was told last."""
         return replace(
-            self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.side.size,
-            settled=self.start.settled, steady=self.steadiness.steady, put_aside=self.steadiness.put_aside,
+            self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.standing.side.size,
+            settled=self.standing.start.settled, steady=self.standing.steadiness.steady, put_aside=self.standing.steadiness.put_aside,
         )
 
     def _names(self) -> dict[str, str]:
@@ -421,7 +250,7 @@ class Node:
     def _may_start(self, instance: Instance) -> bool:
         """Before it is settled, a node plays what prefers it and what only it can play; the rest waits for the others."""
         labels = self.deployment.labels_of(self.me.name) if self.deployment else ()
-        return self.start.settled or bool(instance.pinned) or prefers(instance.role, self.me.name, labels)
+        return self.standing.start.settled or bool(instance.pinned) or prefers(instance.role, self.me.name, labels)
 
     def _needs_ready(self, instance: Instance) -> bool:
         """Whether each role it hears has played since the room went up. A display does not wait; nor does a take-over."""

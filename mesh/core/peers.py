@@ -39,7 +39,8 @@ class Peers:
         if record.node == self.me:
             return []
         if record.installation != self.installation:
-            if len(self.strangers) < 256:
+            elsewhere = any(not address.startswith("127.") for address in record.addresses)
+            if elsewhere and len(self.strangers) < 256:  # a rehearsal on this very computer is nobody's business
                 self.strangers[record.node] = record
             return []
         peer = self.known.get(record.node)

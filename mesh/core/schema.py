@@ -82,7 +82,7 @@ class LimitsFile(Section):
 
 
 class FallbackFile(Section):
-    """What is said or shown when nothing can be made."""
+    """What stands in when no model can run or nothing is heard."""
 
     text: FilePath | None = Field(default=None, description="A text file of this folder, a sentence a line.")
 

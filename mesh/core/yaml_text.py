@@ -14,6 +14,7 @@ from mesh.core.yaml_tree import Node, grow
 from mesh.core.yaml_words import Fault, Place, Unreadable
 
 FILE_BYTES_MAX = 1_000_000
+LINES_MAX = 20_000
 _RECOVER_CHARACTERS_MAX = 60_000  # a longer text is read up to its first slip only
 _ATTEMPTS_MAX = 12
 _FAULTS_OF_ONE_SORT_MAX = 20
@@ -38,6 +39,9 @@ def read_text(raw: str | bytes) -> Text:
     if isinstance(text, Fault):
         return Text(faults=[text])
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > LINES_MAX:
+        instead = "a deployment is a page or two: keep data in files of its own beside it"
+        return Text(faults=[Fault(Place(1, 1), f"the file has more than {LINES_MAX:,} lines", instead)])
     strange = [_strange(text, found.start()) for found in _NOT_TEXT.finditer(text)]
     if strange:
         return Text(faults=strange[:_FAULTS_OF_ONE_SORT_MAX])

@@ -43,7 +43,8 @@ from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
-from mesh.shell.interfaces import LOOPBACK, LinkWatch, all_interfaces, usable_addresses
+from mesh.shell.deafness import Deafness
+from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.keys import InstallationKey
 from mesh.shell.launching import Ports, Stead, config_for, role_of
 from mesh.shell.logs import Logs
@@ -93,6 +94,7 @@ class Agent:
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
         self._handling = False
+        self._deaf = Deafness()
         self._queue: list[Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -302,7 +304,15 @@ class Agent:
 
     # ---- the network
 
+    def cut(self, machines: list[str], on: bool) -> None:
+        """In a rehearsal, which has one network for all: hear no more of these machines, nor may the roles here; or hear them again."""
+        self._deaf.turn(machines, on, self.node.peers.records())
+        for instance in self.supervisor.running():
+            self.link.send(instance, self.node.cast.generations.get(instance, 0), {"type": "cut", "nodes": sorted(self._deaf.nodes)})
+
     def _on_datagram(self, data: bytes, sender: tuple[str, int]) -> None:
+        if sender[1] in self._deaf.ports:
+            return
         try:
             message = unseal(data, self.settings.key.beat_key)
         except WireError:
@@ -318,7 +328,7 @@ class Agent:
             return
         if isinstance(message, Call):
             self.answers.answer(message, lambda answer: reply(encode(answer)))
-        elif not isinstance(message, (Answer, Beat)):
+        elif not isinstance(message, (Answer, Beat)) and not self._deaf.drops(message):
             self.feed(Heard(message))
 
     def _on_hint(self, peer: str, what: str, detail: str) -> None:
@@ -337,7 +347,9 @@ class Agent:
 
     def _on_links(self) -> None:
         """An interface came or went: the node must know whether it is its own cable that is out."""
-        self.feed(Carrier(any(each.up and each.kind != LOOPBACK for each in all_interfaces())))
+        cards = [each for each in all_interfaces() if each.kind != LOOPBACK]
+        real = [each for each in cards if each.kind != VIRTUAL] or cards
+        self.feed(Carrier(any(each.up for each in real)))
 
     def _on_addresses(self, addresses: tuple[str, ...]) -> None:
         if not self.settings.rehearsal:

@@ -237,6 +237,12 @@ class Line:
         refused = await _knock(address, self._port)
         if refused is not None:
             return refused
+        try:
+            return await self._call_up(address)
+        except (zmq.ZMQError, OSError) as error:  # this machine is out of sockets: no reason never to dial again
+            return Failed(address, "unreachable", f"{address}:{self._port} cannot be dialled: {error}")
+
+    async def _call_up(self, address: str) -> tuple[Call, str] | Failed:
         call = Call(self._context, self._key, self._peer)
         served = False
         try:

@@ -11,14 +11,18 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from mesh.core.faults import Fault
 from mesh.core.spec import Deployment
 from mesh.shell.finding import rehearsals
 from mesh.shell.keys import save_key, throwaway_key
@@ -26,6 +30,7 @@ from mesh.shell.storage import Store
 
 MACHINES_WITHOUT_FILE = 3
 STOP_S = 8.0
+ABANDONED_S = 600.0
 LINE_BYTES_MAX = 4 * 1024 * 1024
 QUIET = ("report", "role_gap", "settled", "following")
 
@@ -108,6 +113,18 @@ class Tally:
         return {"event": "summary", "frames": frames, "roles": roles, "requests": requests, "takeovers": self.takeovers}
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what rehearsals left that were killed: folders in which no agent has been running for a while."""
+    for old in folder.iterdir():
+        if time.time() - old.stat().st_mtime > ABANDONED_S and not any(old.glob("*/agent.json")):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _import_path() -> str:
+    """Where children find this very Roomful: they are started with -P, so that a `roles.py` beside them does not hide `roles`."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]))
+
+
 class Rehearsal:
     """A room of real nodes on this computer. Use `async with`: leaving it ends every process it started."""
 
@@ -119,16 +136,71 @@ class Rehearsal:
         self._agents: dict[str, asyncio.subprocess.Process] = {}
         self._readers: list[asyncio.Task[None]] = []
         self._stopping = False
+        self._faults: list[asyncio.Task[None]] = []
         self._said: set[tuple[str, ...]] = set()
         self.home = Path()
 
     async def __aenter__(self) -> Rehearsal:
         rehearsals().mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(rehearsals())
         self.home = Path(tempfile.mkdtemp(prefix=f"{self.deployment.installation[:20]}-", dir=rehearsals()))
         save_key(self.home / "key", throwaway_key())
         for machine in self.machines:
             await self._start(machine)
         return self
+
+    async def bring_about(self, faults: Sequence[Fault]) -> None:
+        """Bring about each fault at its time, counted from when everything first plays."""
+        for fault in faults:
+            self._faults.append(asyncio.create_task(self._at_its_time(fault)))
+
+    async def _at_its_time(self, fault: Fault) -> None:
+        await asyncio.sleep(max(0.0, fault.at_s - (time.monotonic() - self.started_s)))
+        try:
+            touched = await self._fault(fault)
+        except (ProcessLookupError, LookupError) as missing:
+            self.tell({"event": "trouble", "what": f"{fault}: {missing}", "machine": fault.target})
+            return
+        self.tell({"event": "fault", "fault": str(fault), "what": str(fault), "pids": touched})
+
+    async def _fault(self, fault: Fault) -> list[int]:
+        """Do it; returns the processes it touched."""
+        if fault.verb == "kill":
+            return self._kill_machine(fault.target)
+        if fault.verb == "cut":
+            self._cut(fault.target, True)
+            self._faults.append(asyncio.create_task(self._mend(fault)))
+            return []
+        name = next((name for name in sorted(self.tally.roles) if fault.target in (name, name.split("@")[0].split("/")[0])), None)
+        if name is None or not self.tally.roles[name]["pid"]:
+            raise LookupError(f"{fault.target} does not play")
+        pid = int(self.tally.roles[name]["pid"])
+        os.kill(pid, signal.SIGKILL if fault.verb == "crash" else signal.SIGSTOP)
+        return [pid]
+
+    def _kill_machine(self, machine: str) -> list[int]:
+        """As a power cut: the agent and all it started, at one moment, with no goodbye."""
+        agent = psutil.Process(self._agents[machine].pid)
+        family = [*agent.children(recursive=True), agent]
+        for process in (agent, *family):
+            with contextlib.suppress(psutil.Error):
+                process.suspend()
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        return [process.pid for process in family]
+
+    def _cut(self, machine: str, cut: bool) -> None:
+        """Tell every agent whom it can no longer hear; they drop all of it, on both sides, and so do their roles."""
+        for name, agent in self._agents.items():
+            others = [other for other in self.machines if other != name] if name == machine else [machine]
+            if agent.stdin is not None and agent.returncode is None:
+                agent.stdin.write(json.dumps({"cut": others, "on": cut}).encode() + b"\n")
+
+    async def _mend(self, fault: Fault) -> None:
+        await asyncio.sleep(fault.lasts_s)
+        self._cut(fault.target, False)
+        self.tell({"event": "fault", "fault": str(fault), "what": f"the cut of {fault.target} is mended", "pids": []})
 
     async def __aexit__(self, *unused: object) -> None:
         await self._stop()
@@ -144,10 +216,10 @@ class Rehearsal:
         Store(here).write("order", [1, "up", "rehearsal"])
         errors = open(here / "agent.log", "wb")  # noqa: SIM115 - the child holds it
         self._agents[machine] = agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
+            sys.executable, "-P", "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
             "--rehearsal", "--json",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True,
-            env={**os.environ, "ROOMFUL_HOME": str(here)}, limit=LINE_BYTES_MAX,
+            env={**os.environ, "ROOMFUL_HOME": str(here), "PYTHONPATH": _import_path()}, limit=LINE_BYTES_MAX,
         )
         errors.close()
         self._readers.append(asyncio.create_task(self._read(machine, agent)))
@@ -185,6 +257,9 @@ class Rehearsal:
 
     async def _stop(self) -> None:
         self._stopping = True
+        for task in self._faults:
+            task.cancel()
+        await asyncio.gather(*self._faults, return_exceptions=True)
         for agent in self._agents.values():
             with contextlib.suppress(ProcessLookupError):
                 agent.terminate()

@@ -239,7 +239,7 @@ def _spawn(order: LaunchOrder, output: int) -> subprocess.Popen[bytes]:
     """
     with _in_memory(json.dumps(order.config).encode()) as config:
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", order.module],
+            [sys.executable, "-P", "-m", order.module, order.instance],
             stdin=config,
             stdout=output,
             stderr=output,

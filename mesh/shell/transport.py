@@ -22,6 +22,8 @@ link-local too, is what offline gallery networks have), and ZeroMQ's reconnectio
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import resource
 from collections.abc import Callable, Sequence
 
 import zmq
@@ -62,6 +64,7 @@ class Control:
         self._dropped_by_closed_lines = 0
         self._handshakes_refused = 0
         self.received = self.misdirected = self.oversized = self.broken = 0
+        _allow_descriptors()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
         self._guard = curve.guard(self._context, key.curve_public)
@@ -172,3 +175,12 @@ class Control:
     def _turned_away(self, parts: list[bytes]) -> None:
         if parse_monitor_message(parts)["event"] & _REFUSALS:
             self._handshakes_refused += 1
+
+
+def _allow_descriptors() -> None:
+    """A line takes six descriptors, and many systems allow 1,024 where nobody asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = SOCKETS_MAX if hard == resource.RLIM_INFINITY else min(SOCKETS_MAX, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -26,7 +26,12 @@ from roles.display.showing import Showing
 
 OWN_PAGE = Path(__file__).parent / "page"
 OWN_FILES = {"roomful.js": "roomful.js", "roomful-offline.js": "offline.js"}  # served beside every page
-MEDIA_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}  # not left to the system's list
+MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".css": "text/css",
+    ".woff2": "font/woff2",
+}  # not left to the system's list
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 STARTED_WITHIN_S = 15.0
 MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say
@@ -92,8 +97,17 @@ class PageServer:
         import uvicorn
 
         settings = uvicorn.Config(
-            self._app(), log_config=None, access_log=False, server_header=False, ws_max_size=MESSAGE_BYTES_MAX, ws_ping_interval=10.0,
-            ws_ping_timeout=10.0, ws_per_message_deflate=False, limit_concurrency=256, timeout_graceful_shutdown=1, lifespan="on",
+            self._app(),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=MESSAGE_BYTES_MAX,
+            ws_ping_interval=10.0,
+            ws_ping_timeout=10.0,
+            ws_per_message_deflate=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=1,
+            lifespan="on",
         )
         self._server = uvicorn.Server(settings)
         self._server.run(sockets=[self._listener])
@@ -104,7 +118,8 @@ class PageServer:
 
         return Starlette(
             routes=[WebSocketRoute("/roomful", self._meet), Route("/{path:path}", self._file, methods=["GET"])],
-            lifespan=self._live, exception_handlers={405: _nowhere, 500: _nowhere},
+            lifespan=self._live,
+            exception_handlers={405: _nowhere, 500: _nowhere},
         )
 
     @contextlib.asynccontextmanager
@@ -249,5 +264,8 @@ def open_port(host: str, wanted: int | None, remembered: int | None, rehearsal: 
         except OSError as refusal:
             listener.close()
             reason = refusal
-    raise RoleError(f"no page can be served on {host}:{'/'.join(map(str, tries[:3]))}: {reason.strerror}", where="option port",
-                    instead="end the other program on that port, or set option port to a free one")
+    raise RoleError(
+        f"no page can be served on {host}:{'/'.join(map(str, tries[:3]))}: {reason.strerror}",
+        where="option port",
+        instead="end the other program on that port, or set option port to a free one",
+    )

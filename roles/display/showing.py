@@ -43,8 +43,16 @@ class Saying:
 
     def piece(self, stream: str, piece: str) -> Message:
         """The news of one piece, which the saying already holds."""
-        return {"kind": "text", "stream": stream, "key": self.key, "request": self.request, "index": self.index, "piece": piece,
-                "more": self.more, "ended": self.ended}
+        return {
+            "kind": "text",
+            "stream": stream,
+            "key": self.key,
+            "request": self.request,
+            "index": self.index,
+            "piece": piece,
+            "more": self.more,
+            "ended": self.ended,
+        }
 
 
 @dataclass
@@ -106,7 +114,13 @@ class Showing:
     def snapshot(self) -> Message:
         """Everything a browser needs that knows nothing yet."""
         texts = {stream: [saying.shown() for saying in sayings] for stream, sayings in self.texts.items()}
-        return {"kind": "state", "about": dict(self.about), "texts": texts, "values": dict(self.values), "fallback_stream": self.text_stream}
+        return {
+            "kind": "state",
+            "about": dict(self.about),
+            "texts": texts,
+            "values": dict(self.values),
+            "fallback_stream": self.text_stream,
+        }
 
     def as_kept(self) -> Message:
         """What is worth keeping on disk: the sayings that are whole."""

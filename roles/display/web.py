@@ -26,7 +26,9 @@ LOOK_S = 1.0
 
 
 class WebOptions(Options):
-    page: str | None = Field(None, description="an HTML file of the deployment's folder; files beside it are served too; a plain dark page when left out")
+    page: str | None = Field(
+        None, description="an HTML file of the deployment's folder; files beside it are served too; a plain dark page when left out"
+    )
     port: int | None = Field(None, ge=0, le=65535, description="8080 and up when left out, any free one in a rehearsal or with 0")
     host: str | None = Field(None, description="the address to listen on; every one in a real room, only this computer in a rehearsal")
     title: str | None = Field(None, description="the window's title; the installation's name when left out")
@@ -49,13 +51,19 @@ class Web(Role):
             import websockets
         except ImportError as missing:
             raise EngineMissingError(
-                f"display.web needs starlette, uvicorn and websockets ({missing})", where=self.name, instead="pip install roomful[web]",
+                f"display.web needs starlette, uvicorn and websockets ({missing})",
+                where=self.name,
+                instead="pip install roomful[web]",
             ) from missing
         del starlette, uvicorn, websockets
         page = self._page()
         rehearsal = bool(self.settings.get("rehearsal"))
         host = self.options.host or ("127.0.0.1" if rehearsal else "0.0.0.0")
-        about = {"installation": str(self.settings.get("installation", "")), "machine": str(self.settings.get("machine", "")), "name": self.name}
+        about = {
+            "installation": str(self.settings.get("installation", "")),
+            "machine": str(self.settings.get("machine", "")),
+            "name": self.name,
+        }
         about["title"] = self.options.title or about["installation"]
         showing = Showing(self.fallback, self.options.quiet, about, life=f"{time.time_ns():x}")
         showing.recall(self._remembered(STATE_FILE))
@@ -82,8 +90,11 @@ class Web(Role):
             return OWN_PAGE / "index.html"
         page = (self.folder / self.options.page).resolve()
         if not page.is_relative_to(self.folder.resolve()) or not page.is_file():
-            raise RoleError(f"there is no page {self.options.page!r} in the deployment's folder", where=f"{self.name}, option page",
-                            instead="give the path of an HTML file such as pages/wall.html")
+            raise RoleError(
+                f"there is no page {self.options.page!r} in the deployment's folder",
+                where=f"{self.name}, option page",
+                instead="give the path of an HTML file such as pages/wall.html",
+            )
         return page
 
     def _tell_where(self, host: str, port: int) -> None:

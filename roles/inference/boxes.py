@@ -114,8 +114,9 @@ def _holds_kinds(name: str, values: Array) -> bool:
     return np.issubdtype(values.dtype, np.integer) or any(word in name.lower() for word in ("class", "label"))
 
 
-def _from_pair(outputs: Mapping[str, Array], boxes_name: str, scores_name: str, kinds_name: str | None,
-               labels: list[str], order: str) -> tuple[Array, Array, Array]:
+def _from_pair(
+    outputs: Mapping[str, Array], boxes_name: str, scores_name: str, kinds_name: str | None, labels: list[str], order: str
+) -> tuple[Array, Array, Array]:
     boxes = outputs[boxes_name].reshape(-1, 4).astype(np.float64)
     if not len(boxes):
         return boxes, np.zeros(0), np.zeros(0, int)
@@ -141,5 +142,8 @@ def _from_pair(outputs: Mapping[str, Array], boxes_name: str, scores_name: str, 
 
 def _unknown(outputs: Mapping[str, Array]) -> RoleError:
     given = ", ".join(f"{name} {list(value.shape)}" for name, value in outputs.items())
-    return RoleError(f"the model's outputs are no boxes that Roomful knows: {given}", where="option decode: boxes",
-                     instead="set option detector, or decode with a function of your own (./roles.py:its_name)")
+    return RoleError(
+        f"the model's outputs are no boxes that Roomful knows: {given}",
+        where="option decode: boxes",
+        instead="set option detector, or decode with a function of your own (./roles.py:its_name)",
+    )

@@ -29,7 +29,7 @@ Decoder = Callable[[Outputs, Fit, Size, Frame], Any]
 
 
 def make_decoder(options: Any, labels: list[str], folder: Path) -> Decoder:
-    """The decoder that option `decode` names: it takes (outputs by name, fit, the model's picture size, frame) and gives an event's value."""
+    """What option `decode` names: takes (outputs by name, fit, the model's picture size, frame), gives an event's value."""
     if options.decode == "classes":
         return lambda outputs, fit, size, frame: classes(outputs, labels, options.scores)
     if options.decode == "boxes":
@@ -53,12 +53,15 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None) -> dict[str
     if row.ndim != 1:
         raise _no_scores(outputs, f"output {name!r} is not one row of scores")
     if labels and len(labels) != len(row):
-        raise RoleError(f"{len(labels)} labels for {len(row)} classes", where=f"output {name}", instead="give option labels one word for each class")
+        raise RoleError(
+            f"{len(labels)} labels for {len(row)} classes", where=f"output {name}", instead="give option labels one word for each class"
+        )
     likely = probabilities(row)
     words = labels or [str(number) for number in range(len(likely))]
     best = int(likely.argmax())
     found: dict[str, Any] = {
-        "label": words[best], "score": round(float(likely[best]), 4),
+        "label": words[best],
+        "score": round(float(likely[best]), 4),
         "scores": {word: round(float(p), 4) for word, p in zip(words, likely, strict=True)},
     }
     for other, value in outputs.items():
@@ -88,8 +91,11 @@ def _score_output(outputs: Outputs, labels: list[str]) -> str:
 
 
 def _no_scores(outputs: Outputs, what: str) -> RoleError:
-    return RoleError(f"{what}; it gives {shapes(outputs)}", where="option decode: classes",
-                     instead="name the output in option scores, or set decode to boxes, raw or a function of your own")
+    return RoleError(
+        f"{what}; it gives {shapes(outputs)}",
+        where="option decode: classes",
+        instead="name the output in option scores, or set decode to boxes, raw or a function of your own",
+    )
 
 
 def raw(outputs: Outputs) -> dict[str, Any]:
@@ -135,7 +141,11 @@ def read_labels(asked: list[str] | str | None, metadata: Mapping[str, str], fold
     if isinstance(asked, str):
         path = folder / asked
         if not path.is_file():
-            raise RoleError(f"there is no file of labels {asked!r}", where="option labels", instead="give a list, or a text file in the deployment's folder")
+            raise RoleError(
+                f"there is no file of labels {asked!r}",
+                where="option labels",
+                instead="give a list, or a text file in the deployment's folder",
+            )
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     for key in ("labels", "names", "classes"):
         if key in metadata:

@@ -19,8 +19,14 @@ import numpy as np
 from mesh.errors import RoleError
 
 NUMBER_TYPES = {
-    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
-    "tensor(int8)": "int8", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(bool)": "bool",
 }
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow weigh
 CHANNELS = (1, 3)
@@ -97,15 +103,24 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     whole = number_type not in ("float32", "float16", "float64")
     scale = options.scale if options.scale is not None else (1.0 if whole else 1.0 / 255.0)
     return Intake(
-        name=name, layout=layout, batched=batched, size=_size(width, height, options.size, wants),
-        colour=_colour(channels, options.colour, wants), number_type=number_type, scale=scale,
-        mean=np.asarray(options.mean, np.float32), std=np.asarray(options.std, np.float32), resize=options.resize, pad=options.pad,
+        name=name,
+        layout=layout,
+        batched=batched,
+        size=_size(width, height, options.size, wants),
+        colour=_colour(channels, options.colour, wants),
+        number_type=number_type,
+        scale=scale,
+        mean=np.asarray(options.mean, np.float32),
+        std=np.asarray(options.std, np.float32),
+        resize=options.resize,
+        pad=options.pad,
     )
 
 
 def _no_picture(wants: str) -> RoleError:
-    return RoleError(f"the model's input is no picture: {wants}",
-                     instead="feed it a vector (input `vector`), or name its picture in option `input`")
+    return RoleError(
+        f"the model's input is no picture: {wants}", instead="feed it a vector (input `vector`), or name its picture in option `input`"
+    )
 
 
 def _layout(dims: list[int | None], wants: str) -> str:
@@ -121,8 +136,10 @@ def _layout(dims: list[int | None], wants: str) -> str:
         return "nhw"
     if len(rows) < 3:
         raise _no_picture(wants)
-    raise RoleError(f"the model does not say where its colour channels are: {wants}",
-                    instead="set option layout: nchw (channels first) or nhwc (channels last)")
+    raise RoleError(
+        f"the model does not say where its colour channels are: {wants}",
+        instead="set option layout: nchw (channels first) or nhwc (channels last)",
+    )
 
 
 def _sides(rows: list[int | None], layout: str) -> tuple[int | None, int | None, int | None]:
@@ -136,8 +153,11 @@ def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size
     if asked != "auto":
         across, down = (int(side) for side in asked.split("x"))
         if width not in (None, across) or height not in (None, down):
-            raise RoleError(f"the model wants pictures of {width or 'any'}x{height or 'any'}, option size says {asked}", where=wants,
-                            instead="leave `size` out, or set it to the model's")
+            raise RoleError(
+                f"the model wants pictures of {width or 'any'}x{height or 'any'}, option size says {asked}",
+                where=wants,
+                instead="leave `size` out, or set it to the model's",
+            )
         return across, down
     if width is None or height is None:
         raise RoleError(f"the model takes pictures of any size: {wants}", instead='say which in option size, such as "640x640"')
@@ -150,8 +170,9 @@ def _colour(channels: int | None, asked: str, wants: str) -> str:
     if asked == "auto":
         return "grey" if channels == 1 else "rgb"
     if channels is not None and (asked == "grey") != (channels == 1):
-        raise RoleError(f"option colour is {asked}, the model wants {channels} channel{'s' * (channels > 1)}: {wants}",
-                        instead="set colour: auto")
+        raise RoleError(
+            f"option colour is {asked}, the model wants {channels} channel{'s' * (channels > 1)}: {wants}", instead="set colour: auto"
+        )
     return asked
 
 
@@ -168,10 +189,12 @@ def as_vector(value: Any, name: str, shape: Sequence[Any], kind: str) -> Array:
     while vector.ndim < len(shape):
         vector = vector[None]
     fits = vector.ndim == len(shape) and all(
-        not isinstance(want, int) or want <= 0 or want == have for want, have in zip(shape, vector.shape, strict=True))
+        not isinstance(want, int) or want <= 0 or want == have for want, have in zip(shape, vector.shape, strict=True)
+    )
     if not fits:
-        raise RoleError(f"the model wants {name} {list(shape)}, the vector is {list(np.shape(value))}",
-                        instead="shape it in the role that sends it")
+        raise RoleError(
+            f"the model wants {name} {list(shape)}, the vector is {list(np.shape(value))}", instead="shape it in the role that sends it"
+        )
     return vector
 
 

@@ -21,7 +21,7 @@ from roles.inference.voice import Voice
 
 
 class LlmOptions(Options):
-    template: str = Field("{prompt}", description='what the model reads: {prompt} stands for the text; an event\'s fields by their names')
+    template: str = Field("{prompt}", description="what the model reads: {prompt} stands for the text; an event's fields by their names")
     chat: bool = Field(False, description="present the prompt through the model's own chat template")
     system: str = Field("", description="chat: what the model is told before every prompt")
     temperature: float = Field(0.8, ge=0, le=5, description="0 always takes the likeliest word; higher is freer")
@@ -32,11 +32,15 @@ class LlmOptions(Options):
     seed: int | None = Field(None, description="fixed: equal prompts give equal sentences; left out: each differs")
     max_tokens: int = Field(96, ge=1, description="the longest answer")
     stop: list[str] = Field(default_factory=list, description="the answer ends before any of these")
-    context: int | None = Field(None, ge=16, description="tokens that prompt and answer may hold together; the model's own, up to 2048, when left out")
+    context: int | None = Field(
+        None, ge=16, description="tokens that prompt and answer may hold together; the model's own, up to 2048, when left out"
+    )
     threads: int | None = Field(None, ge=1, le=256, description="processor threads; the machine's cores less one when left out")
     gpu_layers: int = Field(0, ge=-1, description="layers given to a graphics processor, -1 for all")
     pace: float | None = Field(None, gt=0, le=1000, description="at most so many pieces per second; as fast as possible when left out")
-    when_superseded: Literal["cancel", "queue"] = Field("queue", description="a newer prompt cancels the sentence being spoken, or waits for it")
+    when_superseded: Literal["cancel", "queue"] = Field(
+        "queue", description="a newer prompt cancels the sentence being spoken, or waits for it"
+    )
 
 
 class Llm(Role):
@@ -53,20 +57,29 @@ class Llm(Role):
             import llama_cpp
         except (ImportError, OSError, RuntimeError) as missing:  # the last two: its library is there and does not load
             raise EngineMissingError(
-                f"inference.llm needs llama-cpp-python, which does not load on this machine ({missing})", where=self.name,
+                f"inference.llm needs llama-cpp-python, which does not load on this machine ({missing})",
+                where=self.name,
                 instead="pip install roomful[llm]",
             ) from missing
         options, model = self.options, self.model
         if model is None:
             raise RoleError("no model is named", where=self.name, instead="add `model: NAME` to the role and the model to `models`")
         if not model.file.is_file():
-            raise RoleError(f"the model's file is not on this machine: {model.file.name}", where=str(model.file),
-                            instead="copy the deployment's folder to this machine once more")
+            raise RoleError(
+                f"the model's file is not on this machine: {model.file.name}",
+                where=str(model.file),
+                instead="copy the deployment's folder to this machine once more",
+            )
         threads = options.threads or max(1, int(self.settings.get("cores", 2)) - 1)
         filled(options.template, "")  # a template that cannot be filled is said now, not at the first visitor
         self._voice = Voice(llama_cpp, model.file, context=options.context, threads=threads, gpu_layers=options.gpu_layers)
-        self._taste = Taste(temperature=options.temperature, top_k=options.top_k, top_p=options.top_p, min_p=options.min_p,
-                            repeat_penalty=options.repeat_penalty)
+        self._taste = Taste(
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            repeat_penalty=options.repeat_penalty,
+        )
         self._say_where(bool(llama_cpp.llama_supports_gpu_offload()), threads)
         self._warm_up()
 
@@ -111,8 +124,10 @@ class Llm(Role):
         room = min(self.options.max_tokens, self._voice.context // 2)
         fitting = self._voice.shortened(prompt, room)
         if len(fitting) < len(prompt):
-            self.say(f"a prompt of {len(prompt)} tokens does not fit a context of {self._voice.context} with room for an answer: "
-                     f"its oldest {len(prompt) - len(fitting)} are dropped")
+            self.say(
+                f"a prompt of {len(prompt)} tokens does not fit a context of {self._voice.context} with room for an answer: "
+                f"its oldest {len(prompt) - len(fitting)} are dropped"
+            )
         return fitting
 
     def _paced(self, pieces: Iterator[str]) -> Iterator[str]:
@@ -150,8 +165,14 @@ def filled(template: str, value: Any) -> str:
     except (KeyError, IndexError) as unknown:
         if value == "":
             return ""  # only a trial: the fields of an event are not known before it comes
-        raise RoleError(f"option template speaks of {unknown}, the prompt has {', '.join(fields)}", where="option template",
-                        instead="use {prompt}, or a field of the event") from unknown
+        raise RoleError(
+            f"option template speaks of {unknown}, the prompt has {', '.join(fields)}",
+            where="option template",
+            instead="use {prompt}, or a field of the event",
+        ) from unknown
     except (ValueError, AttributeError) as broken:
-        raise RoleError(f"option template cannot be filled: {broken}", where="option template",
-                        instead="write {prompt} where the text goes, and {{ }} for braces of your own") from broken
+        raise RoleError(
+            f"option template cannot be filled: {broken}",
+            where="option template",
+            instead="write {prompt} where the text goes, and {{ }} for braces of your own",
+        ) from broken

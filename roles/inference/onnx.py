@@ -26,18 +26,30 @@ class OnnxOptions(Options):
     input: str | None = Field(None, description="the model's input that frames go to, where it has several")
     feed: dict[str, Any] = Field(default_factory=dict, description="constant values for the model's other inputs, by name")
     layout: Literal["auto", "nchw", "nhwc"] = Field("auto", description="where the colour channels are: nchw first, nhwc last")
-    size: str = Field("auto", pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$", description='width x height for a model that takes any size, such as "640x640"')
+    size: str = Field(
+        "auto",
+        pattern=r"^(auto|[1-9]\d{0,4}x[1-9]\d{0,4})$",
+        description='width x height for a model that takes any size, such as "640x640"',
+    )
     colour: Literal["auto", "rgb", "bgr", "grey"] = Field("auto", description="the colours the model was trained on")
-    scale: float | None = Field(None, description="what a pixel (0..255) is multiplied by; 1/255 when left out (1 for models of whole numbers)")
+    scale: float | None = Field(
+        None, description="what a pixel (0..255) is multiplied by; 1/255 when left out (1 for models of whole numbers)"
+    )
     mean: float | list[float] = Field(0.0, description="subtracted after scaling; one number, or one for each channel")
     std: float | list[float] = Field(1.0, description="divided by after that; one number, or one for each channel")
     dtype: Literal["auto", "float32", "float16", "uint8"] = Field("auto", description="the input's number type; read from the model")
     resize: Literal["stretch", "letterbox", "crop"] = Field("stretch", description="how a picture of another shape is fitted")
     pad: int = Field(114, ge=0, le=255, description="the grey of a letterbox's bars")
-    labels: list[str] | str | None = Field(None, description="the classes' names, or a text file with one on each line; from the model when left out")
+    labels: list[str] | str | None = Field(
+        None, description="the classes' names, or a text file with one on each line; from the model when left out"
+    )
     scores: str | None = Field(None, description="classes: the model's output that holds the scores, where it has several")
-    detector: Literal["auto", "yolo8", "yolo5", "ended", "pair"] = Field("auto", description="boxes: the family, where the shapes leave a doubt")
-    box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field("auto", description="boxes: the order of the numbers (detector: pair)")
+    detector: Literal["auto", "yolo8", "yolo5", "ended", "pair"] = Field(
+        "auto", description="boxes: the family, where the shapes leave a doubt"
+    )
+    box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
+        "auto", description="boxes: the order of the numbers (detector: pair)"
+    )
     min_score: float = Field(0.4, ge=0, le=1, description="boxes: fainter ones are left out")
     iou: float = Field(0.5, gt=0, le=1, description="boxes: two of one label that overlap more are one")
     max_boxes: int = Field(100, ge=1, le=10000, description="boxes: at most so many")
@@ -60,7 +72,8 @@ class Onnx(Role):
             import onnxruntime
         except ImportError as missing:
             raise EngineMissingError(
-                "inference.onnx needs onnxruntime, which is not installed on this machine", where=self.name,
+                "inference.onnx needs onnxruntime, which is not installed on this machine",
+                where=self.name,
                 instead="pip install roomful[onnx]",
             ) from missing
         self._session = open_session(onnxruntime, self._model_file(), self._threads(), self.options.providers)
@@ -94,8 +107,11 @@ class Onnx(Role):
         try:
             values = self._session.run(names, {self._entry.name: ready, **self._constants})
         except self._refusals as refusal:
-            raise RoleError(f"the model refuses {self._entry.name} {list(ready.shape)}: {_first_line(refusal)}", where=self.name,
-                            instead="set option size (or layout) to what the model was made for") from refusal
+            raise RoleError(
+                f"the model refuses {self._entry.name} {list(ready.shape)}: {_first_line(refusal)}",
+                where=self.name,
+                instead="set option size (or layout) to what the model was made for",
+            ) from refusal
         outputs = dict(zip(names, values, strict=True))
         captured_s = frame.captured_s or None
         self.emit(self.options.output, self._decode(outputs, fit, size, frame), captured_s=captured_s)
@@ -106,8 +122,11 @@ class Onnx(Role):
         if self.model is None:
             raise RoleError("no model is named", where=self.name, instead="add `model: NAME` to the role and the model to `models`")
         if not self.model.file.is_file():
-            raise RoleError(f"the model's file is not on this machine: {self.model.file.name}", where=str(self.model.file),
-                            instead="copy the deployment's folder to this machine once more")
+            raise RoleError(
+                f"the model's file is not on this machine: {self.model.file.name}",
+                where=str(self.model.file),
+                instead="copy the deployment's folder to this machine once more",
+            )
         return self.model.file
 
     def _threads(self) -> int:
@@ -129,8 +148,11 @@ class Onnx(Role):
         if len(entries) == 1:
             return entries[0]
         known = ", ".join(f"{entry.name} {list(entry.shape)}" for entry in self._session.get_inputs())
-        raise RoleError(f"the model has these inputs: {known}", where=f"{self.name}, option input",
-                        instead="name in `input` the one that frames go to, and give the others constant values in `feed`")
+        raise RoleError(
+            f"the model has these inputs: {known}",
+            where=f"{self.name}, option input",
+            instead="name in `input` the one that frames go to, and give the others constant values in `feed`",
+        )
 
 
 def open_session(onnxruntime: Any, file: Path, threads: int, providers: list[str] | None) -> Any:
@@ -140,13 +162,18 @@ def open_session(onnxruntime: Any, file: Path, threads: int, providers: list[str
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.log_severity_level = 3
     available = onnxruntime.get_available_providers()
-    wanted = [provider for name in providers for provider in available if _short(provider) == name.lower()] if providers else list(PREFERRED)
+    wanted = (
+        [provider for name in providers for provider in available if _short(provider) == name.lower()] if providers else list(PREFERRED)
+    )
     order = [provider for provider in dict.fromkeys([*wanted, "CPUExecutionProvider"]) if provider in available]
     try:
         return onnxruntime.InferenceSession(str(file), settings, providers=order)
     except _engine_errors() as refusal:
-        raise RoleError(f"{file.name} does not load as an ONNX model: {_first_line(refusal)}", where=str(file),
-                        instead="check that the file is whole, and that this onnxruntime knows its operators") from refusal
+        raise RoleError(
+            f"{file.name} does not load as an ONNX model: {_first_line(refusal)}",
+            where=str(file),
+            instead="check that the file is whole, and that this onnxruntime knows its operators",
+        ) from refusal
 
 
 def _engine_errors() -> tuple[type[Exception], ...]:
@@ -163,4 +190,3 @@ def _short(provider: str) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-

@@ -120,18 +120,27 @@ class Voice:
     def _load(self, gpu_layers: int) -> None:
         with self._file.open("rb") as start:
             if start.read(4) != b"GGUF":
-                raise RoleError(f"{self._file.name} is no GGUF file", where=str(self._file),
-                                instead="convert the model to GGUF, or copy the file once more")
+                raise RoleError(
+                    f"{self._file.name} is no GGUF file",
+                    where=str(self._file),
+                    instead="convert the model to GGUF, or copy the file once more",
+                )
         settings = self._engine.llama_model_default_params()
         settings.n_gpu_layers = gpu_layers
         self._model = self._engine.llama_model_load_from_file(str(self._file).encode(), settings)
         if not self._model:
             self._model = None
-            raise RoleError(f"{self._file.name} does not load: {self._complaint()}", where=str(self._file),
-                            instead="check that the file is whole, that the memory suffices, and that this llama.cpp knows the model")
+            raise RoleError(
+                f"{self._file.name} does not load: {self._complaint()}",
+                where=str(self._file),
+                instead="check that the file is whole, that the memory suffices, and that this llama.cpp knows the model",
+            )
         if self._engine.llama_model_has_encoder(self._model):
-            raise RoleError(f"{self._file.name} is a translator (it has an encoder), no storyteller", where=str(self._file),
-                            instead="use a model that only generates")
+            raise RoleError(
+                f"{self._file.name} is a translator (it has an encoder), no storyteller",
+                where=str(self._file),
+                instead="use a model that only generates",
+            )
 
     def _open(self, threads: int) -> None:
         settings = self._engine.llama_context_default_params()
@@ -142,8 +151,11 @@ class Voice:
         self._context = self._engine.llama_init_from_model(self._model, settings)
         if not self._context:
             self._context = None
-            raise RoleError(f"there is no room for a context of {self.context} tokens: {self._complaint()}", where=self._file.name,
-                            instead="set option context to fewer")
+            raise RoleError(
+                f"there is no room for a context of {self.context} tokens: {self._complaint()}",
+                where=self._file.name,
+                instead="set option context to fewer",
+            )
 
     def _read(self, ids: Sequence[int]) -> None:
         """Let the model read on; its view of what comes next is then in `_logits`."""

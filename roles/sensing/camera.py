@@ -22,7 +22,9 @@ DEVICE_RATE = 15.0  # frames a second where neither the artist nor the clip says
 class CameraOptions(Options):
     source: int | str = Field(0, description="a device (0, /dev/video0), a stream's address, a video file, or a folder of pictures")
     rate: float | None = Field(None, gt=0, le=240, description="frames per second; a clip's own rate when left out, else 15")
-    size: str | None = Field(None, pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", description='width x height such as "640x360"; what does not fit is cropped')
+    size: str | None = Field(
+        None, pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", description='width x height such as "640x360"; what does not fit is cropped'
+    )
     loop: bool = Field(True, description="begin a clip or a folder again at its end")
 
 
@@ -38,7 +40,8 @@ class Camera(Role):
             import cv2
         except ImportError as missing:
             raise EngineMissingError(
-                "sensing.camera needs OpenCV, which is not installed on this machine", where=self.name,
+                "sensing.camera needs OpenCV, which is not installed on this machine",
+                where=self.name,
                 instead="pip install roomful[camera]",
             ) from missing
         cv2.setNumThreads(1)  # the room's other roles share these cores
@@ -72,7 +75,8 @@ class Camera(Role):
         if path.is_file():
             return Clip(cv2, path, size, self.options.loop, source)
         raise RoleError(
-            f"there is no video file, folder of pictures or device {source!r}", where=f"{self.name}, option source",
+            f"there is no video file, folder of pictures or device {source!r}",
+            where=f"{self.name}, option source",
             instead="give a path inside the deployment's folder, or a device such as 0 or /dev/video0",
         )
 

@@ -81,8 +81,11 @@ class Clip(Source):
     def _begin(self) -> Any:
         video = self._cv2.VideoCapture(str(self._path))
         if not video.isOpened():
-            raise RoleError(f"{self.label} does not open as a video", where=str(self._path),
-                            instead="convert it to H.264 in an .mp4 file, and check that the file is whole")
+            raise RoleError(
+                f"{self.label} does not open as a video",
+                where=str(self._path),
+                instead="convert it to H.264 in an .mp4 file, and check that the file is whole",
+            )
         return video
 
     def read(self, elapsed_s: float) -> Picture | None:
@@ -129,8 +132,9 @@ class Pictures(Source):
         self._files = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS)
         self._at = 0
         if not self._files:
-            raise RoleError(f"the folder {label} holds no pictures", where=str(folder),
-                            instead="put .png, .jpg, .webp, .bmp or .tif files in it")
+            raise RoleError(
+                f"the folder {label} holds no pictures", where=str(folder), instead="put .png, .jpg, .webp, .bmp or .tif files in it"
+            )
 
     def read(self, elapsed_s: float) -> Picture | None:
         for _ in range(len(self._files)):
@@ -162,14 +166,20 @@ class Device(Source):
         self._seen = threading.Event()
         camera = self._connect()
         if camera is None:
-            raise RoleError(f"no camera answers as {label}", where="option source",
-                            instead="plug the camera in, or name another: `ls /dev/video*` shows them")
+            raise RoleError(
+                f"no camera answers as {label}",
+                where="option source",
+                instead="plug the camera in, or name another: `ls /dev/video*` shows them",
+            )
         self._thread = threading.Thread(target=self._watch, args=(camera,), name="camera", daemon=True)
         self._thread.start()
         if not self._seen.wait(FIRST_PICTURE_S):
             self._stop.set()
-            raise RoleError(f"{label} opens but gives no picture", where="option source",
-                            instead="close other programs that use the camera, or plug it into another port")
+            raise RoleError(
+                f"{label} opens but gives no picture",
+                where="option source",
+                instead="close other programs that use the camera, or plug it into another port",
+            )
 
     def read(self, elapsed_s: float) -> Picture | None:
         picture, self._newest = self._newest, None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from mesh.core.effects import Dial
 from mesh.core.peers import Peers
 from mesh.core.timing import WIRED
@@ -68,7 +70,7 @@ def test_a_peer_is_dialled_for_ever_and_never_less_often_than_the_longest_pause(
     while now < 600.0:
         now = peers.next_deadline()
         dialled += [now for _ in peers.dial_due(now)]
-    pauses = [later - earlier for earlier, later in zip(dialled, dialled[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(dialled)]
     assert dialled[-1] >= 590.0
     assert max(pauses) <= WIRED.dial_max_s
     assert pauses[0] < pauses[-1]
@@ -77,7 +79,7 @@ def test_a_peer_is_dialled_for_ever_and_never_less_often_than_the_longest_pause(
 def test_a_linked_peer_is_left_alone_and_dialled_soon_after_its_link_breaks() -> None:
     peers = _peers()
     peers.found(record("door"), 0.0)
-    peers.linked("n-door")
+    peers.linked("n-door", "10.0.0.1")
     assert peers.next_deadline() == float("inf")
     peers.unlinked("n-door", 50.0)
     assert 50.0 < peers.next_deadline() <= 50.0 + WIRED.dial_s
@@ -86,6 +88,16 @@ def test_a_linked_peer_is_left_alone_and_dialled_soon_after_its_link_breaks() ->
 
 def test_words_about_an_unknown_peer_change_nothing() -> None:
     peers = _peers()
-    peers.linked("n-door")
+    peers.linked("n-door", "10.0.0.1")
     peers.unlinked("n-door", 1.0)
     assert peers.records() == ()
+
+
+def test_a_sign_of_life_of_an_unlinked_peer_dials_it_at_once() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    assert peers.nudge("n-door", 5.0) == [Dial(record("door"))]
+    peers.linked("n-door", "10.0.0.7")
+    assert peers.nudge("n-door", 6.0) == []
+    assert peers.nudge("n-nobody", 6.0) == []
+    assert peers.address("n-door") == "10.0.0.7"

@@ -12,7 +12,6 @@ import onnx
 from onnx import TensorProto, helper
 
 
-
 def _byte_letters() -> list[str]:
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     letters = {byte: chr(byte) for byte in plain}
@@ -21,8 +20,9 @@ def _byte_letters() -> list[str]:
     return [letters[byte] for byte in range(256)]
 
 
-def write_gguf(path: Path, *, seed: int = 1, context: int = 128, merges: Sequence[str] = (), sharpness: float = 4.0,
-               chat_template: str | None = None) -> Path:
+def write_gguf(
+    path: Path, *, seed: int = 1, context: int = 128, merges: Sequence[str] = (), sharpness: float = 4.0, chat_template: str | None = None
+) -> Path:
     """A one-layer Llama of 64 wide with random weights and a byte-level vocabulary; what it says is nonsense, and always the same."""
     rng = np.random.default_rng(seed)
     letters = _byte_letters()
@@ -69,11 +69,19 @@ def write_gguf(path: Path, *, seed: int = 1, context: int = 128, merges: Sequenc
     return path
 
 
-def write_onnx(path: Path, inputs: dict[str, tuple[int, list[Any]]], outputs: dict[str, tuple[int, list[Any]]], nodes: list[Any],
-               constants: dict[str, np.ndarray] | None = None, metadata: dict[str, str] | None = None) -> Path:
+def write_onnx(
+    path: Path,
+    inputs: dict[str, tuple[int, list[Any]]],
+    outputs: dict[str, tuple[int, list[Any]]],
+    nodes: list[Any],
+    constants: dict[str, np.ndarray] | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Path:
     """A graph from its parts: {name: (element type, shape)}, nodes by `node`, constants by name."""
     graph = helper.make_graph(
-        nodes, "small", [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
+        nodes,
+        "small",
+        [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in inputs.items()],
         [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()],
         [onnx.numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
     )

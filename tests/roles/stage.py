@@ -41,13 +41,30 @@ class Recorder:
         return [value for name, value, _, _ in self.emitted if name == output]
 
 
-def put_on(role: type[Role], folder: Path, *, name: str = "it", model: Path | None = None, state_folder: Path | None = None,
-           fallback: tuple[str, ...] = (), settings: dict[str, Any] | None = None, **options: Any) -> tuple[Role, Recorder]:
+def put_on(
+    role: type[Role],
+    folder: Path,
+    *,
+    name: str = "it",
+    model: Path | None = None,
+    state_folder: Path | None = None,
+    fallback: tuple[str, ...] = (),
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> tuple[Role, Recorder]:
     """An instance of `role` on a stage of its own, as the host would make it; `setup` is left to the test."""
     stage = Recorder()
     known = Model(name="model", file=model, sha256="") if model is not None else None
-    played = role(stage=stage, name=name, options=role.Options(**options), folder=folder, model=known, state_folder=state_folder,
-                  fallback=fallback, settings={"installation": "test", "machine": "bench", "rehearsal": True, "cores": 2, **(settings or {})})
+    played = role(
+        stage=stage,
+        name=name,
+        options=role.Options(**options),
+        folder=folder,
+        model=known,
+        state_folder=state_folder,
+        fallback=fallback,
+        settings={"installation": "test", "machine": "bench", "rehearsal": True, "cores": 2, **(settings or {})},
+    )
     return played, stage
 
 

@@ -53,8 +53,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "boxes and scores of each class": {"boxes": BOXES, "scores": WIDE},
     "with a column for nothing": {"boxes": BOXES / [640, 480, 640, 480], "scores": np.pad(WIDE, ((0, 0), (0, 0), (1, 0)))},
     "torchvision": {"boxes": BOXES[0], "labels": np.array([kind for _, kind, _ in THINGS]), "scores": SCORES[0]},
-    "tensorflow's zoo": {"detection_boxes": SWAPPED, "detection_classes": TF_KINDS, "detection_scores": SCORES,
-                         "num_detections": np.array([3.0], np.float32)},
+    "tensorflow's zoo": {
+        "detection_boxes": SWAPPED,
+        "detection_classes": TF_KINDS,
+        "detection_scores": SCORES,
+        "num_detections": np.array([3.0], np.float32),
+    },
 }
 
 
@@ -80,9 +84,15 @@ def test_a_doubtful_shape_is_settled_by_the_option() -> None:
     assert found(one_class, labels=["thing"]) == found(one_class, labels=["thing"], detector="yolo5")
 
 
-@pytest.mark.parametrize(("order", "boxes"), [
-    ("xyxy", [[64, 48, 128, 240]]), ("yxyx", [[48, 64, 240, 128]]), ("xywh", [[64, 48, 64, 192]]), ("cxcywh", [centred([64, 48, 128, 240])]),
-])
+@pytest.mark.parametrize(
+    ("order", "boxes"),
+    [
+        ("xyxy", [[64, 48, 128, 240]]),
+        ("yxyx", [[48, 64, 240, 128]]),
+        ("xywh", [[64, 48, 64, 192]]),
+        ("cxcywh", [centred([64, 48, 128, 240])]),
+    ],
+)
 def test_boxes_in_any_order_are_read(order: str, boxes: list[list[float]]) -> None:
     assert found({"boxes": [boxes], "scores": [[0.9]]}, box_order=order)[0][2] == [0.1, 0.1, 0.2, 0.5]
 

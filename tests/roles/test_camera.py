@@ -45,7 +45,7 @@ def test_pictures_are_rgb_and_stamped_with_the_room_s_clock(tmp_path: Path) -> N
     camera, stage = put_on(Camera, tmp_path, source=".", rate=5)
     camera.setup()
     camera.tick()
-    (_, picture, _, captured_s), = stage.emitted
+    ((_, picture, _, captured_s),) = stage.emitted
     assert picture.dtype == np.uint8 and picture.shape == (20, 30, 3)
     assert picture[0, 0].tolist() == [255, 0, 0]
     assert captured_s is not None and abs(captured_s - stage.now_s()) < 5

@@ -20,17 +20,20 @@ def picture(height: int = 36, width: int = 64) -> Any:
     return cv2.GaussianBlur(rng.integers(0, 255, (height, width, 3), dtype=np.uint8), (5, 5), 0)
 
 
-@pytest.mark.parametrize(("shape", "kind", "options", "ready"), [
-    ([1, 1, 72, 96], FLOAT, {}, (1, 1, 72, 96)),
-    ([1, 3, 72, 96], FLOAT, {}, (1, 3, 72, 96)),
-    ([1, 72, 96, 3], BYTES, {}, (1, 72, 96, 3)),
-    (["batch", 3, "h", "w"], FLOAT, {"size": "96x72"}, (1, 3, 72, 96)),
-    (["batch", "h", "w", 3], HALF, {"size": "96x72"}, (1, 72, 96, 3)),
-    ([None, None, None, None], FLOAT, {"size": "96x72", "layout": "nhwc"}, (1, 72, 96, 3)),
-    ([3, 72, 96], FLOAT, {}, (3, 72, 96)),
-    (["n", 72, 96], FLOAT, {}, (1, 72, 96)),
-    ([72, 96], FLOAT, {}, (72, 96)),
-])
+@pytest.mark.parametrize(
+    ("shape", "kind", "options", "ready"),
+    [
+        ([1, 1, 72, 96], FLOAT, {}, (1, 1, 72, 96)),
+        ([1, 3, 72, 96], FLOAT, {}, (1, 3, 72, 96)),
+        ([1, 72, 96, 3], BYTES, {}, (1, 72, 96, 3)),
+        (["batch", 3, "h", "w"], FLOAT, {"size": "96x72"}, (1, 3, 72, 96)),
+        (["batch", "h", "w", 3], HALF, {"size": "96x72"}, (1, 72, 96, 3)),
+        ([None, None, None, None], FLOAT, {"size": "96x72", "layout": "nhwc"}, (1, 72, 96, 3)),
+        ([3, 72, 96], FLOAT, {}, (3, 72, 96)),
+        (["n", 72, 96], FLOAT, {}, (1, 72, 96)),
+        ([72, 96], FLOAT, {}, (72, 96)),
+    ],
+)
 def test_a_picture_gets_the_shape_that_the_model_says(shape: list[Any], kind: str, options: dict[str, Any], ready: tuple[int, ...]) -> None:
     intake = read_intake("image", shape, kind, OnnxOptions(**options))
     values, fit = intake.prepare(picture())
@@ -40,19 +43,24 @@ def test_a_picture_gets_the_shape_that_the_model_says(shape: list[Any], kind: st
     assert fit == Fit(0, 0, 96, 72)
 
 
-@pytest.mark.parametrize(("shape", "kind", "options", "word"), [
-    ([1, 3, "h", "w"], FLOAT, {}, "size"),
-    ([1, "c", 72, 96], FLOAT, {}, "layout"),
-    ([8, 3, 72, 96], FLOAT, {}, "batch"),
-    ([1, 7, 72, 96], FLOAT, {}, "layout"),
-    ([1, 7, 72, 96], FLOAT, {"layout": "nchw"}, "1 or 3 channels"),
-    ([1, 3, 72, 96], FLOAT, {"size": "64x64"}, "size"),
-    ([1, 3, 72, 96], FLOAT, {"colour": "grey"}, "colour"),
-    ([1, 3, 72, 96], "tensor(string)", {}, "float or uint8"),
-    ([5, 4, 8], FLOAT, {}, "layout"),
-    ([1, 2, 3, 4, 5], FLOAT, {"layout": "nchw"}, "vector"),
-])
-def test_what_a_model_leaves_open_is_asked_for_by_the_option_s_name(shape: list[Any], kind: str, options: dict[str, Any], word: str) -> None:
+@pytest.mark.parametrize(
+    ("shape", "kind", "options", "word"),
+    [
+        ([1, 3, "h", "w"], FLOAT, {}, "size"),
+        ([1, "c", 72, 96], FLOAT, {}, "layout"),
+        ([8, 3, 72, 96], FLOAT, {}, "batch"),
+        ([1, 7, 72, 96], FLOAT, {}, "layout"),
+        ([1, 7, 72, 96], FLOAT, {"layout": "nchw"}, "1 or 3 channels"),
+        ([1, 3, 72, 96], FLOAT, {"size": "64x64"}, "size"),
+        ([1, 3, 72, 96], FLOAT, {"colour": "grey"}, "colour"),
+        ([1, 3, 72, 96], "tensor(string)", {}, "float or uint8"),
+        ([5, 4, 8], FLOAT, {}, "layout"),
+        ([1, 2, 3, 4, 5], FLOAT, {"layout": "nchw"}, "vector"),
+    ],
+)
+def test_what_a_model_leaves_open_is_asked_for_by_the_option_s_name(
+    shape: list[Any], kind: str, options: dict[str, Any], word: str
+) -> None:
     with pytest.raises(RoleError) as fault:
         read_intake("image", shape, kind, OnnxOptions(**options))
     assert word in fault.value.instead

@@ -36,7 +36,7 @@ def test_what_only_looked_like_a_stop_word_is_shown_after_all() -> None:
 
 def test_the_first_of_several_stops_ends_the_text() -> None:
     letters = Letters(["\n\n", "."])
-    assert letters.take("One. Two\n\n".encode()) == "One"
+    assert letters.take(b"One. Two\n\n") == "One"
     assert letters.stopped
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mesh.errors import EngineMissingError, RoleError
-from mesh.role import Frame
+from mesh.role import Frame, describe
 from roles.inference.onnx import Onnx
 from tests.roles.small_models import FLOAT, UINT8, node, write_onnx
 from tests.roles.stage import Recorder, put_on
@@ -19,8 +19,15 @@ LIGHT = np.full((36, 48, 3), 230, np.uint8)
 DARK = np.full((36, 48, 3), 10, np.uint8)
 
 
-def brightness(path: Path, *, layout: str = "nchw", kind: int = FLOAT, shape: list[Any] | None = None, softmax: bool = False,
-               metadata: dict[str, str] | None = None) -> Path:
+def brightness(
+    path: Path,
+    *,
+    layout: str = "nchw",
+    kind: int = FLOAT,
+    shape: list[Any] | None = None,
+    softmax: bool = False,
+    metadata: dict[str, str] | None = None,
+) -> Path:
     """A model of two classes, dark and light, by the mean of all pixels; `spot` is a small second output."""
     shape = shape or ([1, 3, 12, 16] if layout == "nchw" else [1, 12, 16, 3])
     nodes = [
@@ -34,7 +41,9 @@ def brightness(path: Path, *, layout: str = "nchw", kind: int = FLOAT, shape: li
     ]
     top = 255.0 if kind == UINT8 else 1.0
     constants = {
-        "one": np.array([1], np.int64), "slopes": np.array([[-8 / top, 8 / top]], np.float32), "shifts": np.array([[4, -4]], np.float32),
+        "one": np.array([1], np.int64),
+        "slopes": np.array([[-8 / top, 8 / top]], np.float32),
+        "shifts": np.array([[4, -4]], np.float32),
     }
     return write_onnx(path, {"image": (kind, shape)}, {"count": (FLOAT, [1, 2]), "spot": (FLOAT, [1, 2])}, nodes, constants, metadata)
 
@@ -60,13 +69,16 @@ def test_a_model_is_fed_as_its_shapes_say_and_names_its_class(tmp_path: Path, kw
     assert {captured_s for _, _, _, captured_s in stage.emitted} == {12.5}
 
 
-@pytest.mark.parametrize(("metadata", "labels", "expected"), [
-    ({"labels": '["dark", "light"]'}, None, "light"),
-    ({"names": "{0: 'dark', 1: 'light'}"}, None, "light"),
-    ({"labels": "dark,light"}, ["night", "day"], "day"),
-    ({}, "words.txt", "day"),
-    ({}, None, "1"),
-])
+@pytest.mark.parametrize(
+    ("metadata", "labels", "expected"),
+    [
+        ({"labels": '["dark", "light"]'}, None, "light"),
+        ({"names": "{0: 'dark', 1: 'light'}"}, None, "light"),
+        ({"labels": "dark,light"}, ["night", "day"], "day"),
+        ({}, "words.txt", "day"),
+        ({}, None, "1"),
+    ],
+)
 def test_labels_come_from_the_options_a_file_or_the_model(tmp_path: Path, metadata: dict[str, str], labels: Any, expected: str) -> None:
     (tmp_path / "words.txt").write_text("night\nday\n")
     _, stage = play(brightness(tmp_path / "m.onnx", metadata=metadata), LIGHT, labels=labels)
@@ -89,7 +101,9 @@ def test_raw_outputs_travel_as_a_vector_and_as_named_lists(tmp_path: Path) -> No
 
 
 def test_a_function_of_the_deployment_decodes(tmp_path: Path) -> None:
-    (tmp_path / "roles.py").write_text("def bright(outputs, frame):\n    return {'bright': bool(outputs['spot'][0, 0] > 0.5), 'at': frame.captured_s}\n")
+    (tmp_path / "roles.py").write_text(
+        "def bright(outputs, frame):\n    return {'bright': bool(outputs['spot'][0, 0] > 0.5), 'at': frame.captured_s}\n"
+    )
     _, stage = play(brightness(tmp_path / "m.onnx"), LIGHT, DARK, decode="./roles.py:bright")
     assert stage.values("found") == [{"bright": True, "at": 12.5}, {"bright": False, "at": 12.5}]
 
@@ -104,7 +118,9 @@ def test_a_decoder_that_is_not_there_is_refused_at_once(tmp_path: Path, decode: 
 
 def test_vectors_are_fed_and_other_inputs_take_constants(tmp_path: Path) -> None:
     model = write_onnx(
-        tmp_path / "m.onnx", {"x": (FLOAT, ["batch", 3]), "gain": (FLOAT, [1])}, {"y": (FLOAT, ["batch", 3])},
+        tmp_path / "m.onnx",
+        {"x": (FLOAT, ["batch", 3]), "gain": (FLOAT, [1])},
+        {"y": (FLOAT, ["batch", 3])},
         [node("Mul", ["x", "gain"], ["y"])],
     )
     with pytest.raises(RoleError) as fault:
@@ -176,3 +192,11 @@ def test_the_whispering_room_s_model_counts_in_a_picture_of_any_size() -> None:
         assert people["label"] in {"nobody", "one", "few", "many"}
         assert set(people["scores"]) == {"nobody", "one", "few", "many"}
         assert len(people["place"]) == 2
+
+
+def test_the_stream_bears_the_name_that_the_artist_gives_it() -> None:
+    kind = describe("inference.onnx", Onnx)
+    assert kind.output_option == "output"
+    assert kind.outputs_for({"output": "people"}) == {"people": "event", "values": "vector"}
+    assert kind.outputs_for({}) == kind.outputs_for({"output": 3}) == {"found": "event", "values": "vector"}
+    assert Onnx.outputs_for(Onnx.Options(output="people")) == kind.outputs_for({"output": "people"})

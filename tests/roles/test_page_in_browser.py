@@ -86,6 +86,12 @@ def test_half_a_word_is_never_shown(window: Browser, wall: Wall) -> None:
     shows(window, "whispering room")
 
 
+def test_apostrophes_are_set_as_type_where_the_page_asks_for_it(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say("It's the visitors' 'hour'.", "r:1")
+    shows(window, "It’s the visitors’ 'hour'.")
+
+
 def test_lines_recede_and_a_cancelled_one_leaves(window: Browser, wall: Wall) -> None:
     window.open(wall.address)
     for number in range(7):
@@ -144,8 +150,15 @@ def test_a_reload_shows_the_same_words_at_once(window: Browser, wall: Wall) -> N
 def test_a_reload_while_the_room_is_away_shows_the_page_and_no_browser_error(window: Browser, wall: Wall) -> None:
     # Given a page on this computer that was open long enough to be kept by the browser
     window.open(wall.address)
-    until(lambda: window.ask("navigator.serviceWorker.ready.then(() => caches.match('/wall.css')).then(Boolean)") or window.call("Page.reload") and None,
-          within_s=20, what="the page in the browser's memory")
+    kept = "navigator.serviceWorker.ready.then(() => caches.match('/wall.css')).then(Boolean)"
+
+    def remembered() -> bool:
+        if not window.ask(kept):
+            window.call("Page.reload")
+            return False
+        return True
+
+    until(remembered, within_s=20, what="the page in the browser's memory")
     # When the display is gone and somebody reloads
     wall.stop()
     window.call("Page.reload")
@@ -165,8 +178,15 @@ def test_the_wall_fits_every_screen(window: Browser, wall: Wall, width: int, hei
     longest = "Restless in the unfinished light of the evening, several strangers are rearranging the silence between the chairs again."
     wall.say(longest, "r:1")
     shows(window, "chairs again.")
-    box = window.ask("(() => { const b = document.querySelector('.roomful-text').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom] })()")
-    assert 0 < box[0] and box[2] < width and height * 0.1 < box[1] and box[3] <= height
+    box = (
+        "(() => { const b = document.querySelector('.roomful-text').getBoundingClientRect(); return [b.left, b.top, b.right, b.bottom] })()"
+    )
+
+    def inside() -> bool:
+        left, top, right, bottom = window.ask(box)
+        return bool(left > 0 and right < width and height * 0.1 < top and bottom <= height)
+
+    until(inside, what="a sentence that glided to its place")
     assert window.ask("document.documentElement.scrollHeight <= innerHeight && document.documentElement.scrollWidth <= innerWidth")
     assert window.ask("getComputedStyle(document.body).cursor") == "none"
     until(lambda: window.ask("document.fonts.check('20px Room')"), what="the type")
@@ -196,7 +216,10 @@ def test_the_plain_page_makes_a_place_for_whatever_comes(window: Browser, tmp_pa
         shows(window, "label few")
         assert window.ask("document.documentElement.style.getPropertyValue('--people-score')") == "0.934"
         made.role.on_frame("image", Frame(np.full((90, 160, 3), (255, 0, 0), np.uint8)))
-        pixel = "(() => { const c = document.querySelector('canvas'); return c && [c.width, ...c.getContext('2d').getImageData(80, 45, 1, 1).data] })()"
+        pixel = (
+            "(() => { const c = document.querySelector('canvas');"
+            " return c && [c.width, ...c.getContext('2d').getImageData(80, 45, 1, 1).data] })()"
+        )
         until(lambda: (found := window.ask(pixel)) and found[0] == 160 and found[1] > 240 and found[2] < 20, what="the picture")
         assert window.complaints == []
     finally:
@@ -206,7 +229,8 @@ def test_the_plain_page_makes_a_place_for_whatever_comes(window: Browser, tmp_pa
 def test_a_page_without_a_script_of_its_own_shows_fields_and_pictures(window: Browser, tmp_path: Path) -> None:
     (tmp_path / "pages").mkdir()
     (tmp_path / "pages" / "own.html").write_text(
-        '<body><b data-stream="people" data-field="scores.few"></b><img data-stream="image"><p data-stream="line"></p><script src="roomful.js"></script>'
+        '<body><b data-stream="people" data-field="scores.few"></b><img data-stream="image"><p data-stream="line"></p>'
+        '<script src="roomful.js"></script>'
         '<script>heard = []; roomful.on("line", frame => heard.push(frame.piece))</script>'
     )
     made = Wall(tmp_path / "state", folder=tmp_path, page="pages/own.html")

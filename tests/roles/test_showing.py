@@ -119,7 +119,9 @@ def test_what_was_whole_is_remembered_with_its_keys_and_what_was_not_is_not() ->
     assert [(saying["key"], saying["text"]) for saying in later.snapshot()["texts"]["line"]] == [("a.1", "whole.")]
 
 
-@pytest.mark.parametrize("kept", [None, 3, [], {"texts": 3}, {"texts": {"line": 3}}, {"texts": {"line": [3, ["k"], ["k", 3], [None, "t"]]}}])
+@pytest.mark.parametrize(
+    "kept", [None, 3, [], {"texts": 3}, {"texts": {"line": 3}}, {"texts": {"line": [3, ["k"], ["k", 3], [None, "t"]]}}]
+)
 def test_a_broken_memory_is_passed_over(kept: Any) -> None:
     showing = Showing()
     showing.recall(kept)

@@ -73,10 +73,27 @@ def test_the_artist_s_page_and_what_lies_beside_it_are_served(folder: Path) -> N
         assert any(address in line for line in stage.said)
 
 
-@pytest.mark.parametrize("path", [
-    "deployment.yaml", "../deployment.yaml", "%2e%2e/deployment.yaml", "..%2fdeployment.yaml", "type/../../roles.py", "/etc/passwd", "//etc/passwd",
-    "link.py", ".hidden", "type", "models/poet.gguf", "..\\roles.py", "%00", "roomful/../web.py", "roomful/%2e%2e/web.py", "a" * 3000,
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "deployment.yaml",
+        "../deployment.yaml",
+        "%2e%2e/deployment.yaml",
+        "..%2fdeployment.yaml",
+        "type/../../roles.py",
+        "/etc/passwd",
+        "//etc/passwd",
+        "link.py",
+        ".hidden",
+        "type",
+        "models/poet.gguf",
+        "..\\roles.py",
+        "%00",
+        "roomful/../web.py",
+        "roomful/%2e%2e/web.py",
+        "a" * 3000,
+    ],
+)
 def test_nothing_else_is_served_and_no_visitor_reads_an_error(folder: Path, path: str) -> None:
     with playing(folder) as (_, _, address):
         port = int(address.rstrip("/").rsplit(":", 1)[1])
@@ -97,7 +114,15 @@ def test_a_page_beside_the_models_is_served_alone(folder: Path) -> None:
 
 def test_the_plain_page_is_whole(folder: Path) -> None:
     with playing(folder, page=None) as (_, _, address):
-        for path in ("", "roomful.js", "roomful-offline.js", "roomful/page.css", "roomful/page.js", "roomful/type/eb-garamond.woff2", "roomful/type/OFL.txt"):
+        for path in (
+            "",
+            "roomful.js",
+            "roomful-offline.js",
+            "roomful/page.css",
+            "roomful/page.js",
+            "roomful/type/eb-garamond.woff2",
+            "roomful/type/OFL.txt",
+        ):
             assert httpx.get(address + path).status_code == 200, path
 
 
@@ -121,7 +146,7 @@ def test_pictures_are_sent_as_jpeg_and_values_as_json(folder: Path) -> None:
         role.on_frame("image", Frame(np.full((36, 64, 3), (200, 30, 30), np.uint8)))
         packed = line.recv(timeout=5)
         assert isinstance(packed, bytes)
-        length, = struct.unpack(">H", packed[:2])
+        (length,) = struct.unpack(">H", packed[:2])
         assert json.loads(packed[2 : 2 + length]) == {"stream": "image", "width": 64, "height": 36, "form": "jpeg"}
         assert packed[2 + length :].startswith(b"\xff\xd8")
         role.on_frame("people", Frame({"label": "few", "place": np.array([0.5, 0.25])}))
@@ -133,13 +158,17 @@ def test_pictures_are_sent_as_jpeg_and_values_as_json(folder: Path) -> None:
 def test_without_opencv_a_picture_goes_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "cv2", None)
     packed = pack_picture("image", np.array([[[1, 2, 3], [4, 5, 6]]], np.uint8), 85)
-    length, = struct.unpack(">H", packed[:2])
+    (length,) = struct.unpack(">H", packed[:2])
     assert json.loads(packed[2 : 2 + length])["form"] == "rgba"
     assert list(packed[2 + length :]) == [1, 2, 3, 255, 4, 5, 6, 255]
 
 
 def test_a_browser_that_does_not_read_slows_nobody(folder: Path) -> None:
-    with playing(folder) as (role, _, address), listen(address, max_queue=1, close_timeout=0.5) as stuck, listen(address, close_timeout=0.5) as quick:
+    with (
+        playing(folder) as (role, _, address),
+        listen(address, max_queue=1, close_timeout=0.5) as stuck,
+        listen(address, close_timeout=0.5) as quick,
+    ):
         quick.recv(timeout=5)
         stuck.recv(timeout=5)
         noise = np.random.default_rng(1).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
@@ -194,6 +223,7 @@ def test_a_public_name_that_leads_here_sees_nothing(folder: Path) -> None:
 
 def test_a_crowd_is_bounded_and_a_place_that_gets_free_is_given_again(folder: Path) -> None:
     with playing(folder) as (_, _, address), contextlib.ExitStack() as crowd:
+
         def entered() -> bool:
             try:
                 with listen(address):

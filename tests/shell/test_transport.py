@@ -294,6 +294,38 @@ def test_dialling_again_with_what_is_known_disturbs_nothing() -> None:
     _play(story)
 
 
+def test_a_machine_out_of_sockets_dials_again_when_it_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(node: Callable[..., _Node]) -> None:
+        one, other = node("a"), node("b")
+        refusals = [zmq.ZMQError(24, "Too many open files")] * 3
+
+        def client(*arguments: bytes) -> None:
+            if refusals:
+                raise refusals.pop()
+            real(*arguments)
+
+        real = curve.client
+        monkeypatch.setattr(curve, "client", client)
+        one.control.connect(other.id, [HERE], other.port)
+
+        await until(lambda: one.told("reached"))
+        assert "Too many open files" in one.told("unreachable")[0][2]
+
+    _play(story)
+
+
+@pytest.mark.parametrize("port", [0, -1, 70_000])
+def test_a_port_that_is_none_is_unreachable(port: int) -> None:
+    async def story(node: Callable[..., _Node]) -> None:
+        one = node("a")
+
+        one.control.connect("b" * 32, [HERE, ""], port)
+
+        await until(lambda: one.told("unreachable") or one.told("refused"))
+
+    _play(story)
+
+
 def test_a_peer_let_go_is_dialled_no_more() -> None:
     async def story(node: Callable[..., _Node]) -> None:
         one, other = node("a"), node("b")

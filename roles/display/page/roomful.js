@@ -2,6 +2,8 @@
 //
 //   <p data-stream="line"></p>                       a text, word by word as it is spoken
 //   <div data-stream="line" data-keep="4"></div>     the same, with the four texts before it (class "past")
+//                                                    also: data-pace="6" (at most 6 words a second), data-glide="1200" (lines
+//                                                    move softly, in ms), data-typeset (it's becomes it’s)
 //   <img data-stream="image">  <canvas …>            the newest picture
 //   <b data-stream="people" data-field="label"></b>  one field of an event; numbers also as CSS variables (--people-score)
 //
@@ -124,7 +126,7 @@
       if (space) part.block.append(space.includes("\n") ? document.createElement("br") : " ");
       const shown = document.createElement("span");
       shown.className = "roomful-word";
-      shown.textContent = letters;
+      shown.textContent = "typeset" in element.dataset ? letters.replace(/(?<=\p{L})'(?=\p{L}|$)/gu, "\u2019") : letters;
       if (!atOnce) {
         const now = performance.now();
         part.due = Math.max(part.due + apart, now);
