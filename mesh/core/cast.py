@@ -161,7 +161,7 @@ class Cast:
         epoch = view.ledger.next_epoch(name) if holds else view.ledger.epochs.get(name, 0)
         generation = self.generations[name] = self.generations.get(name, 0) + 1
         claim = Claim(
-            name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=view.side,
+            name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=view.side, first=epoch if holds else 0,
             provisional=holds and view.provisional, restarts=self.record(name).restarts,
         )
         self._move(name, Part(claim, standby))
@@ -205,7 +205,7 @@ class Cast:
         epoch = view.ledger.next_epoch(name)
         ready = part.claim.state == READY
         self._move(name, Part(
-            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=view.side),
+            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=view.side, first=epoch),
             part.standby, part.published,
         ))
         view.ledger.saw(name, epoch)

@@ -118,4 +118,4 @@ def beats(one: Holding, other: Holding) -> bool:
 
 
 def _standing(each: Holding) -> tuple[int, int, str]:
-    return (-each.claim.heard, each.claim.epoch, each.node)
+    return (-each.claim.heard, each.claim.first, each.node)

@@ -41,6 +41,7 @@ class Fence:
 
     def __init__(self) -> None:
         self._beliefs: dict[str, _Belief] = {}
+        self._spoke: Sender | None = None  # admitted last, and nothing has changed since
 
     def route(self, sources: Iterable[tuple[str, str, int, str]]) -> None:
         """What the agent says: (instance, node, epoch, state) of each source. Forgets instances that are not named."""
@@ -53,9 +54,12 @@ class Fence:
         for instance, belief in beliefs.items():
             belief.to_standby = instance not in playing
         self._beliefs = beliefs
+        self._spoke = None
 
     def admits(self, sender: Sender, muted: bool) -> bool:
         """Whether a frame of this sender counts. Remembers what it learns from it."""
+        if sender is self._spoke and not muted:
+            return True
         belief = self._beliefs.get(sender.instance)
         if belief is None:
             return False
@@ -66,6 +70,7 @@ class Fence:
             return False
         belief.highest = spoke
         belief.to_standby = False
+        self._spoke = sender
         return True
 
 

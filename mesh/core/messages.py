@@ -59,6 +59,7 @@ class Claim:
     planned: bool = False  # takes over from a living holder by plan, and stands above it; cleared when that one has stopped
     heard: Count = 0  # the size of this node's side: falls at once, grows only when sides that met have settled
     trouble: Words = ""  # why it does not play, in plain words
+    first: Count = 0  # the epoch at which this holder began: claiming anew above another does not make it a later comer
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import platform
 import secrets
 import time
 from collections.abc import Callable
@@ -128,7 +127,7 @@ class Agent:
         self.link = Link(self._on_role)
         endpoint = self.link.bind(settings.run / "link")
         me = NodeRecord(
-            identity.node, secrets.token_hex(4), identity.incarnation, _machine_name(identity.name, deployment, settings),
+            identity.node, secrets.token_hex(4), identity.incarnation, machine.name_of_this(identity.name, [each.name for each in deployment.machines]),
             ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), control_port, beat_port,
             settings.key.hash(deployment.installation),
         )
@@ -384,15 +383,6 @@ class Agent:
 
 def _read_folder(path: Path) -> tuple[Deployment, str]:
     return folder.load(path), folder.folder_hash(path)
-
-
-def _machine_name(given: str, deployment: Deployment, settings: Settings) -> str:
-    """Which machine of the file this is: as told, else by hostname, else a spare named after the host."""
-    if given:
-        return given
-    host = platform.node().split(".")[0].lower() or "machine"
-    named = {each.name for each in deployment.machines}
-    return host if host in named else f"spare-{host}"
 
 
 def _why_ended(end: Exit) -> str:

@@ -23,7 +23,7 @@ from mesh.shell.arrays import as_travelling, as_value, weight_bytes
 from mesh.shell.border import Border
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output, bounded
-from mesh.shell.waiting import Waiting
+from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
 _END = object()
@@ -55,8 +55,8 @@ class Answering:
     def read(self) -> None:
         """Takes everything that askers sent."""
         socket = self.socket
-        while socket.get(zmq.EVENTS) & zmq.POLLIN:
-            parts = socket.recv_multipart(zmq.NOBLOCK)
+        while socket.get(EVENTS) & POLLIN:
+            parts = socket.recv_multipart(NOBLOCK)
             try:
                 peer, data = parts
                 message = decode(data)
@@ -71,7 +71,7 @@ class Answering:
                 self._publish(effect.utterance, effect.pieces, ended="failed")
                 continue
             try:
-                self.socket.send_multipart([effect.peer, encode(effect.message)], zmq.NOBLOCK)
+                self.socket.send_multipart([effect.peer, encode(effect.message)], NOBLOCK)
             except zmq.ZMQError:
                 continue  # its queue is full or it is gone: an asker that misses something asks again
         self._waiting.sent(self.socket)

@@ -22,7 +22,7 @@ from mesh.errors import RoleError, WireError
 from mesh.shell import curve
 from mesh.shell.arrays import as_value
 from mesh.shell.streams import Source, bounded, endpoint
-from mesh.shell.waiting import Waiting
+from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
 _DOWN = zmq.EVENT_DISCONNECTED | zmq.EVENT_CONNECT_RETRIED
@@ -46,23 +46,23 @@ class Line:
     def send(self, message: Message) -> None:
         """Never blocks; what does not fit is asked again later."""
         try:
-            self.socket.send(encode(message), zmq.NOBLOCK)
+            self.socket.send(encode(message), NOBLOCK)
         except zmq.ZMQError:
             return
         self._asking.waiting.sent(self.socket)
 
     def _read(self) -> None:
-        while not self.socket.closed and self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+        while not self.socket.closed and self.socket.get(EVENTS) & POLLIN:
             try:
-                message = decode(self.socket.recv(zmq.NOBLOCK))
+                message = decode(self.socket.recv(NOBLOCK))
             except WireError:
                 self._asking.refused += 1
                 continue
             self._asking.heard(self.copy, message)
 
     def _notice(self) -> None:
-        while not self.socket.closed and self._monitor.get(zmq.EVENTS) & zmq.POLLIN:
-            parts = self._monitor.recv_multipart(zmq.NOBLOCK)
+        while not self.socket.closed and self._monitor.get(EVENTS) & POLLIN:
+            parts = self._monitor.recv_multipart(NOBLOCK)
             (event,) = struct.unpack_from("=H", parts[0])
             self._asking.linked(self.copy, not event & _DOWN)
 

@@ -24,6 +24,7 @@ import zmq
 
 from mesh.shell.host_config import HostConfig
 from mesh.shell.standing import Standing
+from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
 PULSE_S = 0.25
 SILENT_S = 3.0
@@ -110,13 +111,13 @@ class HostLink:
             if message is None:
                 return False
             try:
-                socket.send(msgpack.packb({**message, **who}, default=str), zmq.NOBLOCK)
+                socket.send(msgpack.packb({**message, **who}, default=str), NOBLOCK)
             except zmq.Again:
                 continue  # a thousand wait already: the agent has been away for long
 
     def _listen(self, socket: Any) -> None:
-        while socket.get(zmq.EVENTS) & zmq.POLLIN:
-            data = socket.recv(zmq.NOBLOCK)
+        while socket.get(EVENTS) & POLLIN:
+            data = socket.recv(NOBLOCK)
             self._word_s = time.monotonic()
             try:
                 order = msgpack.unpackb(data)

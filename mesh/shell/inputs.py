@@ -38,10 +38,11 @@ def sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
 class Ear:
     """One input with what takes its frames."""
 
-    __slots__ = ("answers", "handle", "input", "joined")
+    __slots__ = ("answers", "handle", "input", "joined", "waiting")
 
     def __init__(self, input: Input, handlers: Handlers) -> None:
         self.input = input
+        self.waiting = input.waiting
         self.handle = handlers.of(input.name)
         self.answers = input.name in handlers.answering
         self.joined = ""  # the beginning of a text that comes in pieces, where a whole one is a request

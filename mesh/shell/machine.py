@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,14 @@ def measure(root: Path = Path("/")) -> dict[str, Any]:
         "microphone": any(_glob(root, "proc/asound/card[0-9]*/pcm*c")),
         "extras": [name for name, modules in EXTRAS.items() if all(find_spec(module) for module in modules)],
     }
+
+
+def name_of_this(given: str, named: Sequence[str]) -> str:
+    """Which machine this is: as told, else by its hostname if the file names that, else a spare named after the host."""
+    if given:
+        return given
+    host = platform.node().split(".")[0].lower() or "machine"
+    return host if host in named else f"spare-{host}"
 
 
 def host_mark(root: Path = Path("/")) -> str:

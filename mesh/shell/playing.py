@@ -14,7 +14,6 @@ from typing import Any
 import zmq
 
 from mesh.core.answers import Answerer
-from mesh.core.frames import Header
 from mesh.core.requests import TICK_S, Asker
 from mesh.errors import RoleError
 from mesh.role import Frame, Piece, Role
@@ -104,36 +103,32 @@ class Playing:
         """Plays until it is told to stop. Raises GivingUp when the role cannot work."""
         standing, waiting = self._standing, self._waiting
         self._obey()
+        more = True
         while not standing.stopping:
-            waiting.wait(self._timeout_s())
+            waiting.wait(0.0 if more else max(0.0, min(self._tick_s, self._house_s) - time.monotonic()))
             if waiting.rang:
                 self._obey()
-            self._turn()
+            more = self._turn()
 
-    def _timeout_s(self) -> float:
-        """How long nothing but a message can give the role something to do."""
-        answering = self._answering
-        if answering.in_work or (answering.answerer.waits and self._was_active):
-            return 0.0
-        for ear in self._inputs.ears:
-            if ear.input.waits:
-                return 0.0
-        return max(0.0, min(self._tick_s, self._house_s) - time.monotonic())
-
-    def _turn(self) -> None:
+    def _turn(self) -> bool:
+        """Hands on what there is. Whether something waits already for the next turn."""
         now = time.monotonic()
         if now >= self._house_s:
             self._keep_house(now)
-        if self._answering.in_work:
-            self._answering.advance()
-            return
+        answering, more = self._answering, False
+        if answering.in_work:
+            answering.advance()
+            return True
         if now >= self._tick_s:
             self._call_tick(now)
         for ear in self._inputs.ears:
-            if ear.input.waits:
-                self._deliver(ear, *ear.input.take())
-        if self._answering.answerer.waits:
-            self._answering.start(self._answer)
+            if ear.waiting:
+                self._deliver(ear)
+                more = more or bool(ear.waiting)
+        if answering.answerer.waits:
+            answering.start(self._answer)
+            more = True
+        return more
 
     def _pump(self) -> None:
         """A turn without the role, for a handler that waits for an answer."""
@@ -155,7 +150,8 @@ class Playing:
 
     # ---- what the role gets
 
-    def _deliver(self, ear: Ear, header: Header, value: Any) -> None:
+    def _deliver(self, ear: Ear) -> None:
+        header, value = ear.input.take()
         if ear.answers:
             ask = ear.request(header, value, int(FRAME_DEADLINE_S * 1000))
             if ask is not None:

@@ -26,6 +26,7 @@ from mesh.core.gaps import Gap, GapMeter
 from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
 from mesh.shell.arrays import fit, to_array
+from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
 QUEUE_FRAMES_MAX = 1000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
@@ -63,7 +64,7 @@ class Output:
         self.number = 0
         self._topic = self.where.encode() + TOPIC_END
         self._sender = b""
-        self._send: Any = socket.send
+        self._send: Any = super(zmq.Socket, socket).send  # without pyzmq's questions about other kinds of sockets
 
     def speak_as(self, sender: Sender) -> None:
         """Who the frames say they are from; again at each epoch."""
@@ -82,7 +83,7 @@ class Output:
             self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended
         )
         self.number += 1
-        self._send(message, copy=len(message) < LARGE_BYTES)
+        self._send(message, 0, len(message) < LARGE_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,19 @@ class Source:
         return Speaker(self.instance, self.node, self.generation)
 
 
+@dataclass(slots=True)
+class _Voice:
+    """What is known of one sender of an input: its last number, and the meter of its instance."""
+
+    meter: GapMeter
+    holder: tuple[str, int] = ("", 0)
+    number: int = -1
+
+
+def _speaker(sender: Sender) -> Speaker:
+    return Speaker(sender.instance, sender.node, sender.generation)
+
+
 class Input:
     """One input of this role: its socket, what waits, and what was counted."""
 
@@ -121,13 +135,17 @@ class Input:
         self._topic_bytes = len(topic)
         socket.subscribe(topic)
         self._copy = type_ != "image"
+        self._receive: Any = super(zmq.Socket, socket).recv
+        self._events: Any = super(zmq.Socket, socket).get
         self._senders: dict[bytes, Sender] = {}
         self._fence = Fence()
         self._utterances = Utterances()
-        self._numbers: dict[Speaker, int] = {}
+        self._voices: dict[Sender, _Voice] = {}
+        self._sender: Sender | None = None  # of the last frame, and what is known of it
+        self._voice = _Voice(GapMeter(""))
         self._meters: dict[str, GapMeter] = {}
         self._connected: dict[Source, str] = {}
-        self._waiting: deque[tuple[Header, Any, int]] = deque()
+        self.waiting: deque[tuple[Header, Any, int]] = deque()
         self._waiting_bytes = 0
 
     # ---- who is heard
@@ -144,66 +162,77 @@ class Input:
         self._fence.route((each.instance, each.node, each.epoch, each.state) for each in wanted)
         speaking = {source.speaker for source in wanted}
         self._utterances.lost(speaking, time.monotonic())
-        self._numbers = {speaker: number for speaker, number in self._numbers.items() if speaker in speaking}
+        self._sender = None
+        self._voices = {sender: voice for sender, voice in self._voices.items() if _speaker(sender) in speaking}
 
     # ---- reading
 
     def read(self) -> None:
-        """Takes everything that arrived. Called when the socket may have something."""
-        socket = self.socket
-        while socket.get(zmq.EVENTS) & zmq.POLLIN:
-            message = socket.recv(zmq.NOBLOCK, copy=self._copy)
-            data = message if self._copy else message.buffer
+        """Takes everything that arrived. Called when there most likely is something."""
+        receive, events, copy = self._receive, self._events, self._copy
+        try:
+            message = receive(NOBLOCK, copy)
+        except zmq.Again:
+            return
+        while True:
+            data = message if copy else message.buffer
             try:
                 header = frames.decode(data, self._topic_bytes, self._senders)
             except WireError:
                 self.refused += 1
-                continue
-            if self._accept(header):
-                self._keep(header, data)
+            else:
+                if self._accept(header):
+                    self._keep(header, data)
+            if not events(EVENTS) & POLLIN:
+                return
+            message = receive(NOBLOCK, copy)
 
     def _accept(self, header: Header) -> bool:
         sender = header.sender
-        if not self._fence.admits(sender, header.muted) or not self._utterances.accepts(header):
+        if not self._fence.admits(sender, header.muted):
             return False
-        speaker = Speaker(sender.instance, sender.node, sender.generation)
-        number = self._numbers.get(speaker)
-        if number is not None and header.number > number + 1:
-            self.dropped += header.number - number - 1
-        self._numbers[speaker] = header.number
-        meter = self._meters.get(sender.instance)
-        if meter is None:
-            meter = self._meters[sender.instance] = GapMeter(sender.instance)
-        meter.arrived((sender.node, sender.generation), time.monotonic())
+        if header.request is not None and not self._utterances.accepts(header):
+            return False
+        if sender is not self._sender:
+            self._turn_to(sender)
+        voice = self._voice
+        passed = header.number - voice.number - 1
+        if passed > 0 and voice.number >= 0:
+            self.dropped += passed
+        voice.number = header.number
+        voice.meter.arrived(voice.holder, time.monotonic())
         self.received += 1
         return True
+
+    def _turn_to(self, sender: Sender) -> None:
+        """Another one speaks than just before."""
+        voice = self._voices.get(sender)
+        if voice is None:
+            meter = self._meters.setdefault(sender.instance, GapMeter(sender.instance))
+            voice = self._voices[sender] = _Voice(meter, (sender.node, sender.generation))
+        self._sender, self._voice = sender, voice
 
     def _keep(self, header: Header, data: Any) -> None:
         if self._latest:
             self._forget_older(header.sender.instance)
         size = len(data)
-        self._waiting.append((header, data, size))
+        self.waiting.append((header, data, size))
         self._waiting_bytes += size
-        while len(self._waiting) > QUEUE_FRAMES_MAX or (self._waiting_bytes > QUEUE_BYTES_MAX and len(self._waiting) > 1):
-            self._waiting_bytes -= self._waiting.popleft()[2]
+        while len(self.waiting) > QUEUE_FRAMES_MAX or (self._waiting_bytes > QUEUE_BYTES_MAX and len(self.waiting) > 1):
+            self._waiting_bytes -= self.waiting.popleft()[2]
             self.dropped += 1
 
     def _forget_older(self, instance: str) -> None:
-        for index, (header, _, size) in enumerate(self._waiting):
+        for index, (header, _, size) in enumerate(self.waiting):
             if header.sender.instance == instance:
-                del self._waiting[index]
+                del self.waiting[index]
                 self._waiting_bytes -= size
                 self.dropped += 1
                 return
 
-    @property
-    def waits(self) -> bool:
-        """Whether a frame waits for the role."""
-        return bool(self._waiting)
-
     def take(self) -> tuple[Header, Any]:
         """The next frame for the role, which must wait: its header and its value."""
-        header, data, size = self._waiting.popleft()
+        header, data, size = self.waiting.popleft()
         self._waiting_bytes -= size
         if header.data_at < 0:
             return header, header.value

@@ -15,6 +15,9 @@ from typing import Any
 
 import zmq
 
+# As plain numbers: arithmetic on pyzmq's own takes longer than reading a message.
+EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
+
 
 class Waiting:
     """The sockets of one thread. Each comes with what to call when it may have something to read."""
@@ -64,7 +67,7 @@ class Waiting:
         found = False
         sent_on, self._sent_on = self._sent_on, {}
         for fd, socket in sent_on.items():
-            if fd in self._ready and socket.get(zmq.EVENTS) & zmq.POLLIN:
+            if fd in self._ready and socket.get(EVENTS) & POLLIN:
                 self._ready[fd]()
                 found = True
         return found

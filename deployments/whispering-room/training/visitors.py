@@ -72,12 +72,12 @@ def gallery() -> rooms.Room:
         camera_m=1.85,
         far_m=6.3,
         wall=np.array([0.42, 0.40, 0.38]),
-        floor=np.array([0.20, 0.29, 0.40]),
+        floor=np.array([0.27, 0.38, 0.50]),
         lamps=[(x, 0.22, 0.26, 0.62) for x in (0.29, 0.72, 1.12, 1.5)],
         window=(0.30, 0.34, 0.55, 0.75),
         pictures=[(0.17, 0.19, 0.23, 0.18, 41), (0.60, 0.15, 0.26, 0.25, 108), (1.04, 0.2, 0.16, 0.2, 77), (1.37, 0.17, 0.27, 0.2, 59)],
         furniture=[("bench", 0.92, 4.35, 12)],
-        ambient=0.46,
+        ambient=0.55,
     )
 
 
@@ -140,7 +140,7 @@ class Film:
             _landscape(self.empty, picture, self.h)
         self.beam = _beam(self.h, self.w)
         ys, xs = np.mgrid[0 : self.h, 0 : self.w].astype(np.float32) / self.h
-        self.vignette = (1.04 - 0.42 * ((xs / (16 / 9) - 0.5) ** 2 * 1.8 + (ys - 0.45) ** 2))[..., None]
+        self.vignette = (1.04 - 0.34 * ((xs / (16 / 9) - 0.5) ** 2 * 1.8 + (ys - 0.45) ** 2))[..., None]
         rng = np.random.default_rng(70_000)
         self.motes = rng.random((46, 5))
 
@@ -151,7 +151,7 @@ class Film:
         image = picture.astype(np.float32) / 255
         self._rim(image, owners)
         breath = 0.5 + 0.5 * np.sin(2 * np.pi * turn - np.pi / 2)
-        image += (self.beam * (0.075 + 0.05 * breath))[..., None] * np.array([0.72, 0.88, 1.0], np.float32)
+        image += (self.beam * (0.03 + 0.035 * breath))[..., None] * np.array([0.72, 0.88, 1.0], np.float32)
         self._dust(image, turn)
         image *= self.vignette * (0.94 + 0.08 * breath)
         image = np.clip(image, 0, 1) ** np.array([0.98, 1.0, 1.03], np.float32)
@@ -166,8 +166,8 @@ class Film:
             return
         shifted = np.roll(owners, (3, 5), (0, 1))
         edge = cv2.GaussianBlur(((owners > 0) & (shifted != owners)).astype(np.float32), (0, 0), 1.6) * body
-        image *= (1 - 0.16 * body)[..., None]
-        image += edge[..., None] * np.array([0.20, 0.27, 0.33], np.float32)
+        image *= (1 - 0.1 * body)[..., None]
+        image += edge[..., None] * np.array([0.09, 0.12, 0.15], np.float32)
 
     def _dust(self, image: np.ndarray, turn: float) -> None:
         """Motes that drift through the beam and are back where they began when the clip ends."""
