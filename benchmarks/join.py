@@ -88,7 +88,8 @@ def main() -> None:
     bound, launched = [each[0] * 1000 for each in results], [each[1] * 1000 for each in results]
     print(f"known by all, from its sockets being bound: median {median(bound):.0f} ms, p99 {p99(bound):.0f} ms; "
           f"from its process being started: median {median(launched):.0f} ms ({runs} runs, {machine()})")
-    print(json.dumps([{"name": "join", "value": round(median(bound), 1), "p99": round(p99(bound), 1), "unit": "ms", "raw": None, "ratio": None}]))
+    row = {"name": "join", "value": round(median(bound), 1), "p99": round(p99(bound), 1), "unit": "ms", "raw": None, "ratio": None}
+    print(json.dumps([row]))
 
 
 if __name__ == "__main__":

@@ -41,9 +41,9 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take six times as long to make, for every frame
 class Frame:
-    """One item on a stream.
+    """One item on a stream; not to be changed.
 
     `value` has the stream's type. `number` counts the frames of one holder of the stream from 0.
     `captured_s` is when the sensor saw it, in seconds of the room's clock, handed on by every role

@@ -37,7 +37,7 @@ class View:
     needs_ready: Callable[[Instance], bool]  # whether what it needs has been ready
     provisional: bool = False
     side: int = 1  # the size of this node's side
-    waits: bool = False  # somebody has just arrived and has not said yet what it plays
+    waits: bool = False  # somebody has said something that has not come yet
 
 
 @dataclass(slots=True)
@@ -65,6 +65,8 @@ class Cast:
     try_again_s: dict[str, float] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     unclaimed_since_s: dict[str, float] = field(default_factory=dict)
+    hidden_since_s: dict[str, float] = field(default_factory=dict)
+    outranked_since_s: dict[str, float] = field(default_factory=dict)
     next_look_s: float = float("inf")
 
     # ---- wishing
@@ -99,14 +101,32 @@ class Cast:
             return self._wish_of_holder(name, placed, view)
         if winner is not None:
             self.unclaimed_since_s.pop(name, None)
+            self.hidden_since_s.pop(name, None)
             if placed == view.me and winner.node != view.me:
                 return SUCCEED
             return STAND if self._stands(instance, view) else NOTHING
-        if placed == view.me and (part is not None or view.may_start(instance)):
-            return HOLD if part is not None or not view.waits else NOTHING
-        if placed is not None and placed != view.me and self._falls_to_me(instance, placed, view, now):
+        if self._may_claim(instance, placed, view, now):
             return HOLD
         return STAND if part is not None and self._stands(instance, view) else NOTHING
+
+    def _may_claim(self, instance: Instance, placed: str | None, view: View, now: float) -> bool:
+        """Nobody is seen to hold it. Whoever it is placed on claims it, unless somebody else's claim is still on its way."""
+        if placed is None or self._is_hidden(instance.name, view, now):
+            return False
+        loaded = instance.name in self.parts
+        if placed == view.me:
+            return loaded or (view.may_start(instance) and not view.waits)
+        return self._falls_to_me(instance, placed, view, now)
+
+    def _is_hidden(self, name: str, view: View, now: float) -> bool:
+        """An epoch is known that nobody seen here has claimed: for a moment, wait for the words of whoever did."""
+        if not view.ledger.hidden(name):
+            self.hidden_since_s.pop(name, None)
+            return False
+        due = self.hidden_since_s.setdefault(name, now) + self.timing.unclaimed_s
+        if now < due:
+            self.next_look_s = min(self.next_look_s, due)
+        return now < due
 
     def _wish_of_holder(self, name: str, placed: str | None, view: View) -> str:
         winner, believed = view.ledger.winner(name), view.ledger.believed(name)
@@ -147,7 +167,7 @@ class Cast:
         if wish == NOTHING:
             return self._end(instance.name, "not wanted here")
         if part.claim.part == HOLDER:
-            return self._step_of_holder(instance, part, view)
+            return self._step_of_holder(instance, part, view, now)
         if wish == HOLD:
             return self._take_over(instance, part, view, planned=False)
         if wish == SUCCEED and part.claim.state == READY:
@@ -169,9 +189,9 @@ class Cast:
         taken = [self._took_over(name, view, "unclaimed")] if holds and epoch > 1 else []
         return [Launch(name, generation, epoch, standby), *taken, self._state_of(name, view)]
 
-    def _step_of_holder(self, instance: Instance, part: Part, view: View) -> list[Effect]:
+    def _step_of_holder(self, instance: Instance, part: Part, view: View, now: float) -> list[Effect]:
         name, winner = instance.name, view.ledger.winner(instance.name)
-        if winner is not None and winner.node == view.me and view.ledger.epochs.get(name, 0) > part.claim.epoch:
+        if winner is not None and winner.node == view.me and self._is_outranked(name, part, view, now):
             return self._claim_anew(name, part, view)
         alone = len(view.ledger.holdings.get(name, ())) <= 1
         stands = {
@@ -187,6 +207,23 @@ class Cast:
                 self._state_of(instance.name, view),
             ]
         return []
+
+    def _is_outranked(self, name: str, part: Part, view: View, now: float) -> bool:
+        """Whether consumers may listen to somebody else: another holder here stands above, or, for some time now, an epoch is known
+        that nobody here holds. That one may belong to a holder whose words are on their way, so it is given time to show itself."""
+        believed = view.ledger.believed(name)
+        if believed is not None and believed.node != view.me:
+            return True
+        if view.ledger.epochs.get(name, 0) <= part.claim.epoch:
+            self.outranked_since_s.pop(name, None)
+            return False
+        since = self.outranked_since_s.setdefault(name, now)
+        due = since + self.timing.unclaimed_s
+        if now < due:
+            self.next_look_s = min(self.next_look_s, due)
+            return False
+        del self.outranked_since_s[name]
+        return True
 
     def _claim_anew(self, name: str, part: Part, view: View) -> list[Effect]:
         """Somebody holds it at a higher epoch, or has seen one: consumers would listen to that. The winner claims above it."""
@@ -205,7 +242,9 @@ class Cast:
         epoch = view.ledger.next_epoch(name)
         ready = part.claim.state == READY
         self._move(name, Part(
-            replace(part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=view.side, first=epoch),
+            replace(
+                part.claim, part=HOLDER, state=PLAYING if ready else STARTING, epoch=epoch, planned=planned, heard=view.side, first=epoch,
+            ),
             part.standby, part.published,
         ))
         view.ledger.saw(name, epoch)

@@ -65,9 +65,10 @@ class Holding:
 
 @dataclass(slots=True)
 class Ledger:
-    """All claims of the nodes that are here, and the highest epoch ever seen of each instance."""
+    """All claims of the nodes that are here, and the highest epoch of each instance: ever heard of, and seen in a holder's claim."""
 
     epochs: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
     holdings: dict[str, list[Holding]] = field(default_factory=dict)
     standbys: dict[str, list[Holding]] = field(default_factory=dict)
 
@@ -79,6 +80,8 @@ class Ledger:
                 self.saw(instance, epoch)
             for claim in state.claims:
                 self.saw(claim.instance, claim.epoch)
+                if claim.part == HOLDER:
+                    self.seen[claim.instance] = max(claim.epoch, self.seen.get(claim.instance, 0))
                 where = self.holdings if claim.part == HOLDER else self.standbys
                 where.setdefault(claim.instance, []).append(Holding(node, claim))
 
@@ -86,6 +89,10 @@ class Ledger:
         """An epoch was named; no claim of this node will ever be at or below it."""
         if epoch > self.epochs.get(instance, 0):
             self.epochs[instance] = epoch
+
+    def hidden(self, instance: str) -> bool:
+        """Whether somebody has claimed the instance at an epoch that no claim seen here has reached."""
+        return self.epochs.get(instance, 0) > self.seen.get(instance, 0)
 
     def next_epoch(self, instance: str) -> int:
         """The number for a new claim: above all that were ever seen."""

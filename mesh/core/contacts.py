@@ -1,8 +1,9 @@
 """What nodes tell one another besides heartbeats: who they are, what they play, and who lacks what.
 
 States are pushed when they change; a heartbeat or a digest that names a newer one makes its reader ask for it, so a message
-lost with its link is mended within about a second. Nothing is believed because of *who* passes it on: a state only ever comes from
-the node it describes. Decided against: repeating whole states to all (its cost grows with the square of the room).
+lost with its link is mended within about a second. Digests are answered for others too: two nodes that cannot reach each other
+still know what the other plays, through anyone whom both can reach. It is the number of a state that counts, not who
+passes it on. Decided against: repeating whole states to all (its cost grows with the square of the room).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Contacts:
     news: bool = False
     wanted_s: dict[str, float] = field(default_factory=dict)  # node -> when its state was asked for last
     lives: dict[str, tuple[int, bool]] = field(default_factory=dict)  # node -> (incarnation, here) that was acted upon
+    redialled_s: dict[str, float] = field(default_factory=dict)
     seen_changes: int = -1
 
     def heard(self, event: Heard, told: State, now: float) -> list[Effect]:
@@ -37,7 +39,7 @@ class Contacts:
         match event.message:
             case Beat() as beat:
                 effects = self.membership.heard(beat, event.address, now)
-                return [*effects, *self._want_state(beat.node, beat.incarnation, beat.version, now)]
+                return [*effects, *self._want_state(beat.node, beat.incarnation, beat.version, beat.node, now)]
             case Probe() | ProbeFor() | Ack() | Verdict():
                 return self.membership.heard(event.message, event.address, now)
             case Hello():
@@ -45,7 +47,7 @@ class Contacts:
             case State():
                 return self._on_state(event.message, now)
             case StateWanted():
-                return [SendControl(event.message.node, told)]
+                return self._on_wanted(event.message, told)
             case Digest():
                 return self._on_digest(event.message, now)
             case _:
@@ -63,11 +65,11 @@ class Contacts:
     def follow(self, told: State, now: float) -> list[Effect]:
         """Act upon changes of who is here. A lost member's link is dropped with all that is queued on it; so is the old link under
         a new life, which may be in a long stall. A new life is told this node's state and asked for its own."""
+        effects = self._redial_who_buried_me(now) if self.membership.buried_me else []
         if self.membership.changes == self.seen_changes:
-            return []
+            return effects
         self.seen_changes = self.membership.changes
         self.news = True
-        effects: list[Effect] = []
         for node, member in self.membership.members.items():
             life, before = (member.record.incarnation, member.here), self.lives.get(node)
             if before == life:
@@ -81,17 +83,44 @@ class Contacts:
                 effects += [*self.peers.nudge(node, now), SendControl(node, told), SendControl(node, StateWanted(told.node))]
         return effects
 
-    def _want_state(self, node: str, incarnation: int, version: int, now: float) -> list[Effect]:
-        """Somebody names a version of a node's state that has not come: ask that node, but not at every beat."""
+    def _redial_who_buried_me(self, now: float) -> list[Effect]:
+        """Whoever held this node dead hung up on it; a line to them that seems to work may be in a stall as long as the silence was."""
+        effects: list[Effect] = []
+        for node in sorted(self.membership.buried_me):
+            if now - self.redialled_s.get(node, -NEVER) >= self.timing.dial_s:
+                self.redialled_s[node] = now
+                self.peers.unlinked(node, now)
+                effects += [HangUp(node), *self.peers.nudge(node, now)]
+        self.membership.buried_me.clear()
+        return effects
+
+    def _want_state(self, node: str, incarnation: int, version: int, speaker: str, now: float) -> list[Effect]:
+        """`speaker` names a version of a node's state that has not come: ask the speaker for it, but not at every word."""
         member = self.membership.members.get(node)
-        if member is None or not member.here or incarnation < member.record.incarnation:
-            return []
-        if member.state is not None and member.state.version >= version:
-            return []
-        if now - self.wanted_s.get(node, -NEVER) < self.timing.beat_s * 3:
+        if member is not None:
+            known = member.state.version if member.state is not None else -1
+            if (incarnation, version) <= (member.record.incarnation, known) or incarnation < member.record.incarnation:
+                return []
+            if not member.here and incarnation == member.record.incarnation:
+                return []
+            if member.behind_since_s is None:
+                member.behind_since_s = now
+        if node == self.membership.me.node or now - self.wanted_s.get(node, -NEVER) < self.timing.beat_s * 3:
             return []
         self.wanted_s[node] = now
-        return [SendControl(node, StateWanted(self.membership.me.node))]
+        return [SendControl(speaker, StateWanted(self.membership.me.node, "" if node == speaker else node))]
+
+    def _on_wanted(self, wanted: StateWanted, told: State) -> list[Effect]:
+        if wanted.of in ("", told.node):
+            return [SendControl(wanted.node, told)]
+        member = self.membership.members.get(wanted.of)
+        if member is None or not member.here or member.state is None:
+            return []
+        record = member.record
+        return [
+            SendControl(wanted.node, Hello(record)),
+            SendControl(wanted.node, State(record.node, record.incarnation, member.state, record.boot)),
+        ]
 
     def _on_digest(self, digest: Digest, now: float) -> list[Effect]:
         sender = self.membership.members.get(digest.node)
@@ -102,7 +131,7 @@ class Contacts:
             member = self.membership.members.get(node)
             if member is not None and incarnation == member.record.incarnation:
                 effects += self.membership.hearsay(node, age_ms / 1000, now)
-            effects += self._want_state(node, incarnation, version, now)
+            effects += self._want_state(node, incarnation, version, digest.node, now)
         return effects
 
     def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
@@ -123,9 +152,17 @@ class Contacts:
         if member is None or message.incarnation < member.record.incarnation or message.boot not in ("", member.record.boot):
             return effects
         if member.state is None or message.state.version > member.state.version:
-            member.state = message.state
+            member.state, member.behind_since_s = message.state, None
             self.news = True
         return effects
+
+    def behind(self, now: float) -> bool:
+        """Whether somebody here is known to have said something lately that has not come yet: a claim, perhaps."""
+        for member in self.membership.present():
+            since = member.met_s if member.state is None else member.behind_since_s
+            if since is not None and now < since + self.timing.listen_s:
+                return True
+        return False
 
     def _save_peers(self) -> Save:
         return Save("peers", [

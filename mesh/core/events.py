@@ -89,7 +89,8 @@ class RoleStarted:
 
 @dataclass(frozen=True, slots=True)
 class RoleFound:
-    """A process that outlived this node's last agent: its claim as it was, and how it was launched. It is adopted, not restarted."""
+    """A process that outlived this node's last agent: its claim as it was, and how it was launched. It is adopted, not
+    restarted. If it was starting then and is set up by now, a `RoleReady` follows."""
 
     claim: Claim
     standby: str = "none"

@@ -42,6 +42,8 @@ ITEM_BYTES = {
 }  # fmt: skip
 ARRAY_TYPES = frozenset(("image", "audio", "vector"))
 _PREFIX = Struct(">BHI")
+_PREFIX_BYTES, _unpack_prefix = _PREFIX.size, _PREFIX.unpack_from
+_unpack, _new = msgpack.unpackb, tuple.__new__  # what is called for every frame, without a search for it each time
 _REFUSED = (ValueError, TypeError, StructError, OverflowError, IndexError)
 
 
@@ -148,34 +150,42 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
     Raises WireError, and nothing else, whatever the bytes.
     """
     try:
-        version, sender_bytes, head_bytes = _PREFIX.unpack_from(message, start)
+        version, sender_bytes, head_bytes = _unpack_prefix(message, start)
         if version != VERSION or head_bytes > HEAD_BYTES_MAX:
             raise WireError(f"a frame of version {version} with a head of {head_bytes} bytes")
-        at = start + _PREFIX.size
+        at = start + _PREFIX_BYTES
         head_at = at + sender_bytes
         raw = bytes(message[at:head_at])
         sender = senders.get(raw) or _learn_sender(raw, senders)
         data_at = head_at + head_bytes
-        head = msgpack.unpackb(message[head_at:data_at], strict_map_key=False, ext_hook=_no_extension)
-        return _header(sender, head, message, data_at)
+        head = _unpack(message[head_at:data_at], strict_map_key=False, ext_hook=_no_extension)
+        number, captured_ns, flags, value = head[:4]
+        if not (type(number) is type(captured_ns) is type(flags) is int) or number < 0:
+            raise WireError("a frame whose numbers are not numbers")
+        request, piece, ended = head[4:7] if len(head) >= 7 else (None, 0, None)
+        if request is not None and not _is_request(request, piece, ended):
+            raise WireError("a piece without a proper request and number")
+        dtype = ""
+        shape: tuple[int, ...] = ()
+        if flags & ARRAY:
+            dtype, shape, data_at = _layout(sender, value, len(message), data_at)
+            value = None
+        else:
+            _require_type(value, sender.type, len(message) == data_at)
+            data_at = -1
+        more, muted = flags & MORE != 0, flags & MUTED != 0
+        return _new(Header, (sender, number, captured_ns, muted, value, request, piece, more, ended, dtype, shape, data_at))
     except _REFUSED as error:
         raise WireError(f"not a frame: {error}") from None
 
 
-def _header(sender: Sender, head: Any, message: bytes | memoryview, data_at: int) -> Header:
-    number, captured_ns, flags, value = head[:4]
-    if not (type(number) is int and type(captured_ns) is int and type(flags) is int) or number < 0:
-        raise WireError("a frame whose numbers are not numbers")
-    request, piece, ended = head[4:7] if len(head) >= 7 else (None, 0, None)
-    if request is not None and not _is_request(request, piece, ended):
-        raise WireError("a piece without a proper request and number")
-    muted, more = flags & MUTED != 0, flags & MORE != 0
-    if flags & ARRAY:
-        dtype, shape, start = _layout(sender, value, len(message), data_at)
-        return Header(sender, number, captured_ns, muted, None, request, piece, more, ended, dtype, shape, start)
-    if sender.type in ARRAY_TYPES or (sender.type == "text" and type(value) is not str) or len(message) != data_at:
-        raise WireError(f"a frame whose value is not of its type, {sender.type}")
-    return Header(sender, number, captured_ns, muted, value, request, piece, more, ended, "", (), -1)
+def _require_type(value: Any, type_: str, whole: bool) -> None:
+    if type_ == "text":
+        whole = whole and type(value) is str
+    elif type_ != "event":
+        whole = False
+    if not whole:
+        raise WireError(f"a frame whose value is not of its type, {type_}")
 
 
 def _layout(sender: Sender, value: Any, total: int, data_at: int) -> tuple[str, tuple[int, ...], int]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from mesh.core.frames import Header, Sender
 
 UTTERANCES_MAX = 256  # remembered per input; the oldest are forgotten
+BEGINNING_S = 0.5  # how long the beginning of an utterance may come after its middle
 PATIENCE_S = 1.0  # how long an utterance may wait for somebody to continue it after its speaker was lost
 
 
@@ -88,15 +89,22 @@ class Utterances:
 
     def __init__(self) -> None:
         self._heard: dict[str, _Heard] = {}
+        self._unbegun: dict[str, float] = {}  # since when pieces of a request come whose beginning did not
 
-    def accepts(self, header: Header) -> bool:
-        """Whether this piece is new. Frames outside of any request always are."""
+    def accepts(self, header: Header, now: float) -> bool:
+        """Whether this piece is new. Frames outside of any request always are.
+
+        Who begins to listen in the middle of an utterance is told its beginning anew, and waits for that a moment.
+        """
         if header.request is None:
             return True
         sender = header.sender
         speaker = Speaker(sender.instance, sender.node, sender.generation)
         heard = self._heard.get(header.request)
         if heard is None:
+            if header.piece > 0 and header.ended is None and self._awaits_beginning(header.request, now):
+                return False
+            self._unbegun.pop(header.request, None)
             self._remember(header.request, _Heard(speaker, header.piece, header.more, header.ended is not None))
             return header.ended is None  # the end of something that was never begun
         if heard.closed or (header.piece <= heard.highest and header.ended is None):
@@ -106,6 +114,11 @@ class Utterances:
         heard.speaker, heard.highest, heard.wait_until_s = speaker, max(header.piece, heard.highest), None
         heard.open, heard.closed = header.more, header.ended is not None
         return True
+
+    def _awaits_beginning(self, request: str, now: float) -> bool:
+        if len(self._unbegun) >= UTTERANCES_MAX:
+            del self._unbegun[next(iter(self._unbegun))]
+        return now - self._unbegun.setdefault(request, now) < BEGINNING_S
 
     def lost(self, speaking: Collection[Speaker], now: float) -> None:
         """Only these still speak: what others left unfinished waits a moment for somebody to go on with it."""

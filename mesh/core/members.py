@@ -51,6 +51,7 @@ class Member:
     address: str = ""
     state: NodeState | None = None
     met_s: float = 0.0
+    behind_since_s: float | None = None  # since when a newer state of it is known to exist than the one known here
     probed_s: float = 0.0
     accusers: frozenset[str] = frozenset()  # observers that hold it dead
     double: Double | None = None

@@ -10,7 +10,7 @@ random probing: in a room of a few machines everyone can listen to everyone, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from mesh.core.detector import Evidence
 from mesh.core.effects import Effect, Report, Save, SendDatagram
@@ -26,6 +26,7 @@ class Membership(Table):
     learned that others hold it dead."""
 
     refuted_s: float = float("-inf")
+    buried_me: set[str] = field(default_factory=set)  # who has lately said so: their links to here were dropped, ours may be stale
 
     # ---- learning of members
 
@@ -217,6 +218,8 @@ class Membership(Table):
         if verdict.health == ALIVE:
             mine = verdict.boot in ("", self.me.boot) or verdict.incarnation < self.me.incarnation
             return [] if mine else self._on_my_double(verdict.boot, "elsewhere")
+        if verdict.health == DEAD:
+            self.buried_me.add(verdict.node)
         if verdict.incarnation < self.me.incarnation:
             return self.tell_node(verdict.node, self.own_word(ALIVE))  # it does not know this life yet
         effects: list[Effect] = []

@@ -165,9 +165,10 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class StateWanted:
-    """Tell me your state: your heartbeat named a version I have not got."""
+    """Tell me your state, or the one you know `of` another: you named a version I have not got."""
 
     node: NodeId
+    of: Annotated[str, Field(max_length=40)] = ""
 
 
 @dataclass(frozen=True, slots=True)

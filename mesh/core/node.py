@@ -66,12 +66,14 @@ class Node:
     cast: Cast = field(init=False)
     contacts: Contacts = field(init=False)
     standing: Standing = field(init=False)
-    state: NodeState = field(init=False)
+    state: NodeState = field(init=False)  # as it is
+    published: NodeState = field(init=False)  # as it was told last
     ledger: Ledger = field(default_factory=Ledger)
     prompter: Prompter = field(default_factory=Prompter)
     deployment: Deployment | None = None
     instances: tuple[Instance, ...] = ()
     awaited: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    placing: views.Placing = field(default_factory=views.Placing)
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
     gone: bool = False
@@ -85,8 +87,10 @@ class Node:
         self.contacts = Contacts(self.timing, self.membership, self.peers)
         self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns", 0)))
         self.ledger.epochs.update(self.saved.get("epochs", {}))
+        self.ledger.seen.update(self.ledger.epochs)
         order = self.saved.get("order") or (0, "down", "")
         self.state = NodeState(0, {}, (0, ""), Order(*order), hears=1)
+        self.published = self.state
 
     # ---- the door
 
@@ -190,9 +194,9 @@ class Node:
         if self.dirty or changed or now >= self.cast.next_look_s:
             effects += self._play(now)
         effects += self.peers.dial_due(now)
-        effects += self.judge.beat(now, self.state.version)
+        effects += self.judge.beat(now, self.published.version)
         effects += self.judge.knock(now)
-        told = self.judge.digest(now, self.state.version)
+        told = self.judge.digest(now, self.published.version)
         return [*effects, SendControl(*told)] if told else effects
 
     def _play(self, now: float) -> list[Effect]:
@@ -220,14 +224,13 @@ class Node:
             if any(each.claim.state == PLAYING for each in holdings):
                 self.seen_playing.add(role_name(instance))
         if self.deployment is not None and self.state.order.state == "up" and self.standing.start.listened:
-            self.placement = views.placement(self.deployment, self.instances, states, names, self.state.revision[1], self.ledger)
+            self.placement = self.placing.answered(self.deployment, self.instances, states, names, self.state.revision[1], self.ledger)
         else:
             self.placement = NOTHING_PLACED
         settled = frozenset(node for node, state in states.items() if state.settled)
-        unknown = any(member.state is None and now < member.met_s + self.timing.listen_s for member in self.membership.present())
         return View(
             self.me.node, self.instances, self.placement, self.ledger, names, settled, self._may_start, self._needs_ready,
-            provisional=self.standing.start.provisional, side=self.standing.side.size, waits=unknown,
+            provisional=self.standing.start.provisional, side=self.standing.side.size, waits=self.contacts.behind(now),
         )
 
     def _states(self) -> dict[str, NodeState]:
@@ -264,16 +267,16 @@ class Node:
     # ---- telling
 
     def _told(self) -> State:
-        return State(self.me.node, self.me.incarnation, self.state, self.me.boot)
+        return State(self.me.node, self.me.incarnation, self.published, self.me.boot)
 
     def _publish(self) -> tuple[list[Effect], list[Effect]]:
         """(what to keep on disk first, what to tell the others)"""
         epochs = {name: epoch for name, epoch in self.ledger.epochs.items() if epoch}
-        new = replace(self._as_it_is(), epochs=epochs)
-        if new == self.state and self.state.version > 0:
+        self.state = replace(self._as_it_is(), epochs=epochs)
+        if self.state == self.published and self.state.version > 0:
             return [], []
-        saved: list[Effect] = [Save("epochs", epochs)] if epochs != self.state.epochs else []
-        self.state = replace(new, version=self.state.version + 1)
+        saved: list[Effect] = [Save("epochs", epochs)] if epochs != self.published.epochs else []
+        self.state = self.published = replace(self.state, version=self.state.version + 1)
         told = self._told()
         return saved, [SendControl(member.record.node, told) for member in self.membership.present()]
 

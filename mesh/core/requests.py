@@ -320,7 +320,6 @@ class Asker:
                 self._waiting.remove(entry)
             return
         self._tries.pop(request.ask.id, None)
-        self._copies.release(request.copy)
         request.copy = None
 
     def _lose(self, request: _Open, why: str) -> list[Effect]:

@@ -6,7 +6,7 @@ The only place where published states become candidates and holdings, so that ev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from mesh.core.claims import READY, Ledger
@@ -15,8 +15,8 @@ from mesh.core.messages import NodeState
 from mesh.core.placement import Placement, place
 from mesh.core.spec import Deployment
 
-_NUMBERS = {field.name for field in fields(Capabilities) if field.type in ("int", int)}
-_FLAGS = {field.name for field in fields(Capabilities) if field.type in ("bool", bool)}
+_NUMBERS = {each.name for each in fields(Capabilities) if each.type in ("int", int)}
+_FLAGS = {each.name for each in fields(Capabilities) if each.type in ("bool", bool)}
 
 
 def capabilities_of(said: Mapping[str, Any]) -> Capabilities:
@@ -47,25 +47,42 @@ def held(instances: tuple[Instance, ...], ledger: Ledger) -> list[Held]:
     for instance in instances:
         winner = ledger.winner(instance.name)
         if winner is not None:
-            found.append(Held(instance.name, winner.node, winner.claim.epoch, winner.claim.state))
+            found.append(Held(instance.name, winner.node, winner.claim.epoch))
         for standby in ledger.standbys.get(instance.name, ()):
             if standby.claim.state == READY:
                 found.append(Held(instance.name, standby.node, standby.claim.epoch, STANDBY_STATE))
     return found
 
 
-def placement(
-    deployment: Deployment, instances: tuple[Instance, ...], states: Mapping[str, NodeState], names: Mapping[str, str], revision: str,
-    ledger: Ledger,
+@dataclass(slots=True)
+class Placing:
+    """Placement as this node sees it. Remembers the last question: most events change nothing that placement depends on."""
+
+    asked: tuple[Any, ...] = ()
+    answer: Placement = field(default_factory=Placement)
+
+    def answered(
+        self, deployment: Deployment, instances: tuple[Instance, ...], states: Mapping[str, NodeState], names: Mapping[str, str],
+        revision: str, ledger: Ledger,
+    ) -> Placement:
+        """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
+        everything without it, and roles fail back only to a room in which every machine has been steady."""
+        here = candidates(deployment, states, names, revision)
+        holds = held(instances, ledger)
+        winners = {instance.name: ledger.winner(instance.name) for instance in instances}
+        provisional = frozenset(name for name, winner in winners.items() if winner is not None and winner.claim.provisional)
+        steady = all(states[each.node].steady for each in here if not each.put_aside and not each.drained)
+        auto = frozenset(instance.name for instance in instances if instance.role.failback == "auto") if steady else frozenset()
+        question = (deployment, here, holds, provisional, auto)
+        if question != self.asked:
+            self.asked = question
+            self.answer = _place(deployment, here, holds, auto, provisional)
+        return self.answer
+
+
+def _place(
+    deployment: Deployment, here: tuple[Candidate, ...], holds: list[Held], auto: frozenset[str], provisional: frozenset[str],
 ) -> Placement:
-    """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
-    everything without it, and roles fail back only to a room in which every machine has been steady."""
-    here = candidates(deployment, states, names, revision)
-    holds = held(instances, ledger)
-    winners = {instance.name: ledger.winner(instance.name) for instance in instances}
-    provisional = frozenset(name for name, winner in winners.items() if winner is not None and winner.claim.provisional)
-    steady = all(states[each.node].steady for each in here if not each.put_aside and not each.drained)
-    auto = frozenset(instance.name for instance in instances if instance.role.failback == "auto") if steady else frozenset()
     found = place(deployment, here, holds, may_fail_back=auto, provisional=provisional)
     if found.unplaced and any(each.put_aside for each in here):
         called_back = tuple(replace(each, put_aside=False) for each in here)

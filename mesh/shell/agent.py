@@ -158,7 +158,8 @@ class Agent:
         for record in remembered(self.store.read("peers", [])):
             self.feed(PeerFound(record))
         for seed in dict.fromkeys((*deployment.seeds, *self.settings.seeds)):
-            self._tasks.append(self._loop.create_task(dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)))))
+            dialling = dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)))
+            self._tasks.append(self._loop.create_task(dialling))
 
     async def _close(self) -> None:
         self.feed(Wanted("leave"))

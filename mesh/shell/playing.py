@@ -29,7 +29,7 @@ from mesh.shell.preparing import bind, make_role
 from mesh.shell.stage import FRAME_DEADLINE_S, Stage
 from mesh.shell.standing import Standing
 from mesh.shell.streams import HWM, bounded
-from mesh.shell.waiting import Waiting
+from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 LAST_WORDS_MS = 200
 AFTER_FAILURE_S = 1.0
@@ -49,7 +49,8 @@ class Playing:
         public, secret = config.curve_public.encode(), config.curve_secret.encode()
         ways = (self._context, public, secret, self._waiting)
         self._guard = curve.guard(self._context, public)
-        self._frames = self._context.socket(zmq.PUB)
+        self._frames = self._context.socket(zmq.XPUB)
+        self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
         self._inputs = Inputs(*ways, link.tell)
         self._asking = Asking(*ways, Asker(""), link.tell)
@@ -145,8 +146,16 @@ class Playing:
     def _keep_house(self, now: float) -> None:
         self._house_s = now + TICK_S
         self._asking.tick(now)
+        self._greet()
         for ear, closing in self._inputs.keep_house(now):
             self._border.call(ear.handle, closing)
+
+    def _greet(self) -> None:
+        """Who has begun to listen since is told what the open utterances have said so far."""
+        while int(self._frames.get(EVENTS)) & POLLIN:
+            subscription = self._frames.recv(NOBLOCK)
+            for output in self._stage.outputs.values():
+                output.repeat(subscription)
 
     # ---- what the role gets
 

@@ -30,6 +30,7 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
 QUEUE_FRAMES_MAX = 1000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
+SAID_PIECES_MAX = 2000
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
 HWM = {"text": 1000, "event": 1000, "vector": 100, "audio": 100, "image": 8}
 
@@ -55,7 +56,7 @@ def endpoint(address: str, port: int) -> str:
 class Output:
     """One stream of this role."""
 
-    __slots__ = ("_send", "_sender", "_topic", "name", "number", "type", "where")
+    __slots__ = ("_said", "_send", "_sender", "_topic", "name", "number", "type", "where")
 
     def __init__(self, role: str, name: str, type_: str, socket: zmq.Socket[Any]) -> None:
         self.name = name
@@ -64,6 +65,7 @@ class Output:
         self.number = 0
         self._topic = self.where.encode() + TOPIC_END
         self._sender = b""
+        self._said: list[bytes] = []  # the pieces of the utterance that is open, for who comes late
         self._send: Any = super(zmq.Socket, socket).send  # without pyzmq's questions about other kinds of sockets
 
     def speak_as(self, sender: Sender) -> None:
@@ -84,6 +86,20 @@ class Output:
         )
         self.number += 1
         self._send(message, 0, len(message) < LARGE_BYTES)
+        if request is not None and type_ == "text":
+            self._remember(message, piece, more)
+
+    def _remember(self, message: bytes, piece: int, more: bool) -> None:
+        if piece == 0 or not more:
+            self._said.clear()
+        if more and len(self._said) < SAID_PIECES_MAX:
+            self._said.append(message)
+
+    def repeat(self, subscription: bytes) -> None:
+        """Somebody new listens: say again what the open utterance has said so far. Who heard it knows each piece by its number."""
+        if subscription == b"\x01" + self._topic:
+            for message in self._said:
+                self._send(message, 0, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +207,7 @@ class Input:
         sender = header.sender
         if not self._fence.admits(sender, header.muted):
             return False
-        if header.request is not None and not self._utterances.accepts(header):
+        if header.request is not None and not self._utterances.accepts(header, time.monotonic()):
             return False
         if sender is not self._sender:
             self._turn_to(sender)

@@ -70,7 +70,7 @@ def each_consumer_is_told_of_at_most_one_holder(world: World) -> Iterator[str]:
     for machine in world.running():
         for process in machine.processes.values():
             for instance, sources in _sources(process.routes).items():
-                holders = [each for each in sources if each["state"] != "standby"]
+                holders = [each for each in sources if each["rank"] == 0]
                 if len(holders) > 1:
                     yield f"{machine.name}: {process.instance} hears {instance} from {[each['node'] for each in holders]}"
 
@@ -239,6 +239,13 @@ def everyone_follows_the_same_order(world: World) -> Iterator[str]:
         yield f"orders differ: {orders}"
 
 
+def nothing_is_about_to_end(world: World) -> Iterator[str]:
+    for machine in world.running():
+        for process in machine.processes.values():
+            if process.state != "set up":
+                yield f"{machine.name}: {process.instance} is {process.state}"
+
+
 def wanted_standbys_are_ready(world: World) -> Iterator[str]:
     for machine in world.running()[:1]:
         assert machine.agent is not None
@@ -253,6 +260,7 @@ AFTER_HEALING: tuple[Check, ...] = (
     everyone_computes_the_same_placement, each_placed_instance_has_exactly_one_holder_known_to_all, every_holder_plays,
     no_instance_plays_for_nobody, no_consumer_refuses_the_holder_it_is_told_to_hear, every_consumer_hears_what_it_is_wired_to,
     every_side_counts_the_whole_room, everyone_follows_the_same_order, wanted_standbys_are_ready,
+    nothing_is_about_to_end,
 )
 
 

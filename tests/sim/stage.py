@@ -109,5 +109,7 @@ class Stage:
         if claim is not None and process.state == "set up" and claim.generation == process.generation:
             self.world.adopted.add(process.pid)
             self.world.feed(machine, RoleFound(claim, process.standby))
+            if claim.state == "starting":
+                self.world.feed(machine, RoleReady(process.instance, process.generation, process.pid, process.pid + 1, process.pid))
         else:
             self.end(machine, process)

@@ -1,0 +1,417 @@
+"""Requests: every one is answered once, in order, whatever breaks, as long as one copy lives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from mesh.core import request_messages
+from mesh.core.answers import KEPT_MAX, QUEUE_MAX, Answerer, Reply
+from mesh.core.copies import AT_ONE_COPY_MAX
+from mesh.core.frames import Block
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
+from mesh.core.requests import LOSSES_MAX, WAITING_MAX
+from mesh.errors import WireError
+from tests.core.request_room import PIECES, Room
+
+steps = some.lists(
+    some.tuples(
+        some.sampled_from([
+            "ask", "supersede", "to copy", "to copy", "to asker", "to asker", "work", "work", "work", "kill", "start",
+            "cut", "mend", "suspect", "refute", "routes", "time", "cancel",
+        ]),
+        some.integers(0, 7),
+    ),
+    max_size=120,
+)  # fmt: skip
+
+
+def play(room: Room, chosen: list[tuple[str, int]]) -> None:
+    for step, number in chosen:
+        process = room.processes[number % len(room.processes)]
+        if step == "ask":
+            room.ask(streamed=number % 2 == 0)
+        elif step == "supersede":
+            room.ask(supersede=True)
+        elif step == "to copy":
+            room.deliver_to_copy(process)
+        elif step == "to asker":
+            room.deliver_to_asker(process)
+        elif step == "work":
+            room.work(process)
+        elif step == "kill":
+            room.kill(process)
+        elif step == "start" and len(room.processes) < 12:
+            room.start()
+        elif step == "cut":
+            room.cut(process)
+        elif step == "mend":
+            room.mend(process)
+        elif step in ("suspect", "refute"):
+            process.state = "suspect" if step == "suspect" else "playing"
+            room.tell_routes()
+        elif step == "routes":
+            room.tell_routes()
+        elif step == "time":
+            room.pass_time(0.3 * number)
+        elif step == "cancel" and room.answers:
+            room.perform(room.asker.cancel(list(room.answers)[number % len(room.answers)], room.now))
+
+
+@settings(max_examples=400)
+@given(steps, some.integers(1, 3), some.booleans())
+def test_no_order_of_events_loses_repeats_or_garbles_an_answer(
+    chosen: list[tuple[str, int]], copies: int, resumes: bool
+) -> None:
+    room = Room(copies, resumes)
+    play(room, chosen)
+    room.heal()
+    lost = [id for id, outcome in room.over.items() if outcome == "lost"]
+    assert not [room.why[id] for id in lost if "copies were lost" not in room.why[id]]
+    for id, outcome in room.over.items():
+        if outcome == "answered" and room.handed[id]:
+            assert len(room.handed[id]) == PIECES
+
+
+@settings(max_examples=200)
+@given(steps, some.integers(2, 3))
+def test_a_role_that_resumes_never_says_a_different_piece_under_one_name(
+    chosen: list[tuple[str, int]], copies: int
+) -> None:
+    room = Room(copies, resumes=True)
+    play(room, chosen)
+    room.heal()
+    for pieces in room.utterances.values():
+        said: dict[int, str] = {}
+        for number, value in pieces:
+            if value is not None:
+                assert said.setdefault(number, value) == value
+
+
+# ---- stories
+
+
+def settle(room: Room, turns: int = 30) -> None:
+    for _ in range(turns):
+        for process in room.processes:
+            room.deliver_to_copy(process)
+            room.work(process)
+            room.deliver_to_asker(process)
+
+
+def test_a_copy_that_dies_in_mid_answer_is_replaced_and_nothing_is_said_twice() -> None:
+    room = Room(copies=2)
+    id = room.ask()
+    first, second = room.processes
+    room.deliver_to_copy(first)
+    for _ in range(3):  # begins, and says two pieces
+        room.work(first)
+    for _ in range(3):
+        room.deliver_to_asker(first)
+    assert len(room.handed[id]) == 2
+    room.kill(first)
+    settle(room)
+    assert room.over == {id: "answered"}
+    assert len(room.handed[id]) == PIECES
+    assert room.asker.retried == 1
+    assert room.utterances[id][-1] == (2, None), "listeners are told that the first try ends"
+
+
+def test_a_role_that_resumes_goes_on_under_the_same_name_from_where_it_stopped() -> None:
+    room = Room(copies=2, resumes=True)
+    id = room.ask()
+    first = room.processes[0]
+    room.deliver_to_copy(first)
+    for _ in range(3):
+        room.work(first)
+    for _ in range(3):
+        room.deliver_to_asker(first)
+    room.kill(first)
+    settle(room)
+    assert room.over == {id: "answered"}
+    assert [number for number, _ in room.utterances[id]] == [0, 1, 2]
+
+
+def test_an_answer_that_begins_differently_ends_rather_than_garbles() -> None:
+    room = Room(copies=2)
+    id = room.ask()
+    first, second = room.processes
+    room.deliver_to_copy(first)
+    room.work(first)
+    room.perform_answerer(first, first.answerer.say("another beginning", b"", 1))
+    room.handed[id] = []
+    effects = []
+    while first.to_asker:
+        effects += room.asker.hear(first.id, first.to_asker.popleft(), room.now)
+    room.kill(first)
+    settle(room)
+    assert room.over == {id: "lost"}
+    assert "broke off" in room.why[id]
+
+
+def test_a_newer_frame_cancels_the_open_request_of_the_same_output() -> None:
+    room = Room(copies=1)
+    old = room.ask()
+    room.deliver_to_copy(room.processes[0])
+    room.work(room.processes[0])
+    new = room.ask(supersede=True)
+    assert room.over == {old: "cancelled"}
+    settle(room)
+    assert room.over == {old: "cancelled", new: "answered"}
+    assert room.utterances.get(old, []) == []
+
+
+def test_each_copy_holds_two_and_the_rest_wait_here() -> None:
+    room = Room(copies=2)
+    for _ in range(10):
+        room.ask()
+    assert [len(process.to_copy) for process in room.processes] == [AT_ONE_COPY_MAX, AT_ONE_COPY_MAX]
+    settle(room, 60)
+    assert room.asker.answered == 10
+
+
+def test_a_copy_with_others_to_answer_gets_less() -> None:
+    room = Room(copies=2)
+    busy, idle = room.processes
+    for number in range(5):
+        busy.answerer.hear("other", ask(busy, f"other.{number}"), 0.0)
+    first = room.ask()
+    for process in (busy, idle):
+        room.deliver_to_copy(process)
+        room.deliver_to_asker(process)
+    room.perform(room.asker.cancel(first, room.now))
+    for _ in range(2):
+        room.ask()
+    assert len([message for message in idle.to_copy if isinstance(message, Ask)]) == 2
+
+
+def test_a_suspect_copy_keeps_its_request_only_where_there_is_no_other() -> None:
+    room = Room(copies=1)
+    room.ask()
+    room.processes[0].state = "suspect"
+    room.tell_routes()
+    assert room.asker.retried == 0
+    room.start()
+    room.tell_routes()
+    assert room.asker.retried == 1
+    assert isinstance(room.processes[1].to_copy[0], Ask)
+    assert isinstance(room.processes[0].to_copy[-1], Cancel)
+
+
+def test_a_request_waits_for_a_copy_that_is_not_there_yet() -> None:
+    room = Room(copies=0)
+    id = room.ask()
+    room.start()
+    room.tell_routes()
+    settle(room)
+    assert room.over == {id: "answered"}
+
+
+def test_a_request_nobody_answers_is_lost_at_its_deadline_and_says_why() -> None:
+    room = Room(copies=0)
+    id = room.ask(deadline_s=2.0)
+    room.pass_time(1.9)
+    assert room.over == {}
+    room.pass_time(0.2)
+    assert room.over == {id: "lost"}
+    assert "in time" in room.why[id]
+
+
+def test_what_was_lost_on_the_way_is_asked_for_again() -> None:
+    room = Room(copies=1)
+    id = room.ask()
+    room.processes[0].to_copy.clear()
+    for _ in range(15):
+        room.pass_time(0.1)
+    settle(room)
+    assert room.over == {id: "answered"}
+
+
+def test_a_broken_line_loses_no_piece() -> None:
+    room = Room(copies=1)
+    id = room.ask()
+    only = room.processes[0]
+    room.deliver_to_copy(only)
+    for _ in range(6):
+        room.work(only)
+    room.cut(only)
+    room.mend(only)
+    settle(room)
+    assert room.over == {id: "answered"}
+    assert len(room.handed[id]) == PIECES
+    assert len(room.utterances[id]) == PIECES, "it was answered once, and repeated"
+
+
+def test_a_question_that_ends_every_process_is_given_up() -> None:
+    room = Room(copies=1)
+    id = room.ask()
+    for _ in range(LOSSES_MAX + 2):
+        process = room.processes[-1]
+        room.deliver_to_copy(process)
+        room.deliver_to_asker(process)
+        room.kill(process)
+        room.start()
+        room.tell_routes()
+    assert room.over == {id: "lost"}
+
+
+def test_a_copy_that_stops_cleanly_hands_its_requests_over() -> None:
+    room = Room(copies=2)
+    ids = [room.ask() for _ in range(4)]
+    first = room.processes[0]
+    room.deliver_to_copy(first)
+    room.deliver_to_copy(first)
+    room.work(first)
+    room.perform_answerer(first, first.answerer.close("stopping"))
+    settle(room, 60)
+    assert room.over == dict.fromkeys(ids, "answered")
+
+
+def test_the_oldest_is_lost_when_more_wait_than_anyone_should() -> None:
+    room = Room(copies=0)
+    ids = [room.ask() for _ in range(WAITING_MAX + 1)]
+    assert room.over == {ids[0]: "lost"}
+
+
+def test_a_role_that_fails_while_answering_loses_the_request_and_says_so() -> None:
+    room = Room(copies=1)
+    id = room.ask()
+    only = room.processes[0]
+    room.deliver_to_copy(only)
+    room.work(only)
+    room.perform_answerer(only, only.answerer.end("failed"))
+    settle(room)
+    assert room.over == {id: "lost"}
+    assert "poet/1 failed" in room.why[id]
+
+
+# ---- the answering side alone
+
+
+def ask(process_or_answerer: object, id: str, **other: object) -> Ask:
+    process_id = getattr(process_or_answerer, "id", None)
+    instance, generation = (process_id.instance, process_id.generation) if process_id else ("poet/1", 1)
+    return Ask(id, instance, generation, "prompt", "calm", "text", 0, 30_000)._replace(**other)  # type: ignore[arg-type]
+
+
+def answerer() -> Answerer:
+    return Answerer("poet/1", 1, frozenset({"prompt"}), resumes=False)
+
+
+def told(effects: list[object]) -> list[Message]:
+    return [effect.message for effect in effects if isinstance(effect, Reply)]
+
+
+def test_the_queue_is_bounded_and_says_that_it_is_busy() -> None:
+    ours = answerer()
+    for number in range(QUEUE_MAX):
+        assert isinstance(told(ours.hear("a", ask(ours, str(number)), 0.0))[0], Accepted)
+    assert told(ours.hear("a", ask(ours, "one more"), 0.0)) == [Refused("one more", "busy", QUEUE_MAX)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"generation": 2}, "another process"),
+        ({"instance": "poet/2"}, "another process"),
+        ({"input": "weather"}, "unknown input"),
+        ({"have": 3}, "forgotten"),
+    ],
+)
+def test_what_is_not_for_this_process_is_refused(changed: dict[str, object], why: str) -> None:
+    ours = answerer()
+    assert told(ours.hear("a", ask(ours, "x", **changed), 0.0)) == [Refused("x", why, 0)]
+
+
+def test_the_same_request_twice_is_answered_once_and_its_missing_pieces_are_repeated() -> None:
+    ours = answerer()
+    ours.hear("old line", ask(ours, "x"), 0.0)
+    ours.next(0.0)
+    for word in ("the", "night"):
+        ours.say(word, b"", 1)
+    ours.end(None)
+    again = ours.hear("new line", ask(ours, "x", have=1), 0.0)
+    assert told(again) == [Accepted("x", 0, 0), Said("x", 1, "night"), Done("x", 2, 0)]
+    assert all(effect.peer == "new line" for effect in again if isinstance(effect, Reply))
+    assert ours.next(0.0)[0] is None
+
+
+def test_a_cancelled_one_in_the_queue_is_never_begun_and_one_in_work_is_marked() -> None:
+    ours = answerer()
+    for id in ("x", "y"):
+        ours.hear("a", ask(ours, id), 0.0)
+    ours.next(0.0)
+    assert told(ours.hear("a", Cancel("y"), 0.0)) == [Done("y", 0, 1, "cancelled")]
+    ours.hear("a", Cancel("x"), 0.0)
+    assert ours.current is not None and ours.current.cancelled
+    ours.end("cancelled")
+    assert ours.next(0.0)[0] is None
+
+
+def test_one_whose_time_is_over_is_not_begun() -> None:
+    ours = answerer()
+    ours.hear("a", ask(ours, "x", deadline_ms=100), 0.0)
+    job, effects = ours.next(0.2)
+    assert job is None
+    assert told(effects) == [Done("x", 0, 0, "cancelled")]
+
+
+def test_old_answers_are_forgotten() -> None:
+    ours = answerer()
+    for number in range(KEPT_MAX * 3):
+        ours.hear("a", ask(ours, str(number)), 0.0)
+        ours.next(0.0)
+        ours.say("word", b"", 1)
+        ours.end(None)
+    assert len(ours._known) == KEPT_MAX
+
+
+# ---- the wire between them
+
+values = some.text() | some.binary() | some.integers(0, 9) | some.lists(some.text(), max_size=2)
+blocks = some.integers(0, 5).map(lambda count: Block("<f4", (count,), bytes(4 * count)))
+names = some.text(min_size=1, max_size=9)
+counts = some.integers(0, 2**40)
+messages = some.one_of(
+    some.builds(
+        Ask, names, names, counts, names, values | blocks, some.just("event"), counts, counts, counts,
+        some.none() | names, some.lists(some.tuples(values, some.binary(max_size=9)), max_size=3).map(tuple),
+    ),
+    some.builds(Cancel, names), some.builds(Accepted, names, counts, counts),
+    some.builds(Said, names, counts, values | blocks, some.binary(max_size=9)),
+    some.builds(Done, names, counts, counts, some.sampled_from([None, "cancelled", "failed"])),
+    some.builds(Refused, names, names, counts),
+)  # fmt: skip
+
+
+@given(messages)
+def test_every_message_arrives_equal(message: Message) -> None:
+    assert request_messages.decode(request_messages.encode(message)) == message
+
+
+@given(messages, some.data())
+def test_a_message_with_any_bytes_changed_gives_a_message_or_a_wire_error(
+    message: Message, data: some.DataObject
+) -> None:
+    changed = bytearray(request_messages.encode(message))
+    for _ in range(data.draw(some.integers(1, 4))):
+        changed[data.draw(some.integers(0, len(changed) - 1))] = data.draw(some.integers(0, 255))
+    for raw in (bytes(changed), bytes(changed[: data.draw(some.integers(0, len(changed)))])):
+        try:
+            request_messages.decode(raw)
+        except WireError:
+            continue
+
+
+@given(some.binary(max_size=200))
+def test_any_bytes_give_a_message_or_a_wire_error(raw: bytes) -> None:
+    try:
+        request_messages.decode(raw)
+    except WireError:
+        return
+
+
+def test_a_value_that_cannot_travel_is_refused_in_words() -> None:
+    with pytest.raises(WireError, match="cannot travel"):
+        request_messages.encode(Said("x", 0, {1, 2}))

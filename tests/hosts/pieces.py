@@ -1,0 +1,109 @@
+"""The artwork that the hosts play: streams with each kind of standby, and an ear that writes down when each frame arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from tests.hosts.room import lines_of
+
+ROLES = '''
+"""Streams to lose, and an ear to notice."""
+import time
+
+from mesh.role import Event, Options, Role
+
+
+class Pulse(Role):
+    """Says which machine it is on, at an even rate."""
+    outputs = {"beat": Event}
+
+    class Options(Options):
+        rate: float = 50.0
+
+    def setup(self):
+        self.count = 0
+
+    def tick(self):
+        self.count += 1
+        self.emit("beat", [self.settings["machine"], self.count])
+        return 1 / self.options.rate
+
+
+class Echo(Role):
+    """Answers each question with the machine it is on and what it was asked."""
+    outputs = {"answer": Event}
+
+    def on_question(self, frame: Event):
+        yield [self.settings["machine"], frame.value[1]]
+
+
+class Ear(Role):
+    """Writes a line for each frame: when it arrived (ns, steady clock), how old it was (us), input, machine, number."""
+    inputs = {"*": "any"}
+    display = True
+
+    def setup(self):
+        self.heard = open(self.state_folder / "heard", "a", buffering=1)
+
+    def on_frame(self, input: str, frame):
+        now_ns = time.monotonic_ns()
+        age_us = (self.now_s() - frame.captured_s) * 1e6
+        machine, number = frame.value
+        self.heard.write(f"{now_ns} {age_us:.0f} {input} {machine} {number}\\n")
+
+    def teardown(self):
+        self.heard.close()
+'''
+DEPLOYMENT = """
+installation: {installation}
+boot_grace: {boot_grace}
+machines: {{{machines}}}
+roles:
+  clock: {{kind: "./roles.py:Pulse", on: [{ear}, any], options: {{rate: {rate}}}}}
+  hot: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], standby: hot, options: {{rate: {rate}}}}}
+  warm: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], standby: warm, options: {{rate: {rate}}}}}
+  cold: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], options: {{rate: {rate}}}}}
+  echo: {{kind: "./roles.py:Echo", on: [{first}, {second}, any], inputs: {{question: clock.beat}}, copies: 2, spread: true}}
+  ear: {{kind: "./roles.py:Ear", each: [{ear}], inputs: {{hot: hot.beat, warm: warm.beat, cold: cold.beat, echo: echo.answer}}}}
+"""
+STREAMS = ("hot", "warm", "cold", "echo")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One frame at the ear: when (seconds of `time.monotonic`), how old, on which input, from which machine."""
+
+    at_s: float
+    age_s: float
+    input: str
+    machine: str
+    number: int
+
+
+def streams_piece(
+    folder: Path, machines: Sequence[str], *, installation: str = "streams", rate: float = 50.0, boot_grace: str = "20s"
+) -> Path:
+    """Write the artwork into `folder` and return it. The first machine has the ear and the clock; the others carry the streams."""
+    ear, first, second = machines[0], machines[1], machines[-1]
+    named = ", ".join(f"{machine}: {{}}" for machine in machines)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = DEPLOYMENT.format(
+        installation=installation, boot_grace=boot_grace, machines=named, rate=rate, ear=ear, first=first, second=second,
+    )  # fmt: skip
+    (folder / "deployment.yaml").write_text(text)
+    (folder / "roles.py").write_text(ROLES)
+    return folder
+
+
+def heard(home: Path, since_s: float = 0.0) -> list[Arrival]:
+    """What the ear of the machine with this state folder heard, in the order of arrival."""
+    found = []
+    for line in chain.from_iterable(map(lines_of, home.glob("roles/ear@*/heard"))):
+        at_ns, age_us, input, machine, number = line.split()
+        arrival = Arrival(int(at_ns) / 1e9, int(age_us) / 1e6, input, machine, int(number))
+        if arrival.at_s >= since_s:
+            found.append(arrival)
+    return found
