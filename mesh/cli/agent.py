@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +49,9 @@ def command(folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Pa
         raise UsageError("there is no deployment.yaml in this folder", where=str(chosen),
                          instead="Give the folder that holds it, such as deployments/whispering-room.")
     path = key_path or default_key_path()
-    with _only_one(here), tempfile.TemporaryDirectory(prefix="roomful-") as run:
+    with _only_one(here), _run_folder(here, rehearsal) as run:
         settings = Settings(
-            here, chosen.resolve(), load_key(path), Path(run), name, seeds, rehearsal,
+            here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal,
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
         )
         store.write("folder", str(chosen.resolve()))
@@ -61,6 +63,20 @@ def _remembered(store: Any) -> Path:
     if not isinstance(folder, str):
         raise UsageError("no folder was given, and none is remembered", instead="Run `roomful agent DIR` once.")
     return Path(folder)
+
+
+@contextlib.contextmanager
+def _run_folder(here: Path, rehearsal: bool) -> Iterator[Path]:
+    """A short path for the link's socket: the same at each start, so that roles find the agent after the one that crashed."""
+    from mesh.shell.finding import rehearsals
+
+    if rehearsal:
+        with tempfile.TemporaryDirectory(prefix="roomful-") as run:
+            yield Path(run)
+        return
+    run_folder = rehearsals() / f"run-{hashlib.sha256(str(here.resolve()).encode()).hexdigest()[:12]}"
+    run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    yield run_folder
 
 
 def _rehearsed() -> dict[str, Any]:

@@ -15,6 +15,8 @@ SENTENCES = {
     "takeover": "{to} takes over {instance}",
     "claimed_anew": "two held {instance}; this machine keeps it",
     "gave_up": "gave up on {instance} here: {why}",
+    "role_faulty": "{instance} does not work: {what}",
+    "adopted": "{instance} played on without an agent and is kept",
     "role_failed": "{instance} cannot play: {what}",
     "role_event": "{instance}: {what}",
     "order": "the room is {state}",

@@ -65,10 +65,11 @@ class Holding:
 
 @dataclass(slots=True)
 class Ledger:
-    """All claims of the nodes that are here, and the highest epoch of each instance: ever heard of, and seen in a holder's claim."""
+    """All claims of the nodes that are here, and the highest epoch of each instance that was ever named; `seen` is the highest
+    (epoch, node) in a holder's claim, which is what consumers here may have listened to."""
 
     epochs: dict[str, int] = field(default_factory=dict)
-    seen: dict[str, int] = field(default_factory=dict)
+    seen: dict[str, tuple[int, str]] = field(default_factory=dict)
     holdings: dict[str, list[Holding]] = field(default_factory=dict)
     standbys: dict[str, list[Holding]] = field(default_factory=dict)
 
@@ -80,10 +81,22 @@ class Ledger:
                 self.saw(instance, epoch)
             for claim in state.claims:
                 self.saw(claim.instance, claim.epoch)
-                if claim.part == HOLDER:
-                    self.seen[claim.instance] = max(claim.epoch, self.seen.get(claim.instance, 0))
                 where = self.holdings if claim.part == HOLDER else self.standbys
                 where.setdefault(claim.instance, []).append(Holding(node, claim))
+        for instance in self.holdings:
+            self._look_above(instance)
+
+    def _look_above(self, instance: str) -> None:
+        """Consumers here would refuse a holder that stands below one of the same epoch whom they have heard: then that epoch is
+        used up, and saying so makes the holder claim above it."""
+        believed = self.believed(instance)
+        if believed is None:
+            return
+        seen = self.seen.get(instance, (0, ""))
+        if believed.rank >= seen:
+            self.seen[instance] = believed.rank
+        elif seen[0] == believed.claim.epoch:
+            self.saw(instance, seen[0] + 1)
 
     def saw(self, instance: str, epoch: int) -> None:
         """An epoch was named; no claim of this node will ever be at or below it."""
@@ -92,7 +105,7 @@ class Ledger:
 
     def hidden(self, instance: str) -> bool:
         """Whether somebody has claimed the instance at an epoch that no claim seen here has reached."""
-        return self.epochs.get(instance, 0) > self.seen.get(instance, 0)
+        return self.epochs.get(instance, 0) > self.seen.get(instance, (0, ""))[0]
 
     def next_epoch(self, instance: str) -> int:
         """The number for a new claim: above all that were ever seen."""

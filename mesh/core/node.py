@@ -87,7 +87,7 @@ class Node:
         self.contacts = Contacts(self.timing, self.membership, self.peers)
         self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns", 0)))
         self.ledger.epochs.update(self.saved.get("epochs", {}))
-        self.ledger.seen.update(self.ledger.epochs)
+        self.ledger.seen.update({instance: (epoch, "") for instance, epoch in self.ledger.epochs.items()})
         order = self.saved.get("order") or (0, "down", "")
         self.state = NodeState(0, {}, (0, ""), Order(*order), hears=1)
         self.published = self.state

@@ -155,7 +155,7 @@ class Asker:
         if isinstance(message, Accepted | Done | Refused):
             self._copies.reported(copy, message.depth)
         request = self._tries.get(message.id)
-        if request is None or request.copy != copy:
+        if request is None:
             return []
         request.heard_s = now
         if isinstance(message, Accepted):
@@ -320,6 +320,7 @@ class Asker:
                 self._waiting.remove(entry)
             return
         self._tries.pop(request.ask.id, None)
+        self._copies.release(request.copy)
         request.copy = None
 
     def _lose(self, request: _Open, why: str) -> list[Effect]:

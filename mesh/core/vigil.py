@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 HUNG_S = 20.0  # one call of a role's method that lasts longer than this has hung; an answer counts each piece anew
-STILL_S = 4.0  # no pulse for this long: stopped, or stuck in a library that lets no other thread run
+STILL_S = 2.5  # no pulse for this long: stopped, or stuck in a library that lets no other thread run
 HUNG, TOO_LARGE = "hung", "too large"
 
 

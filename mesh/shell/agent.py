@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mesh.core.claims import HOLDER
 from mesh.core.codec import decode, encode, seal, unseal
 from mesh.core.effects import Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
@@ -28,9 +29,6 @@ from mesh.core.events import (
     LinkUp,
     Measured,
     PeerFound,
-    RoleEnded,
-    RoleReady,
-    RoleStarted,
     Tick,
     Wanted,
 )
@@ -45,15 +43,16 @@ from mesh.shell.beats import Beats
 from mesh.shell.deafness import Deafness
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.keys import InstallationKey
-from mesh.shell.launching import Ports, Stead, config_for, role_of
+from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
+from mesh.shell.processes import Processes
 from mesh.shell.seeds import CONTROL_PORT, dial_seed, remembered
 from mesh.shell.storage import Store, read_identity
-from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
-from mesh.shell.transport import Control, Link, Reply
+from mesh.shell.transport import Control, Reply
 
 BEAT_PORT = 47600
 STILL_HERE_S = 0.5
+HAND_OVER_S = 8.0
 EVENTS_MAX = 1000
 
 
@@ -80,8 +79,6 @@ class Agent:
         self.started_s = time.monotonic()
         self.store = Store(settings.home)
         self.logs = Logs(settings.home / "logs")
-        self.ports = Ports(settings.rehearsal)
-        self.pulses: dict[str, dict[str, Any]] = {}
         self.hints: dict[str, tuple[str, str]] = {}
         self.events: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = [settings.on_event]
@@ -90,9 +87,7 @@ class Agent:
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
-        self._waiting: dict[str, Launch] = {}
-        self._failures: dict[str, str] = {}
-        self._handling = False
+        self._handling = self._leaving = False
         self._deaf = Deafness()
         self._queue: list[Event] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -105,6 +100,8 @@ class Agent:
         deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings.folder)
         self._open(deployment)
         await self._announce(deployment)
+        self.processes.deployment = deployment
+        self.processes.adopt()
         self.feed(DeploymentRead(deployment, (1, revision)))
         self.feed(Measured({**machine.measure(), **self.settings.capabilities}))
         self._dial_remembered(deployment)
@@ -124,19 +121,20 @@ class Agent:
         host = "127.0.0.1" if settings.rehearsal else "0.0.0.0"
         beat_port = self.beats.bind(host, 0 if settings.rehearsal else BEAT_PORT)
         control_port = self.control.bind("127.0.0.1" if settings.rehearsal else "*", 0 if settings.rehearsal else CONTROL_PORT)
-        self.link = Link(self._on_role)
-        endpoint = self.link.bind(settings.run / "link")
+        name = machine.name_of_this(identity.name, [each.name for each in deployment.machines])
         me = NodeRecord(
-            identity.node, secrets.token_hex(4), identity.incarnation, machine.name_of_this(identity.name, [each.name for each in deployment.machines]),
+            identity.node, secrets.token_hex(4), identity.incarnation, name,
             ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), control_port, beat_port,
             settings.key.hash(deployment.installation),
         )
-        self.supervisor = Supervisor(self.logs, self._on_exit, lambda words: self.report("trouble", {"what": words}))
+        self.processes = Processes(
+            settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
         self.node = Node(me, self.now(), PRESETS[deployment.timing], {
             "order": self.store.read("order"), "epochs": self.store.read("epochs", {}),
         })
         self.answers = Answers(self)
-        self._stead = Stead(identity.node, me.name, settings.folder, settings.home, endpoint, settings.key, settings.rehearsal)
+        self.processes.stead = Stead(
+            identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal)
         self._links = LinkWatch(self._on_links)
         if not settings.rehearsal:
             self._links.start()
@@ -161,20 +159,29 @@ class Agent:
             dialling = dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)))
             self._tasks.append(self._loop.create_task(dialling))
 
+    async def _hand_over(self) -> None:
+        """Before a machine leaves, the others take what it plays, loaded first; what only it can play ends with it."""
+        self.feed(Wanted("drain"))
+        until_s = self.now() + HAND_OVER_S
+        while self.now() < until_s and self.node.membership.present() and any(
+            part.claim.part == HOLDER for part in self.node.cast.parts.values()
+        ):
+            await asyncio.sleep(0.02)
+
     async def _close(self) -> None:
+        if not self.settings.rehearsal:
+            await self._hand_over()
+        self._leaving = self.processes.leaving = True
         self.feed(Wanted("leave"))
         if self._timer:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        for instance in self.supervisor.running():
-            self.link.send(instance, self.node.cast.generations.get(instance, 0), {"type": "stop"})
         self._links.close()
-        await self.supervisor.close(2.0)
+        await self.processes.close()
         await self.discovery.stop()
         await self.control.close()
         self.beats.close()
-        self.link.close()
         await asyncio.get_running_loop().run_in_executor(None, self._disk.shutdown)
 
     # ---- the mind
@@ -195,13 +202,15 @@ class Agent:
                     self._perform(effect)
         finally:
             self._handling = False
+        if not self.settings.rehearsal:
+            self.processes.keep()
         self._set_timer()
 
     def _set_timer(self) -> None:
         loop = asyncio.get_running_loop()
         if self._timer:
             self._timer.cancel()
-        if self._stopping.is_set():
+        if self._leaving:
             return
         self._due_s = max(self.node.next_deadline(), self.now() + 0.002)
         self._timer = loop.call_at(loop.time() + self._due_s - self.now(), self._tick)
@@ -222,11 +231,11 @@ class Agent:
             case HangUp():
                 self.control.disconnect(effect.node)
             case Launch():
-                self._launch_after(effect)
+                self.processes.launch(effect)
             case Halt():
-                self._halt(effect)
+                self.processes.halt(effect)
             case Tell():
-                self.link.send(effect.instance, effect.generation, effect.order)
+                self.processes.tell(effect)
             case Save():
                 self._disk.submit(self._save, effect.key, effect.value)
             case Report():
@@ -238,66 +247,9 @@ class Agent:
         except RoomfulError as fault:
             self.report_later("trouble", {"what": str(fault)})
 
-    # ---- processes
-
-    def _launch_after(self, order: Launch) -> None:
-        if order.delay_s > 0:
-            asyncio.get_running_loop().call_later(order.delay_s, self._launch, order)
-        else:
-            self._launch(order)
-
-    def _launch(self, order: Launch) -> None:
-        """Start the process, unless it is no longer wanted; wait for its predecessor to end first."""
-        part = self.node.cast.parts.get(order.instance)
-        if part is None or part.claim.generation != order.generation or self.node.deployment is None or self._stopping.is_set():
-            return
-        if order.instance in self.supervisor.running():
-            self._waiting[order.instance] = order
-            return
-        try:
-            role = role_of(order.instance, self.node.deployment)
-            config = config_for(order, role, self.node.deployment, self._stead, self.ports.pair(order.instance))
-            pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config))
-        except (RoomfulError, OSError) as fault:
-            self.feed(RoleEnded(order.instance, order.generation, str(fault)))
-            return
-        self.feed(RoleStarted(order.instance, order.generation, pid))
-
-    def _halt(self, effect: Halt) -> None:
-        self._waiting.pop(effect.instance, None)
-        self.link.send(effect.instance, effect.generation, {"type": "stop"})
-        self.supervisor.stop(effect.instance, effect.grace_s)
-
-    def _on_exit(self, end: Exit) -> None:
-        why = self._failures.pop(end.instance, "") or _why_ended(end)
-        self.pulses.pop(end.instance, None)
-        self.ports.taken.pop(end.instance, None)
-        self.feed(RoleEnded(end.instance, end.generation, why, clean=end.asked))
-        waiting = self._waiting.pop(end.instance, None)
-        if waiting is not None:
-            self._launch(waiting)
-
-    def _on_role(self, instance: str, generation: int, message: dict[str, Any]) -> None:
-        """A role's process speaks."""
-        if generation != self.node.cast.generations.get(instance):
-            return
-        match message.get("type"):
-            case "ready":
-                self.feed(RoleReady(instance, generation, message["frames_port"], message["requests_port"], message.get("pid", 0)))
-            case "pulse":
-                self.pulses[instance] = message
-            case "failed":
-                words = [str(message.get(key)) for key in ("what", "where", "instead") if message.get(key)]
-                self._failures[instance] = "; ".join(words)
-                self.report("role_failed", {"instance": instance, "what": "; ".join(words)})
-            case "event" | "gap" as kind:
-                fields = {key: value for key, value in message.items() if key != "type"}
-                self.report(f"role_{kind}", {"instance": instance, **fields})
-
     async def _still_here(self) -> None:
         while True:
-            for instance in self.supervisor.running():
-                self.link.send(instance, self.node.cast.generations.get(instance, 0), {"type": "still_here"})
+            self.processes.look()
             if self.settings.rehearsal:
                 self.report("report", {"machine": self.node.me.name, "roles": self.roles_now()})
             await asyncio.sleep(STILL_HERE_S)
@@ -307,8 +259,7 @@ class Agent:
     def cut(self, machines: list[str], on: bool) -> None:
         """In a rehearsal, which has one network for all: hear no more of these machines, nor may the roles here; or hear them again."""
         self._deaf.turn(machines, on, self.node.peers.records())
-        for instance in self.supervisor.running():
-            self.link.send(instance, self.node.cast.generations.get(instance, 0), {"type": "cut", "nodes": sorted(self._deaf.nodes)})
+        self.processes.tell_all({"type": "cut", "nodes": sorted(self._deaf.nodes)})
 
     def _on_datagram(self, data: bytes, sender: tuple[str, int]) -> None:
         if sender[1] in self._deaf.ports:
@@ -376,7 +327,7 @@ class Agent:
         return {
             name: {
                 "part": part.claim.part, "state": part.claim.state, "pid": part.claim.pid, "restarts": part.claim.restarts,
-                "generation": part.claim.generation, "epoch": part.claim.epoch, "pulse": self.pulses.get(name, {}),
+                "generation": part.claim.generation, "epoch": part.claim.epoch, "pulse": self.processes.pulses.get(name, {}),
             }
             for name, part in self.node.cast.parts.items()
         }
@@ -384,10 +335,3 @@ class Agent:
 
 def _read_folder(path: Path) -> tuple[Deployment, str]:
     return folder.load(path), folder.folder_hash(path)
-
-
-def _why_ended(end: Exit) -> str:
-    how = f"ended by {end.signal}" if end.signal else f"ended with exit code {end.code}"
-    last = next((line for line in reversed(end.last_lines) if line.strip() and not line.startswith("----")), "")
-    return f"{how}; its last words: {last}" if last else how
-

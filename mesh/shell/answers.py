@@ -56,7 +56,7 @@ class Answers:
         ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
         for machine in said["machines"].values():
             machine["control_port"] = ports.get(machine.get("node", ""), node.me.control_port)
-        said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.pulses.items()}
+        said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said
 
@@ -69,7 +69,7 @@ class Answers:
 
     def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What this node's own roles do, from their last pulse."""
-        return {"machine": self._agent.node.me.name, "roles": self._agent.pulses}
+        return {"machine": self._agent.node.me.name, "roles": self._agent.processes.pulses}
 
     def _logs(self, arguments: dict[str, Any]) -> dict[str, list[str]]:
         lines = min(LOG_LINES_MAX, int(arguments.get("lines", 50)))

@@ -116,7 +116,7 @@ class Tally:
 def _sweep(folder: Path) -> None:
     """Remove what rehearsals left that were killed: folders in which no agent has been running for a while."""
     for old in folder.iterdir():
-        if time.time() - old.stat().st_mtime > ABANDONED_S and not any(old.glob("*/agent.json")):
+        if time.time() - old.stat().st_mtime > ABANDONED_S and not old.name.startswith("run-") and not any(old.glob("*/agent.json")):
             shutil.rmtree(old, ignore_errors=True)
 
 

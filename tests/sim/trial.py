@@ -34,14 +34,22 @@ def try_seed(seed: int) -> Outcome:
     """Run one seed to its end, or to the first rule that breaks."""
     outcome = Outcome(seed)
     world = make_world(seed)
+    broken = play(world, outcome)
+    if broken:
+        outcome.broken.append(broken)
+    outcome.trace, outcome.steps, outcome.simulated_s = world.trace, world.steps, world.t
+    return outcome
+
+
+def play(world: World, outcome: Outcome) -> str:
+    """Hardship, healing, agreement. Returns the rule that broke, in words, or nothing."""
     try:
         _live(world, outcome)
     except SimulationError as fault:
-        outcome.broken.append(str(fault))
+        return str(fault)
     except AssertionError as fault:
-        outcome.broken.append(f"an assertion in the core: {fault}")
-    outcome.trace, outcome.steps, outcome.simulated_s = world.trace, world.steps, world.t
-    return outcome
+        return f"an assertion in the core: {fault}"
+    return ""
 
 
 def make_world(seed: int) -> World:

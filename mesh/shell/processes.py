@@ -1,0 +1,167 @@
+"""The agent's hands on its roles: starts, ends, hears and watches the processes that the mind asked for.
+
+What it learns it feeds to the mind as events; what follows from them is decided there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mesh.core.cast import Cast
+from mesh.core.claims import STARTING
+from mesh.core.effects import Halt, Launch, Tell
+from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted
+from mesh.core.spec import Deployment
+from mesh.core.vigil import examine
+from mesh.errors import RoomfulError
+from mesh.shell.kept import KeptParts
+from mesh.shell.launching import Ports, Stead, config_for, role_of
+from mesh.shell.logs import Logs
+from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
+from mesh.shell.transport import Link
+
+STOP_GRACE_S = 2.0
+
+
+class Processes:
+    """The roles' processes of one node. `feed` takes events for the mind, `report` what people may want to know."""
+
+    def __init__(
+        self, run: Path, logs: Logs, ports: Ports, cast: Callable[[], Cast], feed: Callable[[Event], None],
+        report: Callable[[str, dict[str, Any]], None], now: Callable[[], float],
+    ) -> None:
+        self.pulses: dict[str, dict[str, Any]] = {}
+        self.leaving = False
+        self.deployment: Deployment | None = None
+        self.stead: Stead | None = None
+        self._ports, self._cast, self._feed, self._report, self._now = ports, cast, feed, report, now
+        self._pulsed_s: dict[str, float] = {}
+        self._waiting: dict[str, Launch] = {}
+        self._failures: dict[str, str] = {}
+        self._kept = KeptParts(run / "parts.json")
+        self.link = Link(self._on_role)
+        self.endpoint = self.link.bind(run / "link")
+        self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
+
+    # ---- what the mind wants
+
+    def launch(self, order: Launch) -> None:
+        """Start a process, now or after its delay."""
+        if order.delay_s > 0:
+            asyncio.get_running_loop().call_later(order.delay_s, self._launch, order)
+        else:
+            self._launch(order)
+
+    def halt(self, effect: Halt) -> None:
+        """End a process: politely, and after its grace not."""
+        self._waiting.pop(effect.instance, None)
+        self.link.send(effect.instance, effect.generation, {"type": "stop"})
+        self.supervisor.stop(effect.instance, effect.grace_s)
+
+    def tell(self, effect: Tell) -> None:
+        """Orders for a process."""
+        self.link.send(effect.instance, effect.generation, effect.order)
+
+    def tell_all(self, order: dict[str, Any]) -> None:
+        """The same for every process that runs."""
+        generations = self._cast().generations
+        for instance in self.supervisor.running():
+            self.link.send(instance, generations.get(instance, 0), order)
+
+    def _launch(self, order: Launch) -> None:
+        """Start the process, unless it is no longer wanted; wait for its predecessor to end first."""
+        part = self._cast().parts.get(order.instance)
+        if part is None or part.claim.generation != order.generation or self.leaving:
+            return
+        if order.instance in self.supervisor.running():
+            self._waiting[order.instance] = order
+            return
+        assert self.deployment is not None and self.stead is not None
+        try:
+            role = role_of(order.instance, self.deployment)
+            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance))
+            pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config))
+        except (RoomfulError, OSError) as fault:
+            self._feed(RoleEnded(order.instance, order.generation, str(fault)))
+            return
+        self._feed(RoleStarted(order.instance, order.generation, pid))
+
+    # ---- what the processes do and say
+
+    def _on_exit(self, end: Exit) -> None:
+        why = self._failures.pop(end.instance, "") or _why_ended(end)
+        self.pulses.pop(end.instance, None)
+        self._pulsed_s.pop(end.instance, None)
+        self._ports.taken.pop(end.instance, None)
+        self._feed(RoleEnded(end.instance, end.generation, why, clean=end.asked))
+        waiting = self._waiting.pop(end.instance, None)
+        if waiting is not None:
+            self._launch(waiting)
+
+    def _on_role(self, instance: str, generation: int, message: dict[str, Any]) -> None:
+        """A role's process speaks."""
+        if generation != self._cast().generations.get(instance):
+            return
+        match message.get("type"):
+            case "ready":
+                ports = message["frames_port"], message["requests_port"]
+                self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))
+            case "pulse":
+                self.pulses[instance] = message
+                self._pulsed_s[instance] = self._now()
+            case "failed":
+                words = "; ".join(str(message[key]) for key in ("what", "where", "instead") if message.get(key))
+                self._failures[instance] = words
+                self._report("role_failed", {"instance": instance, "what": words})
+            case "event" | "gap" as kind:
+                fields = {key: value for key, value in message.items() if key != "type"}
+                self._report(f"role_{kind}", {"instance": instance, **fields})
+
+    def look(self) -> None:
+        """Tell every role that its agent is here, and end those that have hung or grown too large."""
+        self.tell_all({"type": "still_here"})
+        for instance, came_s in list(self._pulsed_s.items()):
+            part = self._cast().parts.get(instance)
+            if part is None or part.claim.state == STARTING or self.deployment is None:
+                continue
+            limit = role_of(instance, self.deployment).limits.get("memory_bytes")
+            found = examine(self.pulses.get(instance, {}), self._now() - came_s, limit)
+            if found is not None:
+                self._failures[instance] = found.words
+                del self._pulsed_s[instance]
+                self._report("role_faulty", {"instance": instance, "what": found.words})
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(part.claim.pid, signal.SIGKILL)
+
+    # ---- across agents
+
+    def adopt(self) -> None:
+        """Roles outlive an agent that crashed: those that still play are found by what it left beside its socket, and kept."""
+        for claim, standby in self._kept.read():
+            if self.supervisor.adopt(claim.instance, claim.generation, claim.pid):
+                self._feed(RoleFound(claim, standby))
+                self._report("adopted", {"instance": claim.instance, "pid": claim.pid})
+
+    def keep(self) -> None:
+        """Leave beside the socket what the next agent would adopt."""
+        self._kept.write(self._cast().parts.values())
+
+    async def close(self) -> None:
+        """End every process and the link."""
+        self.leaving = True
+        self.tell_all({"type": "stop"})
+        await self.supervisor.close(STOP_GRACE_S)
+        self.link.close()
+        self._kept.forget()
+
+
+def _why_ended(end: Exit) -> str:
+    how = f"ended by {end.signal}" if end.signal else f"ended with exit code {end.code}"
+    last = next((line for line in reversed(end.last_lines) if line.strip() and not line.startswith("----")), "")
+    return f"{how}; its last words: {last}" if last else how
