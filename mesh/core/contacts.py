@@ -65,7 +65,7 @@ class Contacts:
     def follow(self, told: State, now: float) -> list[Effect]:
         """Act upon changes of who is here. A lost member's link is dropped with all that is queued on it; so is the old link under
         a new life, which may be in a long stall. A new life is told this node's state and asked for its own."""
-        effects = self._redial_who_buried_me(now) if self.membership.buried_me else []
+        effects = self._redial_stale(now) if self.membership.stale_links else []
         if self.membership.changes == self.seen_changes:
             return effects
         self.seen_changes = self.membership.changes
@@ -83,15 +83,15 @@ class Contacts:
                 effects += [*self.peers.nudge(node, now), SendControl(node, told), SendControl(node, StateWanted(told.node))]
         return effects
 
-    def _redial_who_buried_me(self, now: float) -> list[Effect]:
-        """Whoever held this node dead hung up on it; a line to them that seems to work may be in a stall as long as the silence was."""
+    def _redial_stale(self, now: float) -> list[Effect]:
+        """Whoever held this node dead hung up on it, and a line that was cut for a while may stall for as long again."""
         effects: list[Effect] = []
-        for node in sorted(self.membership.buried_me):
+        for node in sorted(self.membership.stale_links):
             if now - self.redialled_s.get(node, -NEVER) >= self.timing.dial_s:
                 self.redialled_s[node] = now
                 self.peers.unlinked(node, now)
                 effects += [HangUp(node), *self.peers.nudge(node, now)]
-        self.membership.buried_me.clear()
+        self.membership.stale_links.clear()
         return effects
 
     def _want_state(self, node: str, incarnation: int, version: int, speaker: str, now: float) -> list[Effect]:

@@ -65,7 +65,7 @@ class Member:
 
 @dataclass(slots=True)
 class Table:
-    """All members, and what telling them costs: nothing here decides. `changes` grows with every change of who is here."""
+    """All members, and what telling them costs: nothing here decides. `changes` grows with every change of who is here, or where."""
 
     me: NodeRecord
     timing: Timing
@@ -73,6 +73,7 @@ class Table:
     sequence: int = 0
     changes: int = 0
     alarms: set[str] = field(default_factory=set)
+    stale_links: set[str] = field(default_factory=set)  # peers out of touch for a while: the line to them may be in a TCP stall as long
     _observers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _present: list[Member] | None = None
     _watched: list[Member] | None = None
@@ -142,6 +143,8 @@ class Table:
         if (member.health, health) not in TRANSITIONS:
             return []
         silent_ms = int(member.evidence.silence_s(now) * 1000)
+        if health == ALIVE and now - member.since_s >= self.timing.dead_s:
+            self.stale_links.add(member.record.node)
         member.health, member.since_s = health, now
         member.accusers = frozenset()
         self._changed()

@@ -10,7 +10,7 @@ random probing: in a room of a few machines everyone can listen to everyone, and
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from mesh.core.detector import Evidence
 from mesh.core.effects import Effect, Report, Save, SendDatagram
@@ -26,7 +26,6 @@ class Membership(Table):
     learned that others hold it dead."""
 
     refuted_s: float = float("-inf")
-    buried_me: set[str] = field(default_factory=set)  # who has lately said so: their links to here were dropped, ours may be stale
 
     # ---- learning of members
 
@@ -51,6 +50,7 @@ class Membership(Table):
         member = Member(record, Evidence(now, now), ALIVE, now, where, met_s=now)
         if known is not None and known.record.boot == record.boot:
             member.evidence.sequence = known.evidence.sequence
+            member.state = known.state if known.here else None  # the same process, which only answers an accusation
         elif known is not None:
             member.double = Double(known.record.boot, known.evidence.sequence, now)
         return self.enter(member)
@@ -129,8 +129,9 @@ class Membership(Table):
             return self._on_other_boot(member, boot, sequence, address, now)
         if incarnation < member.record.incarnation or not member.evidence.hear(sequence, now):
             return []
-        if address:
+        if address and address != member.address:
             member.address = address
+            self.changes += 1  # the roles here must be told where to listen
         if not member.here:
             return self.tell_node(node, self.verdict_on(member))
         return self._refute_if_fresh(member, now) if member.health == SUSPECT else []
@@ -219,7 +220,7 @@ class Membership(Table):
             mine = verdict.boot in ("", self.me.boot) or verdict.incarnation < self.me.incarnation
             return [] if mine else self._on_my_double(verdict.boot, "elsewhere")
         if verdict.health == DEAD:
-            self.buried_me.add(verdict.node)
+            self.stale_links.add(verdict.node)
         if verdict.incarnation < self.me.incarnation:
             return self.tell_node(verdict.node, self.own_word(ALIVE))  # it does not know this life yet
         effects: list[Effect] = []

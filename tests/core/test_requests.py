@@ -18,7 +18,8 @@ from mesh.errors import WireError
 from tests.core.request_room import PIECES, Room
 
 STEPS = {
-    "ask": 6, "supersede": 2, "to copy": 30, "to asker": 30, "work": 40, "kill": 1, "start": 2, "cut": 3, "mend": 6,
+    "ask": 6, "supersede": 2, "to copy": 30, "to asker": 30, "work": 40, "kill": 3, "start": 4, "cut": 3, "mend": 6,
+    "drop": 2,
     "suspect": 3, "refute": 5, "routes": 4, "time": 6, "cancel": 1,
 }  # fmt: skip
 
@@ -47,6 +48,10 @@ def play(room: Room, seed: int, length: int = 400) -> None:
             room.cut(process)
         elif step == "mend":
             room.mend(process)
+        elif step == "drop":  # a queue was full
+            queue = chance.choice([process.to_copy, process.to_asker])
+            if queue:
+                del queue[chance.randrange(len(queue))]
         elif step in ("suspect", "refute"):
             process.state = "suspect" if step == "suspect" else "playing"
             room.tell_routes()
@@ -131,6 +136,44 @@ def test_a_role_that_resumes_goes_on_under_the_same_name_from_where_it_stopped()
     assert [number for number, _ in room.utterances[id]] == [0, 1, 2]
 
 
+def test_an_answer_gone_on_with_survives_a_broken_line_too() -> None:
+    room = Room(copies=2, resumes=True)
+    id = room.ask()
+    first, second = room.processes
+    room.deliver_to_copy(first)
+    for _ in range(2):
+        room.work(first)
+    for _ in range(2):
+        room.deliver_to_asker(first)
+    room.kill(first)
+    room.deliver_to_copy(second)
+    room.work(second)
+    room.work(second)
+    for _ in range(2):  # it is accepted, and piece 1 arrives
+        room.deliver_to_asker(second)
+    room.work(second)
+    room.cut(second)
+    room.mend(second)
+    settle(room)
+    assert room.over == {id: "answered"}
+    assert len(room.handed[id]) == PIECES
+
+
+def test_every_try_that_was_begun_is_ended_for_its_listeners() -> None:
+    room = Room(copies=3)
+    id = room.ask()
+    for process in room.processes[:2]:
+        room.deliver_to_copy(process)
+        for _ in range(2):  # begins, and says one piece
+            room.work(process)
+        for _ in range(2):
+            room.deliver_to_asker(process)
+        room.kill(process)
+    settle(room)
+    assert room.over == {id: "answered"}
+    assert [[number for number, value in said if value is None] for said in room.utterances.values()] == [[1], [1], []]
+
+
 def test_an_answer_that_begins_differently_ends_rather_than_garbles() -> None:
     room = Room(copies=2)
     id = room.ask()
@@ -195,6 +238,26 @@ def test_a_suspect_copy_keeps_its_request_only_where_there_is_no_other() -> None
     assert room.asker.retried == 1
     assert isinstance(room.processes[1].to_copy[0], Ask)
     assert isinstance(room.processes[0].to_copy[-1], Cancel)
+
+
+def test_a_playing_copy_is_asked_before_a_suspect_one() -> None:
+    room = Room(copies=2)
+    room.processes[0].state = "suspect"
+    room.tell_routes()
+    for _ in range(3):
+        room.ask()
+    assert [len(process.to_copy) for process in room.processes] == [0, AT_ONE_COPY_MAX]
+
+
+def test_a_copy_that_is_busy_is_not_asked_again_at_once() -> None:
+    room = Room(copies=1)
+    id = room.ask()
+    only = room.processes[0]
+    only.to_copy.clear()
+    room.perform(room.asker.hear(only.id, Refused(id, "busy", QUEUE_MAX), room.now))
+    assert not only.to_copy
+    room.pass_time(0.15)
+    assert [message.id for message in only.to_copy if isinstance(message, Ask)] == [f"{id}~2"]
 
 
 def test_a_request_waits_for_a_copy_that_is_not_there_yet() -> None:

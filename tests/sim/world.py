@@ -351,8 +351,8 @@ class World:
     # ---- looking
 
     def running(self) -> list[Machine]:
-        """The machines whose agent runs."""
-        return [machine for machine in self.machines.values() if machine.agent is not None]
+        """The machines whose agent runs and has not said goodbye."""
+        return [machine for machine in self.machines.values() if machine.agent is not None and not machine.agent.gone]
 
     def holders(self, instance: str) -> list[Machine]:
         """The machines whose node claims to hold the instance."""
