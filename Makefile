@@ -29,7 +29,7 @@ types: setup ## check the types (strict in mesh/core)
 
 train: setup ## make the whispering room's models and clip anew (needs PyTorch; takes long)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[training]'
-	@set -e; for made in visitors presence poet; do $(BIN)/python $(ROOM)/training/$$made.py; done
+	@set -e; for made in presence poet check_poet visitors; do $(BIN)/python $(ROOM)/training/$$made.py; done
 
 clean: ## remove .venv and everything that tools left behind (the compiled llama.cpp stays in the user's cache)
 	@rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -125,7 +125,7 @@ class Answerer:
 
     def _repeat(self, job: Job, have: int) -> list[Effect]:
         told: list[Message] = [Accepted(job.ask.id, self.depth, job.start)]
-        told += job.said[have:]
+        told += job.said[max(0, have - job.start) :]
         if job.done is not None:
             told.append(job.done)
         return [Reply(job.peer, message) for message in told]

@@ -67,6 +67,7 @@ class Cast:
     unclaimed_since_s: dict[str, float] = field(default_factory=dict)
     hidden_since_s: dict[str, float] = field(default_factory=dict)
     outranked_since_s: dict[str, float] = field(default_factory=dict)
+    last_holder: dict[str, tuple[str, str]] = field(default_factory=dict)  # instance -> (node, machine) that was seen to hold it last
     next_look_s: float = float("inf")
 
     # ---- wishing
@@ -81,6 +82,15 @@ class Cast:
             effects += self._end(name, "no longer in the deployment")
         for instance in view.instances:
             effects += self._step(instance, self.wish(instance, view, now), view, now)
+        return effects
+
+    def agree(self, view: View, now: float) -> list[Effect]:
+        """Only what two hold is settled; everything else goes on as it was. For a node that still listens to who is there."""
+        effects: list[Effect] = []
+        for instance in view.instances:
+            part = self.parts.get(instance.name)
+            if part is not None and part.claim.part == HOLDER and len(view.ledger.holdings.get(instance.name, ())) > 1:
+                effects += self._step(instance, self._wish_of_holder(instance.name, view.me, view), view, now)
         return effects
 
     def _forget_failures(self, now: float) -> None:
@@ -98,8 +108,10 @@ class Cast:
         placed = view.placement.holders.get(name)
         winner = view.ledger.winner(name)
         if part is not None and part.claim.part == HOLDER:
+            self.last_holder[name] = (view.me, view.names.get(view.me, ""))
             return self._wish_of_holder(name, placed, view)
         if winner is not None:
+            self.last_holder[name] = (winner.node, view.names.get(winner.node, ""))
             self.unclaimed_since_s.pop(name, None)
             self.hidden_since_s.pop(name, None)
             if placed == view.me and winner.node != view.me:
@@ -186,7 +198,7 @@ class Cast:
         )
         self._move(name, Part(claim, standby))
         view.ledger.saw(name, epoch)
-        taken = [self._took_over(name, view, "unclaimed")] if holds and epoch > 1 else []
+        taken = self._took_over(name, view) if holds else []
         return [Launch(name, generation, epoch, standby), *taken, self._state_of(name, view)]
 
     def _step_of_holder(self, instance: Instance, part: Part, view: View, now: float) -> list[Effect]:
@@ -249,7 +261,7 @@ class Cast:
         ))
         view.ledger.saw(name, epoch)
         play: list[Effect] = [Tell(name, part.claim.generation, {"type": "play", "epoch": epoch})] if ready else []
-        return [*play, self._took_over(name, view, "planned" if planned else "lost"), self._state_of(name, view)]
+        return [*play, *self._took_over(name, view, planned=planned), self._state_of(name, view)]
 
     def _end(self, name: str, why: str) -> list[Effect]:
         part = self.parts.pop(name)
@@ -270,9 +282,10 @@ class Cast:
         return True
 
     def adopt(self, claim: Claim, standby: str) -> None:
-        """A process that outlived this node's last agent goes on as it was."""
+        """A process that outlived this node's last agent goes on as it was. If the room has gone on without it, that shows now: its
+        side is only this node."""
         self.generations[claim.instance] = max(claim.generation, self.generations.get(claim.instance, 0))
-        self.parts[claim.instance] = Part(claim, standby)
+        self.parts[claim.instance] = Part(replace(claim, heard=1), standby)
 
     def started(self, name: str, generation: int, pid: int) -> None:
         """The process of a launched instance exists."""
@@ -325,5 +338,12 @@ class Cast:
         state = claim.state if claim.part == HOLDER else f"{self.parts[name].standby} standby, {claim.state}"
         return Report("role_state", {"instance": name, "state": state, "machine": view.names.get(view.me, ""), "epoch": claim.epoch})
 
-    def _took_over(self, name: str, view: View, cause: str) -> Report:
-        return Report("takeover", {"instance": name, "to": view.names.get(view.me, ""), "cause": cause})
+    def _took_over(self, name: str, view: View, *, planned: bool = False) -> list[Report]:
+        """The take-over in words, unless this is the first time that anybody is seen to hold it, or it was this node before.
+        `cause` is "planned", "lost" (the machine is gone) or "failed" (the machine is here and no longer plays it)."""
+        node, machine = self.last_holder.get(name, ("", ""))
+        self.last_holder[name] = (view.me, view.names.get(view.me, ""))
+        if node in ("", view.me):
+            return []
+        cause = "planned" if planned else "failed" if node in view.names else "lost"
+        return [Report("takeover", {"instance": name, "from": machine, "to": view.names.get(view.me, ""), "cause": cause})]

@@ -72,6 +72,7 @@ class Ledger:
     seen: dict[str, tuple[int, str]] = field(default_factory=dict)
     holdings: dict[str, list[Holding]] = field(default_factory=dict)
     standbys: dict[str, list[Holding]] = field(default_factory=dict)
+    agreed: bool = True  # no instance has two holders
 
     def read(self, states: Mapping[str, NodeState]) -> None:
         """Take in what the nodes that are here say now. Epochs are remembered for ever, claims only while they are made."""
@@ -83,7 +84,9 @@ class Ledger:
                 self.saw(claim.instance, claim.epoch)
                 where = self.holdings if claim.part == HOLDER else self.standbys
                 where.setdefault(claim.instance, []).append(Holding(node, claim))
-        for instance in self.holdings:
+        self.agreed = True
+        for instance, found in self.holdings.items():
+            self.agreed &= len(found) == 1
             self._look_above(instance)
 
     def _look_above(self, instance: str) -> None:

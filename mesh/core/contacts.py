@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from mesh.core.effects import Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
+from mesh.core.members import ALIVE
 from mesh.core.membership import Membership
 from mesh.core.messages import Ack, Beat, Digest, Hello, Probe, ProbeFor, State, StateWanted, Verdict
 from mesh.core.peers import Peers
@@ -29,7 +30,8 @@ class Contacts:
     membership: Membership
     peers: Peers
     news: bool = False
-    wanted_s: dict[str, float] = field(default_factory=dict)  # node -> when its state was asked for last
+    wanted_s: dict[tuple[str, str], float] = field(default_factory=dict)  # (node, whom) -> when its state was asked for last
+    turn: int = 0
     lives: dict[str, tuple[int, bool]] = field(default_factory=dict)  # node -> (incarnation, here) that was acted upon
     redialled_s: dict[str, float] = field(default_factory=dict)
     seen_changes: int = -1
@@ -79,7 +81,7 @@ class Contacts:
                 self.peers.unlinked(node, now)
                 effects.append(HangUp(node))
             if member.here:
-                self.wanted_s[node] = now
+                self.wanted_s[node, node] = now
                 effects += [*self.peers.nudge(node, now), SendControl(node, told), SendControl(node, StateWanted(told.node))]
         return effects
 
@@ -105,10 +107,21 @@ class Contacts:
                 return []
             if member.behind_since_s is None:
                 member.behind_since_s = now
-        if node == self.membership.me.node or now - self.wanted_s.get(node, -NEVER) < self.timing.beat_s * 3:
+        if node == self.membership.me.node or now - self.wanted_s.get((node, speaker), -NEVER) < self.timing.beat_s * 3:
             return []
-        self.wanted_s[node] = now
-        return [SendControl(speaker, StateWanted(self.membership.me.node, "" if node == speaker else node))]
+        self.wanted_s[node, speaker] = now
+        asked: list[Effect] = [SendControl(speaker, StateWanted(self.membership.me.node, "" if node == speaker else node))]
+        if speaker == node and member is not None and member.behind_since_s is not None and now > member.behind_since_s:
+            asked += self._ask_another(node)
+        return asked
+
+    def _ask_another(self, node: str) -> list[Effect]:
+        """Asked directly it did not come: the line may be in a stall, or cut. Somebody else may have it."""
+        others = [each.record.node for each in self.membership.present() if each.health == ALIVE and each.record.node != node]
+        if not others:
+            return []
+        self.turn += 1
+        return [SendControl(others[self.turn % len(others)], StateWanted(self.membership.me.node, node))]
 
     def _on_wanted(self, wanted: StateWanted, told: State) -> list[Effect]:
         if wanted.of in ("", told.node):

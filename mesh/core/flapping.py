@@ -43,7 +43,7 @@ class Steadiness:
         before = (self.steady, self.put_aside, self.returns)
         self.steady = now >= self.since_s + self.timing.steady_s
         self.put_aside = now < self.aside_until_s
-        if now >= self.since_s + self.timing.aside_max_s:
+        if now >= self._forgotten_s():
             self.returns = 0
         return before != (self.steady, self.put_aside, self.returns)
 
@@ -53,5 +53,8 @@ class Steadiness:
         if not self.steady:
             dues.append(self.since_s + self.timing.steady_s)
         elif self.returns:
-            dues.append(self.since_s + self.timing.aside_max_s)
+            dues.append(self._forgotten_s())
         return min(dues, default=NEVER)
+
+    def _forgotten_s(self) -> float:
+        return max(self.since_s, self.aside_until_s) + self.timing.aside_max_s

@@ -34,6 +34,8 @@ class Judge:
     told: int = 0
     carrier: bool = True
     held_since_s: float | None = None
+    _judge_due_s: float = 0.0
+    _judged_changes: int = -1
 
     # ---- the beat, the knock, the digest
 
@@ -65,7 +67,7 @@ class Judge:
         """Every `sync_s`, what this node has heard of all, for one other in turn. None when it is not time, or nobody is here."""
         if now < self.sync_due_s:
             return None
-        self.sync_due_s = now + self.table.timing.sync_s
+        self.sync_due_s = now + self._sync_s()
         me, present = self.table.me, self.table.present()
         if not present:
             return None
@@ -77,6 +79,10 @@ class Judge:
             for each in present if each.health == ALIVE
         ]
         return ranked[self.told % len(ranked)].record.node, Digest(me.node, tuple(entries))
+
+    def _sync_s(self) -> float:
+        timing = self.table.timing
+        return timing.sync_s * max(1.0, len(self.table.present()) / timing.sync_nodes)
 
     # ---- judging
 
@@ -92,6 +98,7 @@ class Judge:
                 effects += self._pursue(member, now)
         if self.knock_due_s == NEVER and self.table.lost():
             self.knock_due_s = now
+        self._judged_changes = -1
         return effects
 
     def hint(self, node: str, now: float) -> list[Effect]:
@@ -109,7 +116,7 @@ class Judge:
         """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns."""
         timing = self.table.timing
         if not self.table.watches(member.record.node):
-            return member.evidence.due_s(timing.stale_s + timing.sync_s * log2(len(self.table.members) + 1) * 2)
+            return member.evidence.due_s(timing.stale_s + self._sync_s() * log2(len(self.table.members) + 1) * 2)
         due = member.evidence.due_s(timing.suspect_s)
         return max(due, member.met_s + timing.meet_s) if member.evidence.sequence < 0 else due
 
@@ -155,14 +162,17 @@ class Judge:
         return []
 
     def next_deadline(self) -> float:
-        """When `beat`, `knock`, `digest` or `judge` next has something to do."""
-        due = min(self.beat_due_s, self.knock_due_s, self.sync_due_s)
-        for member in self.table.present():
-            if member.health == ALIVE:
-                due = min(due, self._doubt_due(member))
-            else:
-                due = min(due, self._death_due(member), member.probed_s + self.table.timing.probe_s)
-        return due
+        """When `beat`, `knock`, `digest` or `judge` next has something to do. Signs of life only put judging off, so when that is due
+        is found once after each judging and each change of the table: a call too early costs less than finding out at every beat."""
+        if self._judged_changes != self.table.changes:
+            self._judged_changes = self.table.changes
+            self._judge_due_s = min(map(self._due, self.table.present()), default=NEVER)
+        return min(self.beat_due_s, self.knock_due_s, self.sync_due_s, self._judge_due_s)
+
+    def _due(self, member: Member) -> float:
+        if member.health == ALIVE:
+            return self._doubt_due(member)
+        return min(self._death_due(member), member.probed_s + self.table.timing.probe_s)
 
 
 def _ms(seconds: float) -> int:

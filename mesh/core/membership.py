@@ -53,6 +53,9 @@ class Membership(Table):
             member.state = known.state if known.here else None  # the same process, which only answers an accusation
         elif known is not None:
             member.double = Double(known.record.boot, known.evidence.sequence, now)
+            if known.here and known.state is not None:
+                # An agent that restarted before it was found dead: its roles have outlived it, until it says otherwise.
+                member.state, member.behind_since_s = replace(known.state, version=0), now
         return self.enter(member)
 
     def _on_other_boot(self, member: Member, boot: str, sequence: int, address: str, now: float) -> list[Effect]:

@@ -37,7 +37,7 @@ from mesh.core.instances import Instance, instances
 from mesh.core.judging import Judge
 from mesh.core.members import LEFT, Member
 from mesh.core.membership import Membership
-from mesh.core.messages import Claim, NodeRecord, NodeState, Order, State
+from mesh.core.messages import Ack, Beat, Claim, NodeRecord, NodeState, Order, Probe, ProbeFor, State
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
 from mesh.core.routes import Prompter, Reach, Scene, role_name
@@ -76,6 +76,7 @@ class Node:
     placing: views.Placing = field(default_factory=views.Placing)
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
+    settle_due_s: float = 0.0  # when time alone calls for settling
     gone: bool = False
     dirty: bool = True
 
@@ -99,16 +100,29 @@ class Node:
         if self.gone:
             return []
         effects = self._take_in(event, now)
-        judged = self.judge.judge(now) if isinstance(event, Tick) else []
-        return [*effects, *judged, *self._settle(now)]
+        if isinstance(event, Tick):
+            effects += self.judge.judge(now)
+        if not self._is_calm(event, now):
+            effects += self._settle(now)
+            self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment))
+        effects += self.judge.beat(now, self.published.version)
+        effects += self.judge.knock(now)
+        told = self.judge.digest(now, self.published.version)
+        return [*effects, SendControl(*told)] if told else effects
+
+    def _is_calm(self, event: Event, now: float) -> bool:
+        """Whether nothing follows from the event: most heartbeats, twenty a second or more, change nothing that is decided here."""
+        if self.dirty or self.contacts.news or now >= self.settle_due_s or self.membership.stale_links:
+            return False
+        if self.membership.changes != self.contacts.seen_changes:
+            return False
+        return isinstance(event, Tick) or (isinstance(event, Heard) and isinstance(event.message, (Beat, Probe, ProbeFor, Ack)))
 
     def next_deadline(self) -> float:
         """When this node next has something to do if nothing happens until then."""
         if self.gone:
             return NEVER
-        return min(
-            self.judge.next_deadline(), self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment),
-        )
+        return min(self.judge.next_deadline(), self.settle_due_s)
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
         match event:
@@ -188,16 +202,11 @@ class Node:
             self.contacts.news, self.dirty = False, True
             orders = [each.state.order for each in self.membership.present() if each.state is not None]
             effects += self._adopt_order(max(orders, key=lambda each: (each.number, each.stamp), default=self.state.order))
-        agreed = all(len(each) <= 1 for each in self.ledger.holdings.values())
-        changed, said = self.standing.look(now, self.deployment, agreed=agreed)
+        changed, said = self.standing.look(now, self.deployment, agreed=self.ledger.agreed)
         effects += said
         if self.dirty or changed or now >= self.cast.next_look_s:
             effects += self._play(now)
-        effects += self.peers.dial_due(now)
-        effects += self.judge.beat(now, self.published.version)
-        effects += self.judge.knock(now)
-        told = self.judge.digest(now, self.published.version)
-        return [*effects, SendControl(*told)] if told else effects
+        return [*effects, *self.peers.dial_due(now)]
 
     def _play(self, now: float) -> list[Effect]:
         """Placement, one step for each instance until nothing changes, routes, and the state told if it is new."""
@@ -206,6 +215,8 @@ class Node:
             before = self._claims()
             view = self._view(now)
             if not self.standing.start.listened and self.state.order.state == "up":
+                self.cast.next_look_s = NEVER
+                effects += self.cast.agree(view, now)
                 break  # what was adopted goes on as it was until the others have been heard
             effects += self.cast.decide(view, now)
             if view.waits:

@@ -50,13 +50,22 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
 
 
 def _myself(node: Node) -> dict[str, Any]:
-    why = "cut off: half of the others fell silent together, so the fault may be here" if node.judge.held_since_s is not None else ""
-    if node.deployment is None:
-        why = "it holds no deployment: start it with the folder, `roomful agent DIR`"
     return {
-        "health": "alive", "why": why, "roles": _roles(node.state), "node": node.me.node,
+        "health": "alive", "why": _why_myself(node), "roles": _roles(node.state), "node": node.me.node,
         "addresses": list(node.me.addresses), "revision": list(node.state.revision), "self": True,
     }
+
+
+def _why_myself(node: Node) -> str:
+    if node.deployment is None:
+        return "it holds no deployment: start it with the folder, `roomful agent DIR`"
+    if node.judge.held_since_s is not None:
+        return "cut off: half of the others fell silent together, so the fault may be here"
+    if node.membership.lost() and not node.membership.present():
+        return "cut off: it hears none of the others and plays on alone"
+    if not node.standing.start.settled:
+        return "waits for the machines that the file names, at most the boot grace"
+    return "drained" if node.state.drained else "put aside: it came and went too often" if node.standing.steadiness.put_aside else ""
 
 
 def _absent(health: str, why: str, record: NodeRecord) -> dict[str, Any]:

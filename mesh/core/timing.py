@@ -30,7 +30,8 @@ class Timing:
     knock_s: float = 0.25  # every so often the dead are told that they are held dead, so that a partition heals in one such step
     knocks_max: int = 8  # …so many at a time
     settle_s: float = 2.0  # after sides have met, until a node counts the others as its own side
-    sync_s: float = 1.0  # every so often one other node, in turn, is told what this one has heard of all
+    sync_s: float = 0.25  # every so often one other node, in turn, is told what this one has heard of all…
+    sync_nodes: int = 16  # …more slowly in rooms larger than this, by as much as they are larger, since what is told grows with the room
     stale_s: float = 10.0  # a member that others watch, and of whom nothing was heard so long, is probed (see Judge)
     steady_s: float = 60.0  # a machine that was here so long without a break may be failed back to
     aside_s: float = 30.0  # a machine that came back too often is put aside so long, doubling

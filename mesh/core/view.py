@@ -28,16 +28,11 @@ def capabilities_of(said: Mapping[str, Any]) -> Capabilities:
     return Capabilities(**known)
 
 
-def candidates(deployment: Deployment, states: Mapping[str, NodeState], names: Mapping[str, str], revision: str) -> tuple[Candidate, ...]:
-    """The nodes that may play: those here that hold the same deployment, each as it describes itself."""
-    return tuple(
-        Candidate(
-            node=node, name=names[node], labels=deployment.labels_of(names[node]), capabilities=capabilities_of(state.capabilities),
-            drained=state.drained, put_aside=state.put_aside,
-            gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
-        )
-        for node, state in sorted(states.items())
-        if state.revision[1] == revision
+def candidate(deployment: Deployment, node: str, name: str, state: NodeState) -> Candidate:
+    """A node that may play, as it describes itself."""
+    return Candidate(
+        node=node, name=name, labels=deployment.labels_of(name), capabilities=capabilities_of(state.capabilities), drained=state.drained,
+        put_aside=state.put_aside, gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
     )
 
 
@@ -60,6 +55,7 @@ class Placing:
 
     asked: tuple[Any, ...] = ()
     answer: Placement = field(default_factory=Placement)
+    known: dict[str, tuple[tuple[Any, ...], Candidate]] = field(default_factory=dict)
 
     def answered(
         self, deployment: Deployment, instances: tuple[Instance, ...], states: Mapping[str, NodeState], names: Mapping[str, str],
@@ -67,7 +63,9 @@ class Placing:
     ) -> Placement:
         """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
         everything without it, and roles fail back only to a room in which every machine has been steady."""
-        here = candidates(deployment, states, names, revision)
+        here = tuple(
+            self._candidate(deployment, node, names[node], state) for node, state in sorted(states.items()) if state.revision[1] == revision
+        )
         holds = held(instances, ledger)
         winners = {instance.name: ledger.winner(instance.name) for instance in instances}
         provisional = frozenset(name for name, winner in winners.items() if winner is not None and winner.claim.provisional)
@@ -78,6 +76,13 @@ class Placing:
             self.asked = question
             self.answer = _place(deployment, here, holds, auto, provisional)
         return self.answer
+
+    def _candidate(self, deployment: Deployment, node: str, name: str, state: NodeState) -> Candidate:
+        said = (deployment, name, state.capabilities, state.drained, state.put_aside, state.gave_up)
+        known = self.known.get(node)
+        if known is None or known[0] != said:
+            known = self.known[node] = (said, candidate(deployment, node, name, state))
+        return known[1]
 
 
 def _place(

@@ -51,6 +51,8 @@ class Border:
         self._standing.handling_since_s = time.monotonic()
         try:
             result = function(*args)
+        except SystemExit as error:  # exit() in a role: it wants to end, and somebody must hear of it
+            raise GivingUp(self.explain(error)) from error
         except Exception as error:
             self._failed(error)
             return False, None
@@ -65,7 +67,7 @@ class Border:
         """A step without which nothing can play. Raises GivingUp at its first failure, after the log has it."""
         try:
             return function(*args)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             words = self.explain(error)
             print(words["traceback"], file=sys.stderr, end="", flush=True)
             raise GivingUp(words) from error
@@ -82,18 +84,18 @@ class Border:
             "type": "failed",
             "what": known.what,
             "where": known.where or place,
-            "instead": known.instead or f"look at {place}; the whole traceback is in `roomful logs`",
+            "instead": known.instead or f"look at {place or 'the role'}; the whole traceback is in `roomful logs`",
             "traceback": "".join(traceback.format_exception(error))[-8000:],
         }
 
     def place(self, trace: TracebackType | None) -> str:
-        """ "roles.py:14 in on_people": the innermost line in the deployment's folder, else the innermost outside of mesh."""
+        """ "roles.py:14 in on_people": the innermost line in the deployment's folder, else outside of mesh, else ""."""
         frames = traceback.extract_tb(trace)
         own = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(self._folder)]
         others = [frame for frame in frames if not Path(frame.filename).resolve().is_relative_to(MESH)]
-        found = (own or others or list(frames))[-1:]
+        found = (own or others)[-1:]
         if not found:
-            return "the role"
+            return ""
         path = Path(found[0].filename)
         shown = path.resolve().relative_to(self._folder) if own else Path(path.name)
         return f"{shown}:{found[0].lineno} in {found[0].name}"
@@ -108,7 +110,8 @@ class Border:
             self._told_s[key] = now
             print(words["traceback"], file=sys.stderr, end="", flush=True)
             place = self.place(error.__traceback__)
-            self._tell({"type": "event", "level": "error", "what": f"{place}: {words['what']}"})
+            what = f"{place}: {words['what']}" if place else words["what"]
+            self._tell({"type": "event", "level": "error", "what": what})
         self._failures.append(now)
         if len(self._failures) == IN_A_ROW_MAX and now - self._failures[0] <= WITHIN_S:
             raise GivingUp({**words, "what": f"{words['what']} ({IN_A_ROW_MAX} times in a row)"})

@@ -44,6 +44,10 @@ def main() -> int:
         link.close()
 
 
+class _Stopped(BaseException):
+    """SIGTERM came while nothing plays yet. Not an Exception: no role may catch it by accident."""
+
+
 class _Stopping:
     """SIGTERM ends the loop at its next turn, and a `setup` that may take minutes at once."""
 
@@ -56,7 +60,7 @@ class _Stopping:
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
         self._standing.stopping = True
         if self.at_once:
-            raise SystemExit(0)
+            raise _Stopped
         self._standing.ring()
 
 
@@ -70,6 +74,8 @@ def _play(config: HostConfig, standing: Standing, link: HostLink, stopping: _Sto
         playing.prepare()
         stopping.at_once = False
         playing.run()
+        return 0
+    except _Stopped:
         return 0
     except GivingUp as error:
         link.tell(error.message)

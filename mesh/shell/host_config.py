@@ -9,6 +9,8 @@ from typing import Any
 
 from mesh.errors import RoleError
 
+FIRST_PORT, PORTS = 47610, 190  # of the roles' data, on every machine; documented for firewalls
+
 
 @dataclass(frozen=True, slots=True)
 class HostConfig:

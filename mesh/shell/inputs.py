@@ -113,7 +113,7 @@ class Inputs:
         for ear in self.ears:
             for gap in ear.input.gaps(now):
                 self._tell({
-                    "type": "gap", "input": ear.input.name, "instance": gap.instance, "gap_ms": round(gap.gap_ms, 1),
+                    "type": "gap", "input": ear.input.name, "source": gap.instance, "gap_ms": round(gap.gap_ms, 1),
                     "from": gap.before, "to": gap.after,
                 })  # fmt: skip
             for request, piece in ear.input.broken(now):

@@ -11,9 +11,9 @@ from typing import Any
 from mesh.core.effects import Launch
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import RoomfulError
+from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.keys import InstallationKey
 
-FIRST_PORT, PORTS = 47610, 190
 FALLBACK_BYTES_MAX = 256 * 1024
 
 

@@ -194,16 +194,20 @@ class Playing:
         orders = self._link.orders
         while not orders.empty():
             order = orders.get()
-            if order["type"] == "routes":
-                self._routes = order["routes"]
-                self._route()
-            elif order["type"] == "clock":
-                self._stage.clock.correct(float(order["offset_s"]))
+            try:
+                if order["type"] == "routes":
+                    self._route(order["routes"])
+                elif order["type"] == "clock":
+                    self._stage.clock.correct(float(order["offset_s"]))
+            except (LookupError, TypeError, ValueError, AttributeError, zmq.ZMQError) as error:
+                what = f"an order that cannot be followed: {error!r}"
+                self._link.tell({"type": "event", "level": "error", "what": what})
         self._stand()
 
     def _stand(self) -> None:
         """Becomes what the agent made of it: holder, hot standby, or one that waits."""
         playing, active = self._standing.playing, self._standing.active
+        before = (self._was_playing, self._was_active)
         if playing != self._was_playing:
             self._was_playing = playing
             if playing:
@@ -213,11 +217,11 @@ class Playing:
         if active != self._was_active:
             self._was_active = active
             self._tick_s = time.monotonic() if active else NEVER
-            self._route()
+        if (playing, active) != before:
+            self._route(self._routes)
 
-    def _route(self) -> None:
+    def _route(self, routes: dict[str, Any]) -> None:
         """A waiting standby listens to nobody, so that it costs nobody anything; its lines are made when it plays."""
-        routes = self._routes
         self._stage.asks = routes.get("asks", {})
         self._stage.askable = routes.get("roles", {})
         if self._was_active:
@@ -228,6 +232,7 @@ class Playing:
         for entries in self._stage.asks.values():
             copies.update({entry["role"]: sources(entry["copies"]) for entry in entries})
         self._asking.route(copies if self._standing.playing else {})
+        self._routes = routes
 
     def _counts(self) -> dict[str, Any]:
         """For the pulse; called from the watch thread, reads only."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import zmq
 
 from mesh.errors import RoleError
 from mesh.role import Model, Role, Stage
-from mesh.shell.host_config import HostConfig
+from mesh.shell.host_config import FIRST_PORT, PORTS, HostConfig
 from mesh.shell.kinds import load_role
 
 
@@ -39,14 +41,37 @@ def _model(config: HostConfig, folder: Path) -> Model | None:
 
 
 def bind(socket: zmq.Socket[Any], addresses: tuple[str, ...], port: int, instance: str) -> int:
-    """Listens at all the addresses, at the same port, a free one for 0; returns it. Raises RoleError when it is taken."""
-    for address in addresses:
+    """Listens at all the addresses, at the same port, a free one for 0; returns it. Where a data port is taken, at another
+    of them: the system lends these numbers to outgoing connections, too. Raises RoleError when none is free."""
+    error: zmq.ZMQError | None = None
+    for choice in (port, *_others(port)):
         try:
+            return _bind_all(socket, addresses, choice)
+        except zmq.ZMQError as failed:
+            error = failed
+            if failed.errno != errno.EADDRINUSE:
+                break
+    raise RoleError(
+        f"port {port} of {', '.join(addresses)} cannot be used: {error.strerror if error else 'no address is given'}", where=instance,
+        instead="End the program that uses it, or switch the machine off and on.",
+    )  # fmt: skip
+
+
+def _others(port: int) -> Iterable[int]:
+    """The other data ports, from the far end, which the agent hands out last; none for a port outside of them."""
+    documented = range(FIRST_PORT + PORTS - 1, FIRST_PORT - 1, -1)
+    return [each for each in documented if each != port] if port in documented else []
+
+
+def _bind_all(socket: zmq.Socket[Any], addresses: tuple[str, ...], port: int) -> int:
+    bound: list[str] = []
+    try:
+        for address in addresses:
             socket.bind(f"tcp://{address}:{port or '*'}")
-        except zmq.ZMQError as error:
-            raise RoleError(
-                f"port {port} of {address} cannot be used: {error.strerror}", where=instance,
-                instead="End the program that uses it, or switch the machine off and on.",
-            ) from None  # fmt: skip
-        port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rsplit(":", 1)[1].rstrip("\0"))
+            bound.append(socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0"))
+            port = int(bound[-1].rsplit(":", 1)[1])
+    except zmq.ZMQError:
+        for endpoint in bound:
+            socket.unbind(endpoint)
+        raise
     return port

@@ -7,14 +7,15 @@ Decided against: llama.cpp's server (one more port and protocol to guard) and sa
 
 from __future__ import annotations
 
+import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from mesh.errors import EngineMissingError, RoleError
-from mesh.role import Frame, Options, Role, Text
+from mesh.role import Frame, Options, Piece, Role, Text
 from roles.inference.drawing import Taste, request_seed
 from roles.inference.letters import Letters
 from roles.inference.voice import Voice
@@ -87,7 +88,17 @@ class Llm(Role):
         if hasattr(self, "_voice"):
             self._voice.close()
 
-    def on_prompt(self, frame: Frame) -> Iterator[str]:
+    def on_prompt(self, frame: Frame) -> Iterator[Piece]:
+        yield from self._answer(frame, ())
+
+    def resume(self, input: str, frame: Frame, so_far: tuple[Piece, ...]) -> Iterator[Piece]:
+        """Goes on with a sentence that another copy began and could not end: from the token where it stopped, by the ids that
+        its pieces carried, since text that is tokenised anew may differ. Drawing depends on the model's sums, the request's
+        seed and the position alone, so the whole is what the other copy would have said; only between unlike processors
+        may two nearly equal tokens change places."""
+        yield from self._answer(frame, tuple(number for piece in so_far for number in ids_of(piece.mark)))
+
+    def _answer(self, frame: Frame, so_far: tuple[int, ...]) -> Iterator[Piece]:
         request = frame.request or f"{frame.source}:{frame.stream}:{frame.number}"
         text = filled(self.options.template, frame.value)
         if self.options.chat:
@@ -95,29 +106,35 @@ class Llm(Role):
         prompt = self._fitting(self._voice.tokens(text))
         if not prompt:
             return  # an empty prompt to a model that needs no beginning mark: there is nothing to go on from
-        yield from self._paced(self.pieces(prompt, request_seed(self.options.seed, request)))
+        yield from self._paced(self.pieces(prompt, request_seed(self.options.seed, request), so_far))
 
-    def pieces(self, prompt: list[int], seed: int, so_far: tuple[int, ...] = ()) -> Iterator[str]:
-        """The answer to `prompt` as text that can be shown as it comes; joined, it is the whole answer. With `so_far` (ids
-        already spoken) it goes on after them."""
+    def pieces(self, prompt: list[int], seed: int, so_far: tuple[int, ...] = ()) -> Iterator[Piece]:
+        """The answer to `prompt` as text that can be shown as it comes; joined, it is the whole answer. Each piece is marked
+        with the ids drawn since the one before. With `so_far` (ids of the pieces already said) it goes on after them."""
         letters, said, begun = Letters(self.options.stop), len(so_far), False
         for token in so_far:
             begun = bool(letters.take(self._voice.spoken(token)).strip()) or begun
-        for token in self._voice.generate(prompt, so_far, self._taste, seed):
+        drawn: list[int] = []
+        for token in self._voice.generate(prompt, so_far, self._taste, seed) if not self._is_over(letters, said) else ():
+            drawn.append(token)
             piece = letters.take(self._voice.spoken(token))
             piece = piece if begun else piece.lstrip()
+            said += 1
             if piece:
                 begun = True
-                yield piece
-            said += 1
-            if letters.stopped or said >= self.options.max_tokens:
+                yield Piece(piece, mark_of(drawn))
+                drawn = []
+            if self._is_over(letters, said):
                 break
         else:
             if len(prompt) + said >= self._voice.context:
                 self.say(f"a sentence ended because the context of {self._voice.context} tokens was full")
         rest = letters.rest()
         if rest.strip():
-            yield rest if begun else rest.lstrip()
+            yield Piece(rest if begun else rest.lstrip(), mark_of(drawn))
+
+    def _is_over(self, letters: Letters, said: int) -> bool:
+        return letters.stopped or said >= self.options.max_tokens
 
     def _fitting(self, prompt: list[int]) -> list[int]:
         """The prompt, cut to leave room for an answer; what is dropped is said."""
@@ -130,7 +147,7 @@ class Llm(Role):
             )
         return fitting
 
-    def _paced(self, pieces: Iterator[str]) -> Iterator[str]:
+    def _paced(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """The pieces at the pace asked for, none held back for longer than that."""
         if self.options.pace is None:
             yield from pieces
@@ -154,6 +171,16 @@ class Llm(Role):
             self.say("was asked to use a graphics processor, which this llama.cpp was built without")
         if self._voice.context > self._voice.trained_context:
             self.say(f"the model was trained on {self._voice.trained_context} tokens; beyond them it may ramble")
+
+
+def mark_of(ids: Sequence[int]) -> bytes:
+    """Token ids as a piece carries them: four bytes each, little-endian."""
+    return struct.pack(f"<{len(ids)}I", *ids)
+
+
+def ids_of(mark: bytes) -> tuple[int, ...]:
+    """The token ids of a piece's mark."""
+    return struct.unpack(f"<{len(mark) // 4}I", mark[: len(mark) // 4 * 4])
 
 
 def filled(template: str, value: Any) -> str:

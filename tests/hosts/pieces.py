@@ -63,10 +63,10 @@ boot_grace: {boot_grace}
 machines: {{{machines}}}
 roles:
   clock: {{kind: "./roles.py:Pulse", on: [{ear}, any], options: {{rate: {rate}}}}}
-  hot: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], standby: hot, options: {{rate: {rate}}}}}
-  warm: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], standby: warm, options: {{rate: {rate}}}}}
-  cold: {{kind: "./roles.py:Pulse", on: [{first}, {second}, any], options: {{rate: {rate}}}}}
-  echo: {{kind: "./roles.py:Echo", on: [{first}, {second}, any], inputs: {{question: clock.beat}}, copies: 2, spread: true}}
+  hot: {{kind: "./roles.py:Pulse", on: [{carriers}, any], standby: hot, options: {{rate: {rate}}}}}
+  warm: {{kind: "./roles.py:Pulse", on: [{carriers}, any], standby: warm, options: {{rate: {rate}}}}}
+  cold: {{kind: "./roles.py:Pulse", on: [{carriers}, any], options: {{rate: {rate}}}}}
+  echo: {{kind: "./roles.py:Echo", on: [{carriers}, any], inputs: {{question: clock.beat}}, copies: 2}}
   ear: {{kind: "./roles.py:Ear", each: [{ear}], inputs: {{hot: hot.beat, warm: warm.beat, cold: cold.beat, echo: echo.answer}}}}
 """
 STREAMS = ("hot", "warm", "cold", "echo")
@@ -84,14 +84,15 @@ class Arrival:
 
 
 def streams_piece(
-    folder: Path, machines: Sequence[str], *, installation: str = "streams", rate: float = 50.0, boot_grace: str = "20s"
-) -> Path:
-    """Write the artwork into `folder` and return it. The first machine has the ear and the clock; the others carry the streams."""
-    ear, first, second = machines[0], machines[1], machines[-1]
-    named = ", ".join(f"{machine}: {{}}" for machine in machines)
+    folder: Path, machines: Sequence[str], *, installation: str = "streams", rate: float = 50.0, boot_grace: str = "20s",
+    carriers: str = "label:carrier",
+) -> Path:  # fmt: skip
+    """Write the artwork into `folder` and return it. The first machine has the ear and the clock; the streams are played by `carriers`,
+    all others, none of whom is preferred."""
+    named = ", ".join(f"{machine}: {{labels: [{'ear' if machine == machines[0] else 'carrier'}]}}" for machine in machines)
     folder.mkdir(parents=True, exist_ok=True)
     text = DEPLOYMENT.format(
-        installation=installation, boot_grace=boot_grace, machines=named, rate=rate, ear=ear, first=first, second=second,
+        installation=installation, boot_grace=boot_grace, machines=named, rate=rate, ear=machines[0], carriers=carriers,
     )  # fmt: skip
     (folder / "deployment.yaml").write_text(text)
     (folder / "roles.py").write_text(ROLES)

@@ -44,7 +44,7 @@ def play() -> Iterator[Played]:
 
 
 def answer(role: Any, prompt: Any = "calm dawn few | ", request: str = "mood:1:1") -> list[str]:
-    return list(role.on_prompt(Frame(prompt, request=request)))
+    return [piece.value for piece in role.on_prompt(Frame(prompt, request=request))]
 
 
 def test_a_prompt_is_answered_piece_by_piece(model: Path, play: Played) -> None:
@@ -89,8 +89,8 @@ def test_text_goes_on_after_the_tokens_so_far_without_repeating_them(model: Path
     role, _ = play(model, max_tokens=40)
     prompt = role._voice.tokens("x")
     ids = list(role._voice.generate(prompt, (), role._taste, 3))[:40]
-    whole = "".join(role.pieces(prompt, 3))
-    rest = "".join(role.pieces(prompt, 3, tuple(ids[:10])))
+    whole = "".join(piece.value for piece in role.pieces(prompt, 3))
+    rest = "".join(piece.value for piece in role.pieces(prompt, 3, tuple(ids[:10])))
     assert whole.endswith(rest) and 0 < len(rest) < len(whole)
 
 

@@ -77,10 +77,27 @@ def test_the_poet_answers_tags_with_one_whole_sentence() -> None:
     poet, _ = put_on(Llm, ROOM, model=ROOM / "models" / "poet.gguf", template="{prompt} | ", max_tokens=72)
     poet.setup()
     for number, tags in enumerate(("calm dawn few", "restless night many", "longing dusk nobody")):
-        pieces = list(poet.on_prompt(Frame(tags, request=f"mood:1:{number}")))
+        pieces = [piece.value for piece in poet.on_prompt(Frame(tags, request=f"mood:1:{number}"))]
         assert len(pieces) > 5
         assert re.fullmatch(r"[A-Z].*[.]", "".join(pieces)), pieces
     poet.teardown()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+def test_a_sentence_cut_after_any_piece_goes_on_as_if_nothing_had_happened(temperature: float) -> None:
+    # Given a sentence, and a second copy of the poet
+    first, _ = put_on(Llm, ROOM, model=ROOM / "models" / "poet.gguf", template="{prompt} | ", temperature=temperature)
+    second, _ = put_on(Llm, ROOM, model=ROOM / "models" / "poet.gguf", template="{prompt} | ", temperature=temperature)
+    first.setup()
+    second.setup()
+    frame = Frame("tender dusk few", request="mood:1:7")
+    whole = list(first.on_prompt(frame))
+    # When the first is lost after any of its pieces, then the second says exactly the rest
+    for cut in range(1, len(whole)):
+        rest = list(second.resume("prompt", frame, tuple(whole[:cut])))
+        assert [piece.value for piece in (*whole[:cut], *rest)] == [piece.value for piece in whole], cut
+    first.teardown()
+    second.teardown()
 
 
 def test_the_clip_of_visitors_plays() -> None:

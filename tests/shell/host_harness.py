@@ -1,9 +1,9 @@
 """Plays the agent for tests of role processes: binds the link, starts real hosts, tells them their routes.
 
-    with Stage(folder, roles_source) as stage:
-        mood = stage.start("mood", "./roles.py:Mood")
-        wall = stage.start("wall", "./roles.py:Wall", inputs={"line": mood.stream("tags", "text")})
-        stage.until(lambda: wall.facts.get("heard") == [...])
+    with Agent(folder, source) as agent:
+        mood = agent.start("mood", "Mood")
+        wall = agent.start("wall", "Listener", routes={"inputs": {"line": mood.stream("tags", "text")}})
+        agent.until(lambda: wall.facts.get("heard"))
 """
 
 from __future__ import annotations
@@ -112,6 +112,8 @@ class Agent:
         self.link = f"ipc://{self._run.name}/link"
         self._socket.bind(self.link)
         self._hosts: dict[bytes, Host] = {}
+        self._adopted: set[bytes] = set()
+        self._strangers: set[bytes] = set()
         self._spoke_s = 0.0
 
     def __enter__(self) -> Agent:
@@ -153,17 +155,31 @@ class Agent:
     def send(self, host: Host, message: dict[str, Any]) -> None:
         self._socket.send_multipart([host.identity, msgpack.packb(message)])
 
+    def adopt(self, instance: str, generation: int) -> None:
+        """From now on it says `still_here` to a process that it did not start."""
+        self._adopted.add(f"{instance}#{generation}".encode())
+
+    def heard(self, identity: bytes) -> bool:
+        """Whether a process that it did not start spoke to it."""
+        return identity in self._strangers
+
+    def say_still_here_for(self, seconds: float) -> None:
+        until_s = time.monotonic() + seconds
+        self.until(lambda: time.monotonic() > until_s)
+
     def pump(self, wait_s: float) -> None:
         """Hears what the hosts say, and says now and then that the agent is still here."""
         if time.monotonic() - self._spoke_s > STILL_HERE_S:
             self._spoke_s = time.monotonic()
-            for host in self._hosts.values():
-                self.send(host, {"type": "still_here"})
+            for identity in (*self._hosts, *self._adopted):
+                self._socket.send_multipart([identity, msgpack.packb({"type": "still_here"})])
         while self._socket.poll(int(wait_s * 1000)):
             identity, data = self._socket.recv_multipart()
             message = msgpack.unpackb(data)
-            host = self._hosts[identity]
-            if message["type"] == "pulse":
+            host = self._hosts.get(identity)
+            if host is None:
+                self._strangers.add(identity)
+            elif message["type"] == "pulse":
                 host.pulse = message
             else:
                 host.said.append(message)

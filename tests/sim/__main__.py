@@ -77,7 +77,8 @@ def _campaign(seeds: range, console: Console, *, keep: bool, go_on: bool) -> int
 def _tell(seed: int, console: Console) -> int:
     outcome = Outcome(seed)
     world = trial.make_world(seed)
-    console.print(f"{world.deployment.installation} on {', '.join(world.machines)}, {world.deployment.timing}, discovery: {world.discovery}")
+    room = world.deployment
+    console.print(f"{room.installation} on {', '.join(world.machines)}, {room.timing}, discovery: {world.discovery}")
     broken = trial.play(world, outcome)
     for said in world.said:
         fields = " ".join(f"{key}={value}" for key, value in said.fields.items() if key != "node")

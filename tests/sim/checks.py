@@ -97,7 +97,7 @@ def an_epoch_is_never_used_for_two_claims_of_one_node(world: World) -> Iterator[
                 continue
             key = (machine.node, name, claim.epoch)
             life = world.claimed.setdefault(key, (machine.boot, claim.generation))
-            if life != (machine.boot, claim.generation) and claim.restarts == 0 and life[0] != machine.boot and claim.pid not in world.adopted:
+            if life[0] != machine.boot and (machine.boot, name) not in world.adopted:
                 yield f"{machine.name}: {name} at epoch {claim.epoch} again in another life"
 
 

@@ -17,7 +17,8 @@ GIB = 1 << 30
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A role's process. `state` is "loading", "set up", "ending" or "gone"; `fence` the highest (epoch, node) it accepted of each instance."""
+    """A role's process. `state` is "loading", "set up", "ending" or "gone"; `fence` the highest (epoch, node) it accepted of each
+    instance."""
 
     instance: str
     generation: int

@@ -107,7 +107,7 @@ class Stage:
         process.orphan = False
         claim = machine.disk.get(f"claim {process.instance}")
         if claim is not None and process.state == "set up" and claim.generation == process.generation:
-            self.world.adopted.add(process.pid)
+            self.world.adopted.add((machine.boot, process.instance))
             self.world.feed(machine, RoleFound(claim, process.standby))
             if claim.state == "starting":
                 self.world.feed(machine, RoleReady(process.instance, process.generation, process.pid, process.pid + 1, process.pid))

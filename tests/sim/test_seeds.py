@@ -32,6 +32,7 @@ def test_a_seed_replays_in_another_process_with_other_hashes() -> None:
     traces = set()
     for hashes in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hashes, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=ROOT, timeout=120, check=True)
+        command = [sys.executable, "-c", script]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=120, check=True)
         traces.add(done.stdout)
     assert len(traces) == 1

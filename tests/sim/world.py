@@ -75,7 +75,7 @@ class World:
     discovery: str = "mdns"  # "mdns", or the name of the one machine that all know as their seed
     buried: dict[tuple[str, str], int] = field(default_factory=dict)  # (boot, node) -> incarnation at which that boot held it dead
     claimed: dict[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)  # (node, instance, epoch) -> (boot, generation)
-    adopted: set[int] = field(default_factory=set)  # pids of processes that outlived their agent
+    adopted: set[tuple[str, str]] = field(default_factory=set)  # (boot, instance) of processes that outlived their agent
     incarnations: dict[str, int] = field(default_factory=dict)
     watchers: list[Callable[[Machine, Effect], None]] = field(default_factory=list)
 

@@ -4,7 +4,7 @@ The network is trained in llama.cpp's own conventions (rotary pairs side by side
 written to GGUF as they are, with no permutation to get wrong. Decided against: fine-tuning a larger model (its data could not be
 licensed with the piece, and a shelf computer should answer in a tenth of a second).
 
-    python poet.py --out ../models/poet.gguf      about 10 minutes on one core
+    python poet.py --out ../models/poet.gguf      10 to 25 minutes on one core
 """
 
 from __future__ import annotations

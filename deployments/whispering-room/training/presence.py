@@ -4,7 +4,7 @@ A small network makes a coarse map of presence first and counts on that map, so 
 supervised by the renderer's truth. Decided against: a detector with boxes (the artwork asks for four words, not for persons) and a
 larger pretrained network (its data could not be licensed with the piece).
 
-    python presence.py --out ../models/presence.onnx      about 35 minutes on one core
+    python presence.py --out ../models/presence.onnx      half an hour to an hour on one core
 """
 
 from __future__ import annotations

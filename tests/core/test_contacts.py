@@ -1,0 +1,190 @@
+"""What nodes tell one another besides heartbeats: who lacks what, and how a lost message is mended."""
+
+from __future__ import annotations
+
+from mesh.core.contacts import Contacts
+from mesh.core.effects import Dial, Effect, HangUp, Save, SendControl
+from mesh.core.events import Heard, LinkUp
+from mesh.core.members import DEAD, SUSPECT
+from mesh.core.messages import Digest, Hello, Message, State, StateWanted, Verdict
+from mesh.core.peers import Peers
+from mesh.core.timing import WIRED
+from tests.core.cases import beat, claim, membership, record, said
+
+
+class Post:
+    """One node's contacts, with everybody named already met and linked."""
+
+    def __init__(self, *names: str) -> None:
+        self.table = membership(*names)
+        self.peers = Peers("n-me", "house", WIRED)
+        self.contacts = Contacts(WIRED, self.table, self.peers)
+        self.told = State("n-me", 1, said(), "boot-me")
+        for name in names:
+            self.peers.found(record(name), 0.0)
+            self.peers.linked(f"n-{name}", "10.0.0.1")
+        self.contacts.follow(self.told, 0.0)
+        self.contacts.news = False
+
+    def hear(self, message: Message, now: float = 1.0) -> list[Effect]:
+        return [*self.contacts.heard(Heard(message), self.told, now), *self.contacts.follow(self.told, now)]
+
+    def learn(self, name: str, version: int, now: float = 1.0) -> list[Effect]:
+        return self.hear(State(f"n-{name}", 1, said(claim("eye", version)).__class__(version, {}, (1, "rev")), f"boot-{name}"), now)
+
+
+def _wanted(effects: list[Effect]) -> list[tuple[str, str]]:
+    return [(each.node, each.message.of) for each in effects if isinstance(each, SendControl) and isinstance(each.message, StateWanted)]
+
+
+def test_a_line_that_answers_is_greeted_with_who_this_is_and_what_it_plays() -> None:
+    post = Post("door", "shelf")
+    hello, state = post.contacts.link_up(LinkUp("n-door", "10.0.0.9"), post.told)
+    assert isinstance(hello, SendControl) and isinstance(hello.message, Hello)
+    assert {each.name for each in hello.message.known} == {"door", "shelf"}
+    assert isinstance(state, SendControl) and state.message is post.told
+
+
+def test_a_greeting_of_somebody_new_dials_it_and_keeps_it_on_disk() -> None:
+    post = Post()
+    effects = post.hear(Hello(record("door"), (record("shelf"),)))
+    assert [each.record.name for each in effects if isinstance(each, Dial)] == ["door", "shelf"]
+    assert [each.key for each in effects if isinstance(each, Save)] == ["peers"]
+    assert ("n-door", "") in _wanted(effects)
+
+
+def test_a_heartbeat_that_names_a_newer_state_asks_for_it_but_not_at_every_beat() -> None:
+    post = Post("door")
+    asked = [bool(_wanted(post.hear(beat("door", number), 2.0 + number / 10))) for number in range(10)]
+    assert asked[0] and 3 <= sum(asked) <= 4
+    post.learn("door", 1)
+    assert not _wanted(post.hear(beat("door", 50), 9.0))
+
+
+def test_what_does_not_come_from_the_node_itself_is_asked_of_another() -> None:
+    post = Post("door", "shelf")
+    post.hear(beat("door", 1), 2.0)
+    assert set(_wanted(post.hear(beat("door", 5), 2.5))) == {("n-door", ""), ("n-shelf", "n-door")}
+
+
+def test_a_state_is_only_ever_replaced_by_a_newer_one() -> None:
+    post = Post("door")
+    for version, expected in ((2, 2), (1, 2), (2, 2), (3, 3)):
+        post.learn("door", version)
+        state = post.table.members["n-door"].state
+        assert state is not None and state.version == expected
+
+
+def test_a_state_of_an_earlier_life_or_another_boot_is_passed_over() -> None:
+    post = Post()
+    post.hear(Hello(record("door", incarnation=3)))
+    post.hear(State("n-door", 2, said(), "boot-door"))
+    post.hear(State("n-door", 3, said(), "another"))
+    assert post.table.members["n-door"].state is None
+
+
+def test_a_state_at_a_higher_incarnation_is_a_new_life() -> None:
+    post = Post("door")
+    post.hear(State("n-door", 4, said(), "boot-door"))
+    assert post.table.members["n-door"].record.incarnation == 4
+    assert post.table.members["n-door"].state is not None
+
+
+def test_a_state_wanted_of_another_is_passed_on_with_its_record() -> None:
+    post = Post("door", "shelf")
+    post.learn("door", 2)
+    greeting, state = post.hear(StateWanted("n-shelf", "n-door"))
+    assert isinstance(greeting, SendControl) and greeting.message == Hello(record("door"))
+    assert isinstance(state, SendControl) and isinstance(state.message, State) and state.message.node == "n-door"
+    assert post.hear(StateWanted("n-shelf", "n-nobody")) == []
+
+
+def test_two_nodes_that_cannot_reach_each_other_learn_of_each_other_through_a_third() -> None:
+    # Given a digest that names somebody never met
+    post = Post("shelf")
+    asked = post.hear(Digest("n-shelf", (("n-shelf", 1, 1, 0), ("n-far", 1, 5, 20))))
+    assert ("n-shelf", "n-far") in _wanted(asked)
+    # When the third passes on what it knows
+    post.hear(Hello(record("far")))
+    post.hear(State("n-far", 1, said(claim("eye")), "boot-far"))
+    # Then that one's claims count here
+    member = post.table.members["n-far"]
+    assert member.here and member.state is not None and member.state.claims
+
+
+def test_a_digest_carries_how_lately_each_was_heard() -> None:
+    post = Post("door", "shelf")
+    post.hear(Digest("n-shelf", (("n-door", 1, 0, 100),)), 5.0)
+    assert post.table.members["n-door"].evidence.freshest_s == 4.9
+    post.hear(Digest("n-shelf", (("n-door", 7, 0, 0),)), 6.0)
+    assert post.table.members["n-door"].evidence.freshest_s == 4.9
+
+
+def test_the_digest_of_a_node_held_dead_is_answered_with_that_verdict() -> None:
+    post = Post("door")
+    member = post.table.members["n-door"]
+    post.table.change(member, SUSPECT, 1.0)
+    post.table.change(member, DEAD, 1.0)
+    told = [each.message for each in post.hear(Digest("n-door", (("n-door", 1, 1, 0),))) if isinstance(each, SendControl)]
+    assert [each.health for each in told if isinstance(each, Verdict)] == [DEAD]
+
+
+def test_a_lost_members_link_is_dropped_once() -> None:
+    post = Post("door")
+    member = post.table.members["n-door"]
+    post.table.change(member, SUSPECT, 1.0)
+    assert not [each for each in post.contacts.follow(post.told, 1.0) if isinstance(each, HangUp)]
+    post.table.change(member, DEAD, 1.5)
+    assert post.contacts.follow(post.told, 1.5) == [HangUp("n-door")]
+    assert post.contacts.follow(post.told, 1.6) == []
+
+
+def test_under_a_new_life_the_line_is_dialled_anew() -> None:
+    post = Post("door")
+    effects = post.hear(beat("door", 1, incarnation=2))
+    kinds = [type(each).__name__ for each in effects]
+    assert kinds.index("HangUp") < kinds.index("Dial") < kinds.index("SendControl")
+
+
+def test_whoever_held_this_node_dead_is_dialled_anew_but_not_at_every_word() -> None:
+    post = Post("door")
+    accusation = Verdict("n-door", "n-me", 1, 0, DEAD, "boot-me")
+    assert [type(each) for each in post.hear(accusation, 5.0) if isinstance(each, (HangUp, Dial))] == [HangUp, Dial]
+    assert not [each for each in post.hear(accusation, 5.1) if isinstance(each, (HangUp, Dial))]
+
+
+def test_a_line_that_was_silent_for_long_is_dialled_anew_when_the_peer_is_heard_again() -> None:
+    post = Post("door")
+    post.table.change(post.table.members["n-door"], SUSPECT, 1.0)
+    assert HangUp("n-door") in post.hear(beat("door", 1), 3.0)
+
+
+def test_words_on_their_way_are_waited_for_only_so_long() -> None:
+    post = Post("door")
+    post.learn("door", 1)
+    assert not post.contacts.behind(1.0)
+    post.hear(Digest("n-door", (("n-door", 1, 9, 0),)), 2.0)
+    assert post.contacts.behind(2.5)
+    assert not post.contacts.behind(2.0 + WIRED.listen_s)
+    post.learn("door", 9)
+    assert not post.contacts.behind(2.5)
+
+
+def test_an_agent_that_restarts_before_it_is_found_dead_keeps_its_claims_until_it_speaks() -> None:
+    post = Post("door")
+    post.hear(State("n-door", 1, said(claim("eye", 3)), "boot-door"))
+    post.hear(Hello(record("door", incarnation=2, boot="later")))
+    member = post.table.members["n-door"]
+    assert member.state is not None and [each.instance for each in member.state.claims] == ["eye"]
+    post.hear(State("n-door", 2, said(), "later"))
+    assert member.state is not None and member.state.claims == ()
+
+
+def test_a_node_that_was_found_dead_comes_back_without_its_old_claims() -> None:
+    post = Post("door")
+    post.hear(State("n-door", 1, said(claim("eye", 3)), "boot-door"))
+    member = post.table.members["n-door"]
+    post.table.change(member, SUSPECT, 1.0)
+    post.table.change(member, DEAD, 1.0)
+    post.hear(beat("door", 1, incarnation=2))
+    assert post.table.members["n-door"].state is None
