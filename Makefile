@@ -8,6 +8,8 @@ MAKEFLAGS += --no-print-directory
 BIN := .venv/bin
 ROOM := deployments/whispering-room
 export PYTHON
+# Compiled modules are kept: without them every process of a room compiles Roomful anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -32,7 +32,10 @@ Examples:
 @click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as one JSON object a line.")
 @click.option("--rehearsal", is_flag=True, hidden=True)
-def command(folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool) -> None:
+@click.option("--kinds", type=click.Path(path_type=Path), hidden=True)
+def command(
+    folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool, kinds: Path | None
+) -> None:
     """Run this machine's node: it finds the others, and plays its share of the deployment in FOLDER.
 
     FOLDER is remembered, so that `roomful agent` alone is enough the next time. Stop it with Ctrl-C: it says goodbye and
@@ -51,7 +54,7 @@ def command(folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Pa
     path = key_path or default_key_path()
     with _only_one(here), _run_folder(here, rehearsal) as run:
         settings = Settings(
-            here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal,
+            here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal, kinds,
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
         )
         store.write("folder", str(chosen.resolve()))

@@ -9,8 +9,10 @@ import click
 
 from mesh.shell.keys import (
     FORMAT,
+    LENGTH,
     InstallationKey,
     default_key_path,
+    letters,
     load_key,
     new_key,
     parse_key,
@@ -60,10 +62,21 @@ def add(typed: tuple[str, ...], source: Path | None, given: Path | None, as_json
     if source is not None:
         key = load_key(source)
     else:
-        text = " ".join(typed) or str(click.prompt("The key, as `roomful key show` prints it", err=True))
-        key = parse_key(text)
+        key = parse_key(" ".join(typed) or _typed())
     save_key(path, key)
     _print(key, path, as_json, "This machine belongs to the room now. Compare it with the first machine's key.")
+
+
+def _typed() -> str:
+    """The key as it is typed or pasted, on one line or on the several that `key show` prints; an empty line ends it."""
+    text = ""
+    while len(letters(text)) < LENGTH:
+        words = "The key, as `roomful key show` prints it" if not text else "…"
+        line = str(click.prompt(words, err=True, default="", show_default=False))
+        if text and not line.strip():
+            break
+        text += f"{line} "
+    return text
 
 
 def _print(key: InstallationKey, path: Path, as_json: bool, then: str) -> None:

@@ -144,7 +144,7 @@ class Answerer:
 
     def submit(self, ask: Ask, now: float) -> None:
         """A frame on an answering input that came without an asker: it is answered like a request, oldest dropped."""
-        if ask.id in self._known or self.closed:
+        if ask.id in self._known or self.closed == "stopping":
             return
         if len(self._queue) >= QUEUE_MAX:
             oldest = next((job for job in self._queue if job.peer is None), None)

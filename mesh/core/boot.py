@@ -3,7 +3,8 @@
 A starting node listens for a second, then plays what prefers it and what nobody else can play; the rest waits
 for `boot_grace`, which ends at once when every machine that the file names is here (at once, when it names none), or when it meets
 a node past its own. What a node claims while the whole room starts is provisional: a machine that likes the
-role better and boots more slowly gets it once, already loaded. A node that joins a running room claims nothing provisionally.
+role better and boots more slowly gets it once, already loaded. Whether the room starts is said by those who found none
+running; who joins one goes by their word.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ class Start:
     listened: bool = False
     settled: bool = False
     joined: bool = False  # met a node past its grace before its own was over
-    provisional: bool = True
+    starting: bool = True  # the room starts with this node; what it says of itself
+    provisional: bool = True  # what it claims now is provisional
 
-    def look(self, now: float, *, grace_s: float | None, complete: bool, met_settled: bool) -> bool:
-        """True when something has changed. `grace_s` is None while there is no deployment."""
-        before = (self.listened, self.settled, self.provisional)
+    def look(self, now: float, *, grace_s: float | None, complete: bool, met_settled: bool, room_starts: bool = False) -> bool:
+        """True when something has changed. `grace_s` is None while there is no deployment; `room_starts` is the others' word."""
+        before = (self.listened, self.settled, self.starting, self.provisional)
         self.listened = self.listened or now >= self.started_s + self.timing.listen_s
         if self.listened and not self.settled and grace_s is not None:
             self.joined = met_settled
             self.settled = complete or met_settled or now >= self.started_s + grace_s
-        self.provisional = not self.joined and now < self.started_s + self.timing.provisional_s
-        return before != (self.listened, self.settled, self.provisional)
+        self.starting = not self.joined and now < self.started_s + self.timing.provisional_s
+        self.provisional = self.starting or (self.joined and room_starts)
+        return before != (self.listened, self.settled, self.starting, self.provisional)
 
     def next_due(self, grace_s: float | None) -> float:
         """When time alone changes something next."""
@@ -42,7 +45,7 @@ class Start:
             return self.started_s + self.timing.listen_s
         if not self.settled and grace_s is not None:
             return max(self.started_s + grace_s, self.started_s + self.timing.listen_s)
-        return self.started_s + self.timing.provisional_s if self.provisional else float("inf")
+        return self.started_s + self.timing.provisional_s if self.starting else float("inf")
 
 
 def is_complete(deployment: Deployment, names: Iterable[str]) -> bool:

@@ -14,7 +14,7 @@ from mesh.core.effects import Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
 from mesh.core.members import ALIVE
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, Digest, Hello, Probe, ProbeFor, State, StateWanted, Verdict
+from mesh.core.messages import Ack, Beat, BeatsWanted, Digest, Hello, Probe, ProbeFor, State, StateWanted, Verdict
 from mesh.core.peers import Peers
 from mesh.core.timing import Timing
 
@@ -52,6 +52,8 @@ class Contacts:
                 return self._on_wanted(event.message, told)
             case Digest():
                 return self._on_digest(event.message, now)
+            case BeatsWanted():
+                return self._on_beats_wanted(event.message, now)
             case _:
                 return []
 
@@ -62,7 +64,7 @@ class Contacts:
         if member is not None:
             member.address = member.address or event.address
         hello = Hello(self.membership.me, self.peers.records()[:KNOWN_MAX])
-        return [SendControl(event.node, hello), SendControl(event.node, told)]
+        return [SendControl(event.node, hello), *_tell(event.node, told)]
 
     def follow(self, told: State, now: float) -> list[Effect]:
         """Act upon changes of who is here. A lost member's link is dropped with all that is queued on it; so is the old link under
@@ -82,7 +84,7 @@ class Contacts:
                 effects.append(HangUp(node))
             if member.here:
                 self.wanted_s[node, node] = now
-                effects += [*self.peers.nudge(node, now), SendControl(node, told), SendControl(node, StateWanted(told.node))]
+                effects += [*self.peers.nudge(node, now), *_tell(node, told), SendControl(node, StateWanted(told.node))]
         return effects
 
     def _redial_stale(self, now: float) -> list[Effect]:
@@ -125,7 +127,7 @@ class Contacts:
 
     def _on_wanted(self, wanted: StateWanted, told: State) -> list[Effect]:
         if wanted.of in ("", told.node):
-            return [SendControl(wanted.node, told)]
+            return _tell(wanted.node, told)
         member = self.membership.members.get(wanted.of)
         if member is None or not member.here or member.state is None:
             return []
@@ -134,6 +136,12 @@ class Contacts:
             SendControl(wanted.node, Hello(record)),
             SendControl(wanted.node, State(record.node, record.incarnation, member.state, record.boot)),
         ]
+
+    def _on_beats_wanted(self, wanted: BeatsWanted, now: float) -> list[Effect]:
+        member = self.membership.members.get(wanted.node)
+        if member is not None:
+            member.wants_beats_s = now + 2 * self.timing.link_ask_s
+        return []
 
     def _on_digest(self, digest: Digest, now: float) -> list[Effect]:
         sender = self.membership.members.get(digest.node)
@@ -182,3 +190,8 @@ class Contacts:
             [r.node, r.boot, r.incarnation, r.name, list(r.addresses), r.control_port, r.beat_port, r.installation, r.protocol]
             for r in self.peers.records()
         ])
+
+
+def _tell(node: str, told: State) -> list[Effect]:
+    """This node's own state, once it has said anything."""
+    return [SendControl(node, told)] if told.state.version else []

@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import log2
 
-from mesh.core.effects import Effect, Report
+from mesh.core.effects import Effect, Report, SendControl
 from mesh.core.members import ALIVE, DEAD, SUSPECT, Member, Table, hash_order
-from mesh.core.messages import Beat, Digest, Probe, ProbeFor
+from mesh.core.messages import Beat, BeatsWanted, Digest, Probe, ProbeFor
 
 AGES_MAX = 16
 NEVER = float("inf")
@@ -50,7 +50,10 @@ class Judge:
         ages = tuple((each.record.node, _ms(now - each.evidence.direct_s)) for each in table.watched() if each.health == ALIVE)
         me = table.me
         beat = Beat(me.node, me.boot, me.incarnation, table.sequence, version, ages[:AGES_MAX])
-        return [*table.send_to(table.observers(me.node), beat)]
+        effects: list[Effect] = [*table.send_to(table.observers(me.node), beat)]
+        if table.sequence % table.timing.link_every == 0:
+            effects += [SendControl(each.record.node, beat) for each in table.present() if now < each.wants_beats_s]
+        return effects
 
     def knock(self, now: float) -> list[Effect]:
         """Tells a few of the dead that they are held dead. One that only could not be reached answers with a new life."""
@@ -96,6 +99,9 @@ class Judge:
         for member in self.table.present():
             if member.health == SUSPECT:
                 effects += self._pursue(member, now)
+            elif member.by_link and now >= member.asked_beats_s + self.table.timing.link_ask_s:
+                member.asked_beats_s = now
+                effects.append(SendControl(member.record.node, BeatsWanted(self.table.me.node)))
         if self.knock_due_s == NEVER and self.table.lost():
             self.knock_due_s = now
         self._judged_changes = -1
@@ -117,7 +123,7 @@ class Judge:
         timing = self.table.timing
         if not self.table.watches(member.record.node):
             return member.evidence.due_s(timing.stale_s + self._sync_s() * log2(len(self.table.members) + 1) * 2)
-        due = member.evidence.due_s(timing.suspect_s)
+        due = member.evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
         return max(due, member.met_s + timing.meet_s) if member.evidence.sequence < 0 else due
 
     def _doubt(self, member: Member, now: float) -> list[Effect]:
@@ -132,6 +138,7 @@ class Judge:
         helpers = [node for _, node in ranked if node != target][: table.timing.helpers_max]
         return [
             *table.send_to([target], Probe(table.me.node, target, self.number)),
+            SendControl(target, Probe(table.me.node, target, self.number)),
             *table.send_to(helpers, ProbeFor(table.me.node, target, self.number)),
         ]
 
@@ -142,7 +149,8 @@ class Judge:
 
     def _death_due(self, member: Member) -> float:
         timing = self.table.timing
-        patience = timing.dead_s if self.table.watches(member.record.node) else timing.dead_s * 2
+        patience = timing.link_dead_s if member.by_link else timing.dead_s
+        patience *= 1 if self.table.watches(member.record.node) else 2
         due = member.since_s + patience
         return due if self.held_since_s is None else max(due, self.held_since_s + timing.dead_s + timing.hold_s)
 
@@ -171,7 +179,8 @@ class Judge:
 
     def _due(self, member: Member) -> float:
         if member.health == ALIVE:
-            return self._doubt_due(member)
+            due = self._doubt_due(member)
+            return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if member.by_link else due
         return min(self._death_due(member), member.probed_s + self.table.timing.probe_s)
 
 

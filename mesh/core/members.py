@@ -55,7 +55,10 @@ class Member:
     probed_s: float = 0.0
     accusers: frozenset[str] = frozenset()  # observers that hold it dead
     double: Double | None = None
-    by_link: bool = False  # its heartbeats come over the link, since its datagrams do not
+    datagram_s: float = float("-inf")  # when a datagram of it came last
+    by_link: bool = False  # it is heard over the link only: its datagrams do not come through
+    asked_beats_s: float = float("-inf")  # when it was asked for heartbeats over the link
+    wants_beats_s: float = float("-inf")  # until when it wants this node's over the link
 
     @property
     def here(self) -> bool:

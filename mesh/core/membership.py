@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mesh.core.detector import Evidence
-from mesh.core.effects import Effect, Report, Save, SendDatagram
+from mesh.core.effects import Effect, Report, Save, SendControl, SendDatagram
 from mesh.core.members import ALIVE, DEAD, LEFT, SUSPECT, Double, Member, Table
 from mesh.core.messages import Ack, Beat, Datagram, NodeRecord, Probe, ProbeFor, Verdict
 
@@ -94,7 +94,7 @@ class Membership(Table):
             case ProbeFor():
                 return self._on_probe_for(message)
             case Ack():
-                return self._on_ack(message, now)
+                return self._on_ack(message, address, now)
             case Verdict():
                 return self._on_verdict(message, now)
 
@@ -105,9 +105,17 @@ class Membership(Table):
         sender = self.members.get(beat.node)
         if sender is None or not sender.here or sender.record.boot != beat.boot or beat.sequence <= before:
             return effects  # what a late or doubled beat says of others is as stale as itself
+        self._note_way(sender, address, now)
         for node, age_ms in beat.ages:
             effects += self.hearsay(node, age_ms / 1000, now)
         return effects
+
+    def _note_way(self, member: Member, address: str, now: float) -> None:
+        """By datagram or over the link: when only the link brings words for a while, silence is given more time."""
+        if address:
+            member.datagram_s, member.by_link = now, False
+        elif now - member.datagram_s >= self.timing.suspect_s + self.timing.dead_s:
+            member.by_link = True
 
     def hearsay(self, node: str, age_s: float, now: float) -> list[Effect]:
         """Somebody heard `node` so long ago."""
@@ -146,10 +154,12 @@ class Membership(Table):
 
     def _on_probe(self, probe: Probe, address: str) -> list[Effect]:
         known = self.members.get(probe.node)
-        if probe.target != self.me.node or known is None or not address:
+        if probe.target != self.me.node or known is None:
             return []
         self.sequence += 1
         ack = Ack(self.me.node, self.me.boot, self.me.incarnation, self.sequence, probe.number, probe.relay)
+        if not address:
+            return [SendControl(probe.node, ack)]
         return [SendDatagram(address, known.record.beat_port, ack, probe.node)]
 
     def _on_probe_for(self, wanted: ProbeFor) -> list[Effect]:
@@ -157,7 +167,11 @@ class Membership(Table):
             return []
         return list(self.send_to([wanted.target], Probe(self.me.node, wanted.target, wanted.number, wanted.node)))
 
-    def _on_ack(self, ack: Ack, now: float) -> list[Effect]:
+    def _on_ack(self, ack: Ack, address: str, now: float) -> list[Effect]:
+        """An answer over the link while datagrams are silent: they do not come through, so silence is given more time."""
+        member = self.members.get(ack.target)
+        if member is not None and not ack.relay and ack.boot == member.record.boot and ack.sequence > member.evidence.sequence:
+            self._note_way(member, address, now)
         effects = self.sign_of_life(ack.target, ack.boot, ack.incarnation, ack.sequence, "", now)
         if ack.relay and ack.relay != self.me.node:
             effects += self.send_to([ack.relay], replace(ack, relay=""))

@@ -86,6 +86,7 @@ class NodeState:
     epochs: dict[Name, Count] = field(default_factory=dict)  # the highest epoch seen of instances it once played
     settled: bool = False  # past its boot grace
     hears: Count = 0  # machines it hears, itself included: the size of its side
+    starting: bool = False  # the room began to start with this node, less than `provisional_s` ago
     steady: bool = False  # has been here without a break for the hold-down, so roles may fail back to it
 
 
@@ -181,6 +182,13 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
+class BeatsWanted:
+    """Send your heartbeats over the link too: your datagrams do not come through to `node`."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A command-line caller's question to a node. Answered with one or more `Answer`s."""
 
@@ -200,9 +208,9 @@ class Answer:
 
 
 Datagram = Beat | Probe | ProbeFor | Ack | Verdict
-Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer | Digest
+Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer | Digest | BeatsWanted
 
 KINDS: dict[int, type[Any]] = {
     1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict,
-    16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer, 21: Digest,
+    16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer, 21: Digest, 22: BeatsWanted,
 }

@@ -212,7 +212,7 @@ class Node:
         """Placement, one step for each instance until nothing changes, routes, and the state told if it is new."""
         effects: list[Effect] = []
         for _ in range(4):
-            before = self._claims()
+            before = (self._claims(), dict(self.cast.gave_up))
             view = self._view(now)
             if not self.standing.start.listened and self.state.order.state == "up":
                 self.cast.next_look_s = NEVER
@@ -221,7 +221,7 @@ class Node:
             effects += self.cast.decide(view, now)
             if view.waits:
                 self.cast.next_look_s = min(self.cast.next_look_s, now + self.timing.listen_s / 4)
-            if self._claims() == before:
+            if (self._claims(), self.cast.gave_up) == before:
                 break
         self.dirty = False
         saved, told = self._publish()
@@ -252,7 +252,8 @@ class Node:
         """This node's state with what has changed since it was told last."""
         return replace(
             self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.standing.side.size,
-            settled=self.standing.start.settled, steady=self.standing.steadiness.steady, put_aside=self.standing.steadiness.put_aside,
+            settled=self.standing.start.settled, starting=self.standing.start.starting, steady=self.standing.steadiness.steady,
+            put_aside=self.standing.steadiness.put_aside,
         )
 
     def _names(self) -> dict[str, str]:
@@ -284,6 +285,8 @@ class Node:
         """(what to keep on disk first, what to tell the others)"""
         epochs = {name: epoch for name, epoch in self.ledger.epochs.items() if epoch}
         self.state = replace(self._as_it_is(), epochs=epochs)
+        if not self.standing.start.listened and (self.deployment is None or not self.state.capabilities):
+            return [], []  # half a description would make the others move what it plays
         if self.state == self.published and self.state.version > 0:
             return [], []
         saved: list[Effect] = [Save("epochs", epochs)] if epochs != self.published.epochs else []

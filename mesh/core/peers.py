@@ -19,6 +19,7 @@ class Peer:
 
     record: NodeRecord
     due_s: float = 0.0
+    dialled_s: float = float("-inf")
     delay_s: float = 0.0
     linked: bool = False
     address: str = ""  # where its link answered last
@@ -51,7 +52,7 @@ class Peers:
             return []
         if record.control_port == 0 or not record.addresses:
             return []
-        self.known[record.node] = Peer(record, now + self.timing.dial_s, self.timing.dial_s)
+        self.known[record.node] = Peer(record, now + self.timing.dial_s, now, self.timing.dial_s)
         return [Dial(record)]
 
     def linked(self, node: str, address: str) -> None:
@@ -68,15 +69,18 @@ class Peers:
     def nudge(self, node: str, now: float) -> list[Effect]:
         """There is a sign of life of the peer: if its link is down, dial it at once."""
         peer = self.known.get(node)
-        if peer is None or peer.linked:
+        if peer is None or peer.linked or now - peer.dialled_s < self.timing.beat_s:
             return []
-        peer.due_s = now + self.timing.dial_s
+        peer.due_s, peer.dialled_s = now + self.timing.dial_s, now
         return [Dial(peer.record)]
 
     def unlinked(self, node: str, now: float) -> None:
         """The link is gone: dial again soon."""
         peer = self.known.get(node)
-        if peer is not None and peer.linked:
+        if peer is None:
+            return
+        peer.dialled_s = float("-inf")
+        if peer.linked:
             peer.linked = False
             peer.delay_s = self.timing.dial_s
             peer.due_s = now + self.timing.dial_s
@@ -87,7 +91,7 @@ class Peers:
         for peer in self.known.values():
             if not peer.linked and peer.due_s <= now:
                 peer.delay_s = min(self.timing.dial_max_s, max(self.timing.dial_s, peer.delay_s * 1.5))
-                peer.due_s = now + peer.delay_s
+                peer.due_s, peer.dialled_s = now + peer.delay_s, now
                 effects.append(Dial(peer.record))
         return effects
 

@@ -15,7 +15,7 @@ other's standby. Decided against: weights and scores (nobody can say why 7.3 bea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from mesh.core.instances import Candidate, Capabilities, Held, Instance, instances
 from mesh.core.placement_parts import ample_machines, drop_what_plays_for_nobody, find_doubtful_audiences, parts
@@ -39,6 +39,7 @@ class Placement:
     loaded    instance -> the node that keeps its warm or hot standby now. A warm or hot role that is missing here has no
               memory left for one: its successor starts it cold
     unplaced  instance -> why, in plain words
+    for_nobody  those of the unplaced that feed no output that could play here: nobody takes them over, and who plays them may go on
     complete  True: everything plays. False: something does not, and no placement could play it all. None: something
               does not, and a bounded search found no better; there may be one
     """
@@ -48,6 +49,7 @@ class Placement:
     unplaced: dict[str, str] = field(default_factory=dict)
     complete: bool | None = True
     loaded: dict[str, str] = field(default_factory=dict)
+    for_nobody: frozenset[str] = frozenset()
 
 
 def place(
@@ -109,6 +111,7 @@ def _as_values(deployment: Deployment, seats: Seats, unproven: set[int]) -> Plac
     succession = Succession(seats)
     nodes = [each.node for each in room.machines]
     index_of = {item.name: index for index, item in enumerate(room.items)}
+    idle: set[str] = set()
     missing = [index for index in range(len(room.items)) if seats.seat[index] < 0]
     placement = Placement(complete=True if not missing else None if set(missing) <= unproven else False)
     reasons = Reasons(deployment, room.machines, dict(zip(nodes, seats.free, strict=True))) if missing else None
@@ -121,7 +124,14 @@ def _as_values(deployment: Deployment, seats: Seats, unproven: set[int]) -> Plac
                 placement.loaded[instance.name] = nodes[succession.loaded[index]]
         elif reasons is not None:
             placement.unplaced[instance.name] = _why(reasons, seats, instance, index, index not in unproven)
-    return placement
+            if _plays_for_nobody(seats, instance, index):
+                idle.add(instance.name)
+    return replace(placement, for_nobody=frozenset(idle))
+
+
+def _plays_for_nobody(seats: Seats, instance: Instance, index: int) -> bool:
+    room = seats.room
+    return (index in room.for_nobody or index in room.needs_one_of) and bool(_absent_outputs(room, seats, instance.role.name))
 
 
 def _why(reasons: Reasons, seats: Seats, instance: Instance, index: int, proven: bool) -> str:

@@ -131,6 +131,13 @@ class Asker:
         self._close(request)
         return [*tell, Over(id, "cancelled", why), *(self._fill(now) if fill else [])]
 
+    def close(self, why: str, now: float) -> list[Effect]:
+        """Nobody here waits for anything any more."""
+        effects: list[Effect] = []
+        for id in list(self._open):
+            effects += self.cancel(id, now, why, fill=False)
+        return effects
+
     # ---- what the mesh says
 
     def route(self, roles: Mapping[str, Iterable[Copy]], now: float) -> list[Effect]:
@@ -191,10 +198,11 @@ class Asker:
         return len(self._open)
 
     def counters(self) -> dict[str, int]:
-        """As the rehearsal's summary shows them."""
+        """As the rehearsal's summary shows them. May be read from another thread: they always add up."""
+        asked, answered, cancelled, lost = self.asked, self.answered, self.cancelled, self.lost
         return {
-            "asked": self.asked, "answered": self.answered, "cancelled": self.cancelled, "lost": self.lost,
-            "open": self.open, "retried": self.retried,
+            "asked": asked, "answered": answered, "cancelled": cancelled, "lost": lost,
+            "open": asked - answered - cancelled - lost, "retried": self.retried,
         }  # fmt: skip
 
     # ---- pieces

@@ -40,7 +40,7 @@ class Standing:
         changed = False
         effects: list[Effect] = []
         grace_s = deployment.boot_grace_s if deployment is not None else None
-        if not self.start.settled or now >= self.start.next_due(grace_s):
+        if not self.start.settled or self.start.joined or now >= self.start.next_due(grace_s):
             changed, effects = self._look_at_start(now, deployment, grace_s)
         changed |= self._look_for_return(now)
         if self.membership.changes != self.seen_changes or now >= self.side.grow_due_s:
@@ -60,7 +60,8 @@ class Standing:
         complete = deployment is not None and is_complete(deployment, names) and None not in states
         met_settled = any(state is not None and state.settled for state in states)
         was_settled = self.start.settled
-        changed = self.start.look(now, grace_s=grace_s, complete=complete, met_settled=met_settled)
+        room_starts = any(state is not None and state.starting for state in states)
+        changed = self.start.look(now, grace_s=grace_s, complete=complete, met_settled=met_settled, room_starts=room_starts)
         if was_settled or not self.start.settled:
             return changed, []
         if self.start.joined:

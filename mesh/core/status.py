@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mesh.core.claims import HOLDER, PLAYING, READY, STARTING
+from mesh.core.members import Member
 from mesh.core.messages import PROTOCOL, Claim, NodeRecord, NodeState
 from mesh.core.node import Node
 
@@ -29,7 +30,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     machines = {node.me.name or node.me.node[:8]: _myself(node)}
     for member in sorted(node.membership.members.values(), key=lambda each: each.record.name):
         machines[_free(member.record.name or member.record.node[:8], machines)] = {
-            "health": member.health, "why": _why(node, member.record, member.health, member.state, hints),
+            "health": member.health, "why": _why(node, member, hints),
             "roles": _roles(member.state) if member.here else [], "node": member.record.node,
             "addresses": list(member.record.addresses), "revision": list(member.state.revision) if member.state else None,
         }
@@ -72,7 +73,8 @@ def _absent(health: str, why: str, record: NodeRecord) -> dict[str, Any]:
     return {"health": health, "why": why, "roles": [], "node": record.node, "addresses": list(record.addresses)}
 
 
-def _why(node: Node, record: NodeRecord, health: str, state: NodeState | None, hints: Mapping[str, tuple[str, str]]) -> str:
+def _why(node: Node, member: Member, hints: Mapping[str, tuple[str, str]]) -> str:
+    record, health, state = member.record, member.health, member.state
     if health == "left":
         return "it was stopped by hand"
     if health in ("dead", "suspect"):
@@ -89,6 +91,8 @@ def _why(node: Node, record: NodeRecord, health: str, state: NodeState | None, h
     named = {machine.name for machine in node.deployment.machines} if node.deployment else set()
     if named and record.name not in named:
         return f"a spare: the file names no machine {record.name!r}"
+    if member.by_link:
+        return f"its datagrams do not come through, so a fault is noticed late: open UDP port {record.beat_port} in its firewall"
     return "drained" if state.drained else "put aside: it came and went too often" if state.put_aside else ""
 
 

@@ -18,6 +18,10 @@ class Timing:
     suspect_s: float = 0.22  # silence until suspect = 2.2 beats: one lost beat, plus 0.2 beats of delay
     dead_s: float = 0.45  # from suspect to dead: room for three direct probes and two indirect ones
     probe_s: float = 0.1  # between two rounds of probes of one suspect
+    link_suspect_s: float = 1.5  # where datagrams do not pass, heartbeats come over the link, in which one lost packet is a stall
+    link_dead_s: float = 2.0
+    link_every: int = 3  # …every third of them
+    link_ask_s: float = 5.0  # …for two such times after each time that they were asked for
     lag_cap_s: float = 0.1  # own lag that is forgiven in one episode; uncapped forgiveness delayed true alarms to 1 s
     hold_s: float = 2.0  # how long verdicts are held when half of three or more peers fall silent together
     together_s: float = 0.3  # "together": silences that began within this time of one another

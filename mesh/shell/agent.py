@@ -43,6 +43,7 @@ from mesh.shell.beats import Beats
 from mesh.shell.deafness import Deafness
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.keys import InstallationKey
+from mesh.shell.kinds import read_kinds
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
 from mesh.shell.processes import Processes
@@ -67,6 +68,7 @@ class Settings:
     name: str = ""
     seeds: tuple[str, ...] = ()
     rehearsal: bool = False
+    kinds: Path | None = None  # where a rehearsal keeps the kinds' descriptions
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
     capabilities: dict[str, Any] = field(default_factory=dict)
 
@@ -97,7 +99,7 @@ class Agent:
     async def run(self) -> None:
         """Play until stopped."""
         loop = self._loop = asyncio.get_running_loop()
-        deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings.folder)
+        deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings)
         self._open(deployment)
         await self._announce(deployment)
         self.processes.deployment = deployment
@@ -333,5 +335,6 @@ class Agent:
         }
 
 
-def _read_folder(path: Path) -> tuple[Deployment, str]:
-    return folder.load(path), folder.folder_hash(path)
+def _read_folder(settings: Settings) -> tuple[Deployment, str]:
+    known = read_kinds(settings.kinds) if settings.kinds is not None else None
+    return folder.load(settings.folder, known=known), folder.folder_hash(settings.folder)

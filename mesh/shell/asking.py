@@ -6,6 +6,7 @@ connection at once, long before any heartbeat misses it, and its requests go els
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import time
 import weakref
@@ -21,7 +22,8 @@ from mesh.core.requests import Asker, Effect, Heard, Over, Tell
 from mesh.errors import RoleError, WireError
 from mesh.shell import curve
 from mesh.shell.arrays import as_value
-from mesh.shell.streams import Source, bounded, endpoint
+from mesh.shell.sources import Source
+from mesh.shell.streams import bounded, endpoint
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
@@ -41,7 +43,8 @@ class Line:
         self._monitor: Any = self.socket.get_monitor_socket(_DOWN | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         asking.waiting.add(self._monitor, self._notice)
         asking.waiting.add(self.socket, self._read)
-        self.socket.connect(self.where)
+        with contextlib.suppress(zmq.ZMQError):  # not an address: it stays a copy that never answers
+            self.socket.connect(self.where)
 
     def send(self, message: Message) -> None:
         """Never blocks; what does not fit is asked again later."""
@@ -179,8 +182,13 @@ class Asking:
         if over.outcome == "lost":
             self._tell({"type": "event", "event": "request_lost", "level": "error", "what": over.why, "request": over.id})
 
+    def drop(self) -> None:
+        """Cancels everything open: whoever plays from now on asks for itself."""
+        self._perform(self.asker.close("the one who asked plays no more", time.monotonic()))
+
     def close(self) -> None:
         """Hangs up everywhere."""
+        self.drop()
         for line in self._lines.values():
             line.close()
         self._lines.clear()

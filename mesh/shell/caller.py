@@ -102,5 +102,5 @@ def _first_that_listens(hosts: Sequence[str], port: int) -> str:
     raise NoRoomError(
         "no agent answers",
         where=", ".join(tried) or "no address was given",
-        instead="Start one with: roomful agent. On another machine, name it: --seed HOST.",
+        instead="Start one with: roomful agent. To ask another machine, name it: --host HOST.",
     )

@@ -44,7 +44,7 @@ Hint = Callable[[str, str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Why an address did not serve: one of `_TELLING`, and words for a technician."""
+    """Why an address did not serve: one of `_TELLING`, and the address as a technician should see it, with a reason if one is known."""
 
     address: str
     what: str
@@ -240,7 +240,7 @@ class Line:
         try:
             return await self._call_up(address)
         except (zmq.ZMQError, OSError) as error:  # this machine is out of sockets: no reason never to dial again
-            return Failed(address, "unreachable", f"{address}:{self._port} cannot be dialled: {error}")
+            return Failed(address, "unreachable", f"{address}:{self._port} ({error})")
 
     async def _call_up(self, address: str) -> tuple[Call, str] | Failed:
         call = Call(self._context, self._key, self._peer)
@@ -259,11 +259,9 @@ class Line:
     def _judge(self, call: Call, address: str) -> Failed | None:
         there = f"{address}:{self._port}"
         if not call.answered.done():
-            words = f"{there} answers, but not with this installation's key (or it is another program)"
-            return Failed(address, "wrong-key", words)
-        found = call.answered.result().decode(errors="replace")
-        if found != self._peer:
-            return Failed(address, "stranger", found)
+            return Failed(address, "wrong-key", there)  # or it is another program
+        if call.answered.result() != self._peer.encode():
+            return Failed(address, "stranger", there)
         return None
 
     def _tell(self, failures: list[Failed]) -> None:
@@ -286,7 +284,7 @@ async def _look_up(name: str, port: int) -> str | Failed:
     try:
         found = await asyncio.wait_for(loop.getaddrinfo(name, port, family=tcp.AF_INET), LOOK_UP_S)
     except (OSError, OverflowError, ValueError, TimeoutError):
-        return Failed(name, "unreachable", f"no machine is named {name} on this network")
+        return Failed(name, "unreachable", f"{name} (a name that nobody knows)")
     return str(found[0][4][0])
 
 
@@ -298,11 +296,11 @@ async def _knock(address: str, port: int) -> Failed | None:
         try:
             await asyncio.wait_for(asyncio.get_running_loop().sock_connect(knock, (address, port)), KNOCK_S)
         except TimeoutError:
-            return Failed(address, "unreachable", f"{there} does not answer")
+            return Failed(address, "unreachable", there)
         except ConnectionRefusedError:
-            return Failed(address, "refused", f"nothing listens at {there}")
+            return Failed(address, "refused", there)
         except (OSError, OverflowError) as error:
-            return Failed(address, "unreachable", f"{there}: {getattr(error, 'strerror', None) or 'not an address'}")
+            return Failed(address, "unreachable", f"{there} ({getattr(error, 'strerror', None) or 'not an address'})")
     return None
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import os
 import zoneinfo
+from collections.abc import Mapping
 from pathlib import Path
 
 from mesh.core.deployment import Deployment, FileFact, FolderFacts, files_of, judge, read
 from mesh.core.files import LEFT_OUT
+from mesh.core.kind import Kind
 from mesh.core.names import nearest
 from mesh.core.yaml_text import FILE_BYTES_MAX, too_long
 from mesh.errors import DeploymentError, Mistake
@@ -22,16 +24,18 @@ _CHUNK_BYTES = 1 << 20
 _hashes: dict[tuple[str, int, int], str] = {}  # (path, size, mtime_ns): one process hashes a model once
 
 
-def load(folder: Path, *, verify_hashes: bool = True) -> Deployment:
+def load(folder: Path, *, verify_hashes: bool = True, known: Mapping[str, Kind] | None = None) -> Deployment:
     """The deployment in `folder`. Raises DeploymentError with all its mistakes. `verify_hashes=False` trusts the
-    models to be those the file names, for a start that must be fast."""
-    deployment, mistakes = examine(folder, verify_hashes=verify_hashes)
+    models to be those the file names, and `known` the kinds to be as described, for a start that must be fast."""
+    deployment, mistakes = examine(folder, verify_hashes=verify_hashes, known=known)
     if deployment is None:
         raise DeploymentError(mistakes)
     return deployment
 
 
-def examine(folder: Path, *, verify_hashes: bool = True) -> tuple[Deployment | None, list[Mistake]]:
+def examine(
+    folder: Path, *, verify_hashes: bool = True, known: Mapping[str, Kind] | None = None
+) -> tuple[Deployment | None, list[Mistake]]:
     """The deployment in `folder` and no mistakes, or None and all of them in the order of the file."""
     file = folder if folder.name == FILE_NAME and folder.is_file() else folder / FILE_NAME
     raw = _read(file)
@@ -40,7 +44,7 @@ def examine(folder: Path, *, verify_hashes: bool = True) -> tuple[Deployment | N
     draft, mistakes = read(raw, str(file))
     if draft is None:
         return None, mistakes
-    kinds, faults = describe_kinds(draft.kinds, file.parent)
+    kinds, faults = (dict(known), {}) if known is not None and set(draft.kinds) <= set(known) else describe_kinds(draft.kinds, file.parent)
     zone = draft.deployment.opening.timezone if draft.deployment.opening else None
     facts = FolderFacts(
         files={path: file_fact(file.parent, path, verify_hashes) for path in files_of(draft, kinds)},

@@ -6,7 +6,7 @@ connection, so that a change anywhere in the room disturbs nobody who is not par
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import zmq
@@ -17,22 +17,11 @@ from mesh.role import Frame
 from mesh.shell import curve
 from mesh.shell.arrays import as_travelling
 from mesh.shell.handlers import Handlers
-from mesh.shell.streams import Input, Source
+from mesh.shell.sources import Route
+from mesh.shell.streams import Input
 from mesh.shell.waiting import Waiting
 
 Tell = Callable[[dict[str, Any]], None]
-
-
-def sources(entries: Iterable[Mapping[str, Any]]) -> list[Source]:
-    """The routes' sources that can be reached: at the first of their addresses, the one that the agent proved."""
-    return [
-        Source(
-            each["instance"], each["node"], each["epoch"], each["generation"], each["addresses"][0],
-            each["frames_port"], each["requests_port"], each["state"], each["rank"],
-        )
-        for each in entries
-        if each["addresses"]
-    ]  # fmt: skip
 
 
 class Ear:
@@ -79,19 +68,18 @@ class Inputs:
         self._tell = tell
         self.ears: tuple[Ear, ...] = ()
 
-    def route(self, routes: Mapping[str, Mapping[str, Any]], handlers: Handlers) -> None:
+    def route(self, routes: Iterable[Route], handlers: Handlers) -> None:
         """Listens to exactly what the routes name."""
         kept = {ear.input.name: ear for ear in self.ears}
         ears = []
-        for name, entry in routes.items():
-            form = (entry["stream"], entry["type"], entry["delivery"])
-            ear = kept.pop(name, None)
-            if ear is not None and ear.input.form != form:
+        for route in routes:
+            ear = kept.pop(route.input, None)
+            if ear is not None and ear.input.form != route.form:
                 self._close(ear)
                 ear = None
             if ear is None:
-                ear = Ear(self._open(name, *form), handlers)
-            ear.input.hear(sources(entry["sources"]))
+                ear = Ear(self._open(route.input, *route.form), handlers)
+            ear.input.hear(route.sources)
             ears.append(ear)
         for gone in kept.values():
             self._close(gone)

@@ -78,12 +78,17 @@ class InstallationKey:
         return named.hexdigest()
 
 
-def parse_key(text: str, *, where: str = "") -> InstallationKey:
-    """A key as a person types it: with or without `roomful-key-1`, in any case, with any blanks and dashes."""
+def letters(text: str) -> str:
+    """The letters and digits of a key as a person types it: 55 when it is whole."""
     body = text.strip()
     if body.lower().startswith(FORMAT):
         body = body[len(FORMAT) :]
-    digits = body.upper().translate(ALIKE)
+    return body.upper().translate(ALIKE)
+
+
+def parse_key(text: str, *, where: str = "") -> InstallationKey:
+    """A key as a person types it: with or without `roomful-key-1`, in any case, with any blanks and dashes."""
+    digits = letters(text)
     strange = sorted({digit for digit in digits if digit not in ALPHABET})
     if not digits or strange:
         named = f"it holds {', '.join(map(repr, strange[:5]))}" if strange else "it is empty"

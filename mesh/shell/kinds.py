@@ -12,8 +12,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mesh.core.facts import KindFault
 from mesh.core.kind import Kind
 from mesh.shell.role_code import KindUnreadable, all_kinds, load_role
 
-__all__ = ["PATIENCE_S", "KindUnreadable", "all_kinds", "describe_kinds", "load_role"]
+__all__ = ["PATIENCE_S", "KindUnreadable", "all_kinds", "describe_kinds", "load_role", "read_kinds", "write_kinds"]
 
 PATIENCE_S = 20.0
 
@@ -97,6 +97,16 @@ def _stuck_fault(file_name: str, folder: Path | None, ended: str, patience_s: fl
         return KindFault(what, "move what takes long into setup()", path)
     what = f"the file ended the program that read it (exit code {ended})"
     return KindFault(what, "move what does this into setup(), or take it out", path)
+
+
+def write_kinds(path: Path, kinds: Mapping[str, Kind]) -> None:
+    """Keep descriptions for the agents of a rehearsal: reading four kinds anew in each of them would cost seconds."""
+    path.write_text(json.dumps({name: asdict(kind) for name, kind in kinds.items()}), encoding="utf-8")
+
+
+def read_kinds(path: Path) -> dict[str, Kind]:
+    """What `write_kinds` kept."""
+    return {name: _kind(values) for name, values in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def _kind(answer: dict[str, Any]) -> Kind:

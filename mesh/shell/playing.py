@@ -24,8 +24,9 @@ from mesh.shell.border import Border
 from mesh.shell.handlers import Handlers
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink
-from mesh.shell.inputs import Ear, Inputs, sources
+from mesh.shell.inputs import Ear, Inputs
 from mesh.shell.preparing import bind, make_role
+from mesh.shell.sources import Routes, read_routes
 from mesh.shell.stage import FRAME_DEADLINE_S, Stage
 from mesh.shell.standing import Standing
 from mesh.shell.streams import HWM, bounded
@@ -33,6 +34,7 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 LAST_WORDS_MS = 200
 AFTER_FAILURE_S = 1.0
+UNROUTED_S = 1.0  # how long a role that may play waits to be told who listens to it
 NEVER = float("inf")
 
 
@@ -58,10 +60,10 @@ class Playing:
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump)
         self._border = Border(standing, Path(config.folder), link.tell)
         self._role: Role | None = None
-        self._routes: dict[str, Any] = {}
         self._tick_s = NEVER
         self._house_s = 0.0
-        self._was_playing = self._was_active = False
+        self._was_playing = self._was_active = self._routed = False
+        self._unrouted_until_s = NEVER
 
     # ---- the beginning and the end
 
@@ -103,6 +105,7 @@ class Playing:
     def run(self) -> None:
         """Plays until it is told to stop. Raises GivingUp when the role cannot work."""
         standing, waiting = self._standing, self._waiting
+        self._unrouted_until_s = time.monotonic() + UNROUTED_S
         self._obey()
         more = True
         while not standing.stopping:
@@ -145,6 +148,8 @@ class Playing:
 
     def _keep_house(self, now: float) -> None:
         self._house_s = now + TICK_S
+        if self._standing.active != self._was_active:
+            self._stand()
         self._asking.tick(now)
         self._greet()
         for ear, closing in self._inputs.keep_house(now):
@@ -196,7 +201,8 @@ class Playing:
             order = orders.get()
             try:
                 if order["type"] == "routes":
-                    self._route(order["routes"])
+                    self._route(read_routes(order["routes"]))
+                    self._routed = True
                 elif order["type"] == "clock":
                     self._stage.clock.correct(float(order["offset_s"]))
             except (LookupError, TypeError, ValueError, AttributeError, zmq.ZMQError) as error:
@@ -205,8 +211,13 @@ class Playing:
         self._stand()
 
     def _stand(self) -> None:
-        """Becomes what the agent made of it: holder, hot standby, or one that waits."""
-        playing, active = self._standing.playing, self._standing.active
+        """Becomes what the agent made of it: holder, hot standby, or one that waits.
+
+        What a role emits before its routes have come would ask nobody, so its first tick waits for them a moment.
+        """
+        self._stage.follow_epoch()  # also for what is answered by `yield`, which no `emit` precedes
+        playing = self._standing.playing
+        active = self._standing.active and (self._routed or time.monotonic() >= self._unrouted_until_s)
         before = (self._was_playing, self._was_active)
         if playing != self._was_playing:
             self._was_playing = playing
@@ -214,25 +225,21 @@ class Playing:
                 self._answering.answerer.closed = ""
             else:
                 self._answering.close("standby")
+                self._asking.drop()
         if active != self._was_active:
             self._was_active = active
             self._tick_s = time.monotonic() if active else NEVER
         if (playing, active) != before:
-            self._route(self._routes)
+            self._route(self._stage.routes)
 
-    def _route(self, routes: dict[str, Any]) -> None:
+    def _route(self, routes: Routes) -> None:
         """A waiting standby listens to nobody, so that it costs nobody anything; its lines are made when it plays."""
-        self._stage.asks = routes.get("asks", {})
-        self._stage.askable = routes.get("roles", {})
+        self._stage.routes = routes
         if self._was_active:
-            self._inputs.route(routes.get("inputs", {}), self._handlers)
+            self._inputs.route(routes.inputs, self._handlers)
         else:
             self._inputs.close()
-        copies = {role: sources(entry["copies"]) for role, entry in self._stage.askable.items()}
-        for entries in self._stage.asks.values():
-            copies.update({entry["role"]: sources(entry["copies"]) for entry in entries})
-        self._asking.route(copies if self._standing.playing else {})
-        self._routes = routes
+        self._asking.route(routes.copies if self._standing.playing else {})
 
     def _counts(self) -> dict[str, Any]:
         """For the pulse; called from the watch thread, reads only."""

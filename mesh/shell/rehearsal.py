@@ -26,6 +26,7 @@ from mesh.core.faults import Fault
 from mesh.core.spec import Deployment
 from mesh.shell.finding import rehearsals
 from mesh.shell.keys import save_key, throwaway_key
+from mesh.shell.kinds import write_kinds
 from mesh.shell.storage import Store
 
 MACHINES_WITHOUT_FILE = 3
@@ -145,6 +146,7 @@ class Rehearsal:
         _sweep(rehearsals())
         self.home = Path(tempfile.mkdtemp(prefix=f"{self.deployment.installation[:20]}-", dir=rehearsals()))
         save_key(self.home / "key", throwaway_key())
+        write_kinds(self.home / "kinds.json", self.deployment.kinds)
         for machine in self.machines:
             await self._start(machine)
         return self
@@ -217,7 +219,7 @@ class Rehearsal:
         errors = open(here / "agent.log", "wb")  # noqa: SIM115 - the child holds it
         self._agents[machine] = agent = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
-            "--rehearsal", "--json",
+            "--rehearsal", "--kinds", str(self.home / "kinds.json"), "--json",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True,
             env={**os.environ, "ROOMFUL_HOME": str(here), "PYTHONPATH": _import_path()}, limit=LINE_BYTES_MAX,
         )

@@ -16,10 +16,11 @@ from mesh.shell.answering import Answering
 from mesh.shell.arrays import as_travelling, fit, type_of
 from mesh.shell.asking import Answer, Asking
 from mesh.shell.host_config import HostConfig
+from mesh.shell.sources import Routes
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output
 
-FRAME_DEADLINE_S = 30.0  # for a frame that became a request
+FRAME_DEADLINE_S = 60.0  # for a frame that became a request
 
 
 class RoomClock:
@@ -53,8 +54,7 @@ class Stage:
         self.clock = RoomClock(config.clock_offset_s)
         self.captured_ns: int | None = None  # of the frame that is being handled
         self.outputs: dict[str, Output] = {}
-        self.asks: Mapping[str, list[dict[str, Any]]] = {}
-        self.askable: Mapping[str, dict[str, Any]] = {}
+        self.routes = Routes()
         self._config = config
         self._standing = standing
         self._asking = asking
@@ -85,6 +85,11 @@ class Stage:
             output.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, output.type))
         self._asking.asker.prefix = f"{config.instance}:{self._epoch}:{config.generation}"
 
+    def follow_epoch(self) -> None:
+        """Speak under the epoch that the agent named last; frames of an older one count for nobody."""
+        if self._standing.epoch != self._epoch:
+            self._speak_as()
+
     # ---- what Role calls
 
     def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
@@ -93,8 +98,7 @@ class Stage:
         if out is None:
             raise self._no_output(output)
         standing = self._standing
-        if standing.epoch != self._epoch:
-            self._speak_as()
+        self.follow_epoch()
         captured_ns = self.captured_ns if captured_s is None else int(captured_s * 1e9)
         if captured_ns is None:
             captured_ns = self.clock.now_ns()
@@ -104,20 +108,20 @@ class Stage:
             self._emit_piece(out, value, captured_ns, more)
         else:
             out.send(value, captured_ns, not standing.playing)
-        if self.asks and standing.playing and output in self.asks:
+        if output in self.routes.asks and standing.playing:
             self._ask_consumers(out, value, captured_ns, more)
 
     def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
         """A question to another role; the answer's pieces as they come."""
         if not self._standing.playing:
             return iter(())  # a standby that runs along must not ask everything a second time
-        entry = self.askable.get(role)
-        if entry is None and self.askable:
-            raise RoleError(f"no role `{role}` answers", where=self._config.instance, instead=_names(self.askable))
+        askable = self.routes.askable
+        if role not in askable and askable:
+            raise RoleError(f"no role `{role}` answers", where=self._config.instance, instead=_names(askable))
         answer = Answer(self._asking, self._pump)
         travelling = as_travelling(value)
         self._asking.ask(
-            role, input or self._only_input(role, entry), travelling, answer, type=type_of(travelling),
+            role, input or self._only_input(role), travelling, answer, type=type_of(travelling),
             captured_ns=self.captured_ns or self.clock.now_ns(), deadline_s=time.monotonic() + deadline_s,
         )  # fmt: skip
         return answer
@@ -157,14 +161,14 @@ class Stage:
                 return
         elif out.type in ARRAY_TYPES:
             value = fit(value, out.type, out.where)
-        for entry in self.asks[out.name]:
+        for consumer in self.routes.asks[out.name]:
             self._asking.ask(
-                entry["role"], entry["input"], value, type=out.type, captured_ns=captured_ns, topic=out.name,
-                supersede=entry.get("when_superseded") == "cancel", deadline_s=time.monotonic() + FRAME_DEADLINE_S,
+                consumer.role, consumer.input, value, type=out.type, captured_ns=captured_ns, topic=out.name,
+                supersede=consumer.supersede, deadline_s=time.monotonic() + FRAME_DEADLINE_S,
             )  # fmt: skip
 
-    def _only_input(self, role: str, entry: dict[str, Any] | None) -> str:
-        inputs = list(entry["inputs"]) if entry else []
+    def _only_input(self, role: str) -> str:
+        inputs = list(self.routes.askable.get(role, ()))
         if len(inputs) != 1:
             instead = f"name one of its inputs: input={inputs!r}" if inputs else "name the input: input=…"
             raise RoleError(f"`{role}` answers on {len(inputs)} inputs", where=self._config.instance, instead=instead)

@@ -12,6 +12,7 @@ for each input.) What `latest` passed over is counted too, by the gaps in the fr
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Iterable
@@ -26,6 +27,7 @@ from mesh.core.gaps import Gap, GapMeter
 from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
 from mesh.shell.arrays import fit, to_array
+from mesh.shell.sources import Source
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
 QUEUE_FRAMES_MAX = 1000
@@ -102,26 +104,6 @@ class Output:
                 self._send(message, 0, True)
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One process that speaks on a stream, or answers, as the routes name it."""
-
-    instance: str
-    node: str
-    epoch: int
-    generation: int
-    address: str
-    frames_port: int
-    requests_port: int
-    state: str
-    rank: int
-
-    @property
-    def speaker(self) -> Speaker:
-        """Which process it is, whatever its state."""
-        return Speaker(self.instance, self.node, self.generation)
-
-
 @dataclass(slots=True)
 class _Voice:
     """What is known of one sender of an input: its last number, and the meter of its instance."""
@@ -171,9 +153,11 @@ class Input:
         wanted = {source: endpoint(source.address, source.frames_port) for source in sources}
         before, after = set(self._connected.values()), set(wanted.values())
         for gone in before - after:
-            self.socket.disconnect(gone)
+            with contextlib.suppress(zmq.ZMQError):
+                self.socket.disconnect(gone)
         for new in after - before:
-            self.socket.connect(new)
+            with contextlib.suppress(zmq.ZMQError):  # what is not an address is a source that never speaks
+                self.socket.connect(new)
         self._connected = wanted
         self._fence.route((each.instance, each.node, each.epoch, each.state) for each in wanted)
         speaking = {source.speaker for source in wanted}

@@ -10,8 +10,8 @@
 `receive(data, reply)` gets each message from anyone who holds the installation's key; `reply(data) -> bool`
 answers a caller of the command line and may be called any number of times (a peer node ignores it: answers to
 nodes go over one's own line to them). `on_hint(peer, what, detail)`: "reached" (the address), "lost" (the
-connection broke), "refused" (its machine answers, no agent listens), "unreachable", "wrong-key", "stranger"
-(the id of the node that answered there). A failure is told once until it changes.
+connection broke), "refused" (its machine answers, no agent listens), "unreachable", "wrong-key", "stranger" (another
+node answered); detail is the address that was tried. A failure is told once until it changes.
 
 Every message names the node it is for; one that reached another node, through an address that two machines
 share, is dropped and its sender told. Decided against: one ROUTER for both directions (it drops in silence, and

@@ -57,7 +57,16 @@ def test_claims_are_provisional_while_the_room_starts() -> None:
 
 
 def test_who_joins_a_running_room_claims_nothing_provisionally() -> None:
-    assert not _look(Start(0.0, WIRED), 2.0, met_settled=True).provisional
+    start = _look(Start(0.0, WIRED), 2.0, met_settled=True)
+    assert not start.provisional and not start.starting
+
+
+def test_who_joins_a_room_that_still_starts_goes_by_the_others_word() -> None:
+    start = _look(Start(0.0, WIRED), 2.0, met_settled=True)
+    assert start.look(3.0, grace_s=20.0, complete=False, met_settled=True, room_starts=True)
+    assert start.provisional and not start.starting
+    assert start.look(90.0, grace_s=20.0, complete=False, met_settled=True, room_starts=False)
+    assert not start.provisional
 
 
 def test_looking_says_whether_anything_has_changed() -> None:

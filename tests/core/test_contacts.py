@@ -6,7 +6,7 @@ from mesh.core.contacts import Contacts
 from mesh.core.effects import Dial, Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
 from mesh.core.members import DEAD, SUSPECT
-from mesh.core.messages import Digest, Hello, Message, State, StateWanted, Verdict
+from mesh.core.messages import BeatsWanted, Digest, Hello, Message, State, StateWanted, Verdict
 from mesh.core.peers import Peers
 from mesh.core.timing import WIRED
 from tests.core.cases import beat, claim, membership, record, said
@@ -65,6 +65,13 @@ def test_what_does_not_come_from_the_node_itself_is_asked_of_another() -> None:
     post = Post("door", "shelf")
     post.hear(beat("door", 1), 2.0)
     assert set(_wanted(post.hear(beat("door", 5), 2.5))) == {("n-door", ""), ("n-shelf", "n-door")}
+
+
+def test_who_asks_for_beats_over_the_link_gets_them_for_a_while() -> None:
+    post = Post("door")
+    post.hear(BeatsWanted("n-door"), 7.0)
+    post.hear(BeatsWanted("n-nobody"), 7.0)
+    assert post.table.members["n-door"].wants_beats_s == 7.0 + 2 * WIRED.link_ask_s
 
 
 def test_a_state_is_only_ever_replaced_by_a_newer_one() -> None:
@@ -143,7 +150,7 @@ def test_under_a_new_life_the_line_is_dialled_anew() -> None:
     post = Post("door")
     effects = post.hear(beat("door", 1, incarnation=2))
     kinds = [type(each).__name__ for each in effects]
-    assert kinds.index("HangUp") < kinds.index("Dial") < kinds.index("SendControl")
+    assert kinds[kinds.index("HangUp"):] == ["HangUp", "Dial", "SendControl", "SendControl"]
 
 
 def test_whoever_held_this_node_dead_is_dialled_anew_but_not_at_every_word() -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.core.effects import Effect, Report, SendDatagram
+from mesh.core.effects import Effect, Report, SendControl, SendDatagram
 from mesh.core.judging import Judge
 from mesh.core.members import ALIVE, DEAD, SUSPECT
 from mesh.core.membership import Membership
-from mesh.core.messages import Beat, Digest, Probe, ProbeFor, Verdict
+from mesh.core.messages import Beat, BeatsWanted, Digest, Probe, ProbeFor, Verdict
 from mesh.core.timing import WIRED
 from tests.core.cases import beat, membership, record
 
@@ -36,7 +36,7 @@ class Room:
             if round(self.now * 100) % 10 == 0:
                 self.number += 1
                 for name in speakers:
-                    self._take(self.table.heard(beat(name, self.number), "", self.now))
+                    self._take(self.table.heard(beat(name, self.number), "10.0.0.1", self.now))
             if self.judge.next_deadline() <= self.now:
                 self._take(self.judge.judge(self.now))
                 self._take(self.judge.beat(self.now, 1))
@@ -177,7 +177,7 @@ def test_in_a_room_that_lost_many_each_is_knocked_in_turn() -> None:
         table.change(member, DEAD, 0.0)
     knocked = [[each.node for each in judge.knock(step * WIRED.knock_s) if isinstance(each, SendDatagram)] for step in range(5)]
     assert all(len(each) == WIRED.knocks_max for each in knocked)
-    assert set(sum(knocked, [])) == {f"n-{name}" for name in names}
+    assert {node for each in knocked for node in each} == {f"n-{name}" for name in names}
 
 
 def test_a_peer_just_met_may_take_its_time_to_be_heard() -> None:
@@ -209,12 +209,31 @@ def test_beats_go_to_at_most_five_however_large_the_room_is() -> None:
 def test_a_digest_goes_to_each_of_the_others_in_turn() -> None:
     table = membership("door", "shelf", "left")
     judge = Judge(table)
-    told = [judge.digest(float(second), 7) for second in range(3)]
+    told = [judge.digest(turn * WIRED.sync_s, 7) for turn in range(3)]
     assert {each[0] for each in told if each} == {"n-door", "n-shelf", "n-left"}
     digest = told[0][1] if told[0] else Digest("")
     assert digest.entries[0][:3] == ("n-me", 1, 7)
-    assert judge.digest(2.5, 7) is None
+    assert judge.digest(2.5 * WIRED.sync_s, 7) is None
     assert Judge(membership()).digest(0.0, 1) is None
+
+
+def test_a_peer_behind_a_firewall_is_asked_for_beats_over_the_link_and_given_more_time() -> None:
+    room = Room("door")
+    room.table.members["n-door"].by_link = True
+    asked = [each for each in room.judge.judge(room.now) if isinstance(each, SendControl) and isinstance(each.message, BeatsWanted)]
+    assert [each.node for each in asked] == ["n-door"]
+    silent_since = room.now
+    room.listen(6.0)
+    assert WIRED.link_suspect_s <= room.first("node_suspect", "door") - silent_since + WIRED.beat_s
+    assert room.first("node_dead", "door") - room.first("node_suspect", "door") == pytest.approx(WIRED.link_dead_s, abs=0.05)
+
+
+def test_beats_go_over_the_link_to_who_wants_them_for_as_long_as_they_ask() -> None:
+    room = Room("door", "shelf")
+    room.table.members["n-door"].wants_beats_s = room.now + 5.0
+    sent = [each for step in range(100) for each in room.judge.beat(room.now + step * 0.1, 1) if isinstance(each, SendControl)]
+    assert {each.node for each in sent} == {"n-door"}
+    assert len(sent) == pytest.approx(5.0 / WIRED.beat_s / WIRED.link_every, abs=2.1)
 
 
 def test_no_deadline_is_left_in_the_past() -> None:

@@ -179,6 +179,26 @@ def test_a_helper_probes_and_hands_the_answer_on() -> None:
     assert table.members["n-door"].evidence.sequence == 9
 
 
+def test_a_probe_over_the_link_is_answered_over_the_link() -> None:
+    (answer,) = membership("door").heard(Probe("n-door", "n-me", 7), "", 1.0)
+    assert isinstance(answer, SendControl) and isinstance(answer.message, Ack) and answer.node == "n-door"
+
+
+def test_a_peer_that_only_the_link_brings_words_of_is_given_more_time_until_a_datagram_comes() -> None:
+    table = membership("door")
+    member = table.members["n-door"]
+    table.heard(beat("door", 1), "10.0.0.1", 1.0)
+    table.heard(beat("door", 2), "", 1.1)
+    assert not member.by_link
+    table.change(member, SUSPECT, 2.0)
+    table.heard(Ack("n-door", "boot-door", 1, 9, 1), "", 2.1)
+    assert member.by_link and member.health == ALIVE
+    table.heard(beat("door", 10), "", 2.2)
+    assert member.by_link
+    table.heard(beat("door", 11), "10.0.0.1", 2.3)
+    assert not member.by_link
+
+
 def test_a_stranger_gets_no_help() -> None:
     assert membership("door").heard(ProbeFor("n-nobody", "n-door", 3), "", 1.0) == []
 

@@ -96,7 +96,10 @@ def test_words_about_an_unknown_peer_change_nothing() -> None:
 def test_a_sign_of_life_of_an_unlinked_peer_dials_it_at_once() -> None:
     peers = _peers()
     peers.found(record("door"), 0.0)
+    assert peers.nudge("n-door", 0.05) == []
     assert peers.nudge("n-door", 5.0) == [Dial(record("door"))]
+    peers.unlinked("n-door", 5.01)
+    assert peers.nudge("n-door", 5.02) == [Dial(record("door"))]
     peers.linked("n-door", "10.0.0.7")
     assert peers.nudge("n-door", 6.0) == []
     assert peers.nudge("n-nobody", 6.0) == []

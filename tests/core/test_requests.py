@@ -106,7 +106,7 @@ def settle(room: Room, turns: int = 30) -> None:
 def test_a_copy_that_dies_in_mid_answer_is_replaced_and_nothing_is_said_twice() -> None:
     room = Room(copies=2)
     id = room.ask()
-    first, second = room.processes
+    first = room.processes[0]
     room.deliver_to_copy(first)
     for _ in range(3):  # begins, and says two pieces
         room.work(first)
@@ -177,7 +177,7 @@ def test_every_try_that_was_begun_is_ended_for_its_listeners() -> None:
 def test_an_answer_that_begins_differently_ends_rather_than_garbles() -> None:
     room = Room(copies=2)
     id = room.ask()
-    first, second = room.processes
+    first = room.processes[0]
     room.deliver_to_copy(first)
     room.work(first)
     room.perform_answerer(first, first.answerer.say("another beginning", b"", 1))
@@ -345,6 +345,14 @@ def test_a_role_that_fails_while_answering_loses_the_request_and_says_so() -> No
     settle(room)
     assert room.over == {id: "lost"}
     assert "poet/1 failed" in room.why[id]
+
+
+def test_one_who_plays_no_more_waits_for_nothing() -> None:
+    room = Room(copies=1)
+    ids = [room.ask() for _ in range(4)]
+    room.perform(room.asker.close("muted", room.now))
+    assert room.over == dict.fromkeys(ids, "cancelled")
+    assert room.asker.open == 0
 
 
 # ---- the answering side alone

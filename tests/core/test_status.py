@@ -24,7 +24,7 @@ def _node(name: str = "door", *, up: bool = True, deployment: bool = True) -> No
     return node
 
 
-def _arrives(node: Node, name: str, now: float, *, state: NodeState | None = None, **changes: Any) -> None:
+def _arrives(node: Node, name: str, now: float, /, *, state: NodeState | None = None, **changes: Any) -> None:
     other = record(name, **changes)
     node.handle(PeerFound(other), now)
     node.handle(LinkUp(other.node, other.addresses[0]), now)
@@ -159,6 +159,13 @@ def test_a_spare_a_drained_machine_and_one_put_aside() -> None:
     assert _why(node, "attic") == "a spare: the file names no machine 'attic'"
     assert _why(node, "shelf") == "drained"
     assert _why(node, "left") == "put aside: it came and went too often"
+
+
+def test_a_machine_whose_datagrams_do_not_come_through() -> None:
+    node = _node()
+    _arrives(node, "shelf", 0.1, state=said())
+    node.membership.members["n-shelf"].by_link = True
+    assert "open UDP port 5000 in its firewall" in _why(node, "shelf")
 
 
 def test_a_machine_that_was_seen_but_never_reached() -> None:

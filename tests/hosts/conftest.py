@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.hosts.network import why_not
+from tests.hosts.network import Network, why_not
 from tests.hosts.pieces import streams_piece
 from tests.hosts.room import Room
 
@@ -35,9 +35,9 @@ def play(tmp_path: Path) -> Iterator[Play]:
     """`play(["a", "b", "c"])`: a room of these machines in which everything plays, with a loaded standby where one is due."""
     with ExitStack() as stack:
 
-        def begin(machines: Sequence[str] = ("a", "b", "c"), **options: Any) -> Room:
-            folder = streams_piece(tmp_path / "piece", machines, **options)
-            room = stack.enter_context(Room(folder, machines, tmp_path))
+        def begin(machines: Sequence[str] = ("a", "b", "c"), network: Network | None = None) -> Room:
+            folder = streams_piece(tmp_path / "piece", machines)
+            room = stack.enter_context(Room(folder, machines, tmp_path, network=stack.enter_context(network) if network else None))
             room.play()
             room.until(lambda: has_standbys(room), "the standbys to be loaded")
             return room

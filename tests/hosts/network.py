@@ -81,11 +81,15 @@ class Network:
                 f"link set {port} master {BRIDGE}", f"link set {port} up",
             ]
         _run("ip", "-n", switch, "-batch", "-", text="\n".join(lines) + "\n")
-        for machine, address in self.addresses.items():
-            lines = ["link set lo up", f"addr add {address}/24 brd + dev eth0", "link set eth0 up", "route add default dev eth0"]
-            _run("ip", "-n", self.namespace(machine), "-batch", "-", text="\n".join(lines) + "\n")
+        for machine in self.machines:
+            self._connect(machine)
         with self.within(SWITCH):
             self._control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def _connect(self, machine: str) -> None:
+        address = self.addresses[machine]
+        lines = ["link set lo up", f"addr add {address}/24 brd + dev eth0", "link set eth0 up", "route add default dev eth0"]
+        _run("ip", "-n", self.namespace(machine), "-batch", "-", text="\n".join(lines) + "\n")
 
     def __exit__(self, *unused: object) -> None:
         if self._control is not None:

@@ -99,12 +99,13 @@ def streams_piece(
     return folder
 
 
+def read_arrival(line: str) -> Arrival:
+    """One line that the ear wrote."""
+    at_ns, age_us, input, machine, number = line.split()
+    return Arrival(int(at_ns) / 1e9, int(age_us) / 1e6, input, machine, int(number))
+
+
 def heard(home: Path, since_s: float = 0.0) -> list[Arrival]:
     """What the ear of the machine with this state folder heard, in the order of arrival."""
-    found = []
-    for line in chain.from_iterable(map(lines_of, home.glob("roles/ear@*/heard"))):
-        at_ns, age_us, input, machine, number = line.split()
-        arrival = Arrival(int(at_ns) / 1e9, int(age_us) / 1e6, input, machine, int(number))
-        if arrival.at_s >= since_s:
-            found.append(arrival)
-    return found
+    lines = chain.from_iterable(map(lines_of, home.glob("roles/ear@*/heard")))
+    return [arrival for arrival in map(read_arrival, lines) if arrival.at_s >= since_s]

@@ -92,7 +92,7 @@ class Room:
             self.thaw(*self.machines)
             self.stop(*self.machines)
             for machine in self.machines.values():
-                for process in self._there(machine.name):
+                for process in self.processes(machine.name):
                     _signal(process, signal.SIGKILL)
                 if machine.agent is not None:
                     machine.agent.wait()
@@ -144,18 +144,22 @@ class Room:
             with suppress(subprocess.TimeoutExpired):
                 machine.agent.wait(STOP_S)
 
-    def power_off(self, *names: str) -> float:
-        """A power cut: these machines fall silent at one moment, mid-word. Returns when, in seconds of `time.monotonic`.
-
-        The cables go first, so that the kernel cannot say goodbye for the processes, as it would on a machine that lives."""
-        families = {name: self._there(name) for name in names}
+    def unplug(self, *names: str) -> float:
+        """Their cables are out. Returns when, in seconds of `time.monotonic`, as all that follow."""
         at_s = time.monotonic()
         for name in names:
             self.network.unplug(name)
+        return at_s
+
+    def power_off(self, *names: str) -> float:
+        """A power cut: these machines fall silent at one moment, mid-word.
+
+        The cables go first, so that the kernel cannot say goodbye for the processes, as it would on a machine that lives."""
+        family = self.processes(*names)
+        at_s = self.unplug(*names)
         for number in (signal.SIGSTOP, signal.SIGKILL):
-            for family in families.values():
-                for process in family:
-                    _signal(process, number)
+            for process in family:
+                _signal(process, number)
         for name in names:
             agent = self.machines[name].agent
             if agent is not None:
@@ -169,38 +173,37 @@ class Room:
         self.start(*names)
 
     def freeze(self, *names: str) -> float:
-        """Stop every process of these machines where it stands. Returns when."""
-        families = [self._there(name) for name in names]
+        """Stop every process of these machines where it stands."""
+        family = self.processes(*names)
         at_s = time.monotonic()
-        for family in families:
-            for process in family:
-                _signal(process, signal.SIGSTOP)
+        for process in family:
+            _signal(process, signal.SIGSTOP)
         return at_s
 
     def thaw(self, *names: str) -> None:
         """Let them go on, the roles before the agent."""
         for name in names:
-            for process in reversed(self._there(name)):
+            for process in reversed(self.processes(name)):
                 _signal(process, signal.SIGCONT)
 
-    def _there(self, name: str) -> list[psutil.Process]:
-        """The machine's processes, its agent first."""
-        agent = self.machines[name].agent
-        if agent is None or agent.poll() is not None:
-            return []
-        with suppress(psutil.Error):
-            process = psutil.Process(agent.pid)
-            return [process, *process.children(recursive=True)]
-        return []
+    def processes(self, *names: str) -> list[psutil.Process]:
+        """The processes of these machines, each agent before its roles."""
+        found: list[psutil.Process] = []
+        for name in names:
+            agent = self.machines[name].agent
+            if agent is not None and agent.poll() is None:
+                with suppress(psutil.Error):
+                    process = psutil.Process(agent.pid)
+                    found += [process, *process.children(recursive=True)]
+        return found
 
-    def crash(self, instance: str, machine: str) -> int:
-        """SIGKILL the instance's process on that machine, holder or standby; returns its pid, 0 when there is none."""
-        for process in self._there(machine)[1:]:
+    def process(self, instance: str, machine: str) -> psutil.Process:
+        """The process on that machine that plays the instance, or stands by for it."""
+        for process in self.processes(machine)[1:]:
             with suppress(psutil.Error):
                 if process.cmdline()[-2:] == ["mesh.shell.host", instance]:
-                    process.kill()
-                    return process.pid
-        return 0
+                    return process
+        raise LookupError(f"{machine} has no process of {instance}")
 
     # ---- asking
 

@@ -21,8 +21,10 @@ def test_a_role_that_is_killed_goes_on_at_its_standby_its_other_copy_or_anew(pla
     for instance in ("hot", "warm", "cold", "echo/1"):
         # When the process that plays one is killed
         where = room.holders()[instance][0]
-        gone = room.crash(instance, where)
+        process = room.process(instance, where)
+        gone = process.pid
         assert gone == before[instance]
+        process.kill()
         # Then it plays again, by another process, and is heard
         room.until(lambda: room.pids().get(instance, gone) != gone, f"{instance} to be played by another", SOON_S)  # noqa: B023
         room.until(room.plays, "everything to play", SOON_S)
@@ -43,7 +45,7 @@ def test_a_machine_that_falls_silent_is_replaced_and_when_it_is_back_one_holds_e
     left = [name for name in room.machines if name != lost]
     before = room.pids()
     # When it falls silent
-    {"unplug": room.network.unplug, "freeze": room.freeze, "power off": room.power_off}[how](lost)
+    {"unplug": room.unplug, "freeze": room.freeze, "power off": room.power_off}[how](lost)
     # Then the others play everything, and what was theirs goes on untouched
     room.until(lambda: room.plays(*left), "the others to play everything", SOON_S)
     _all_are_heard(room, but=lost)
@@ -72,7 +74,7 @@ def test_roles_play_on_without_their_agent_and_the_room_is_whole_when_it_is_back
     assert psutil.pid_exists(before["hot"])
     # And when the agent is back, it knows its roles again, and one machine holds each
     room.start(there)
-    room.until(lambda: {each["instance"] for each in machine.said("adopted", since_s=since_s)} >= {"hot"}, "its roles to be adopted", SOON_S)
+    room.until(lambda: machine.said("adopted", since_s=since_s, instance="hot"), "its roles to be adopted", SOON_S)
     room.until(lambda: room.plays() and has_standbys(room), "everything to play on one machine each", 2 * SOON_S)
     after = room.pids()
     assert {name: after[name] for name in ("clock", "ear@a")} == {name: before[name] for name in ("clock", "ear@a")}

@@ -34,9 +34,9 @@ def test_a_technician_brings_up_a_room_by_the_steps_of_the_readme(tmp_path: Path
             (tmp_path / name / "key").unlink()
         # When the key is made on one and typed on the others
         assert "roomful-key-1" in room.run("a", "key", "new").stdout
-        shown = " ".join(room.run("a", "key", "show").stdout.split())
+        shown = room.run("a", "key", "show").stdout
         for name in ("b", "c"):
-            added = room.run(name, "key", "add", text=f"{shown.lower()}\n")
+            added = room.run(name, "key", "add", text=shown.lower())
             assert added.returncode == 0, added.stderr
         # And the agents are started, and the room is told to play
         room.start(*machines)

@@ -124,8 +124,8 @@ class Agent:
             if host.process.poll() is None:
                 host.process.kill()
             host.process.wait()
-            if kind is not None:
-                print(f"--- log of {host.config['instance']}\n{host.log.read_text(errors='replace')}")
+            # Shown by pytest where the test failed.
+            print(f"--- {host.config['instance']} said {host.said}\nlast {host.pulse}\nlog: {host.log.read_text()}")
         self._context.destroy(linger=0)
         self._run.cleanup()
 
@@ -148,8 +148,7 @@ class Agent:
         host = self.launch(instance, kind, **config)
         self.until(lambda: host.first("ready") is not None or host.process.poll() is not None, f"{instance} is ready")
         assert host.first("ready") is not None, host.log.read_text(errors="replace")
-        if routes:
-            host.route(**routes)
+        host.route(**(routes or {}))
         return host
 
     def send(self, host: Host, message: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from zmq.utils.garbage import gc
 from mesh.core.frames import Sender
 from mesh.errors import RoleError
 from mesh.shell import curve
-from mesh.shell.streams import HWM, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input, Output, Source, bounded
+from mesh.shell.sources import Source
+from mesh.shell.streams import HWM, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input, Output, bounded
 from mesh.shell.waiting import Waiting
 
 BOUND_S = 15.0

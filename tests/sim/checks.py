@@ -75,6 +75,25 @@ def each_consumer_is_told_of_at_most_one_holder(world: World) -> Iterator[str]:
                     yield f"{machine.name}: {process.instance} hears {instance} from {[each['node'] for each in holders]}"
 
 
+def _roles_for_somebody(world: World, placed: set[str]) -> set[str]:
+    """The roles whose streams reach a display, or an end, that is among those placed. Found by walking, not by asking `place`."""
+    used_by: dict[str, tuple[str, ...]] = {role.name: () for role in world.deployment.roles}
+    for role in world.deployment.roles:
+        for source in {wire.role for wire in role.inputs} | ({role.with_} if role.with_ else set()):
+            if source != role.name:
+                used_by[source] = (*used_by[source], role.name)
+    ends = {name for name, users in used_by.items() if not users or world.deployment.kind_of(name).display}
+    ends |= set(used_by) - feeding(ends, used_by)
+    return feeding(ends & placed, used_by)
+
+
+def nothing_is_started_for_nobody(world: World) -> Iterator[str]:
+    for machine, instance, placed in world.started:
+        if role_name(instance) not in _roles_for_somebody(world, {role_name(name) for name in placed}):
+            yield f"{machine} started {instance}, and nothing that it feeds is placed"
+    world.started.clear()
+
+
 def no_dead_node_lives_again_without_a_new_life(world: World) -> Iterator[str]:
     for machine in world.running():
         assert machine.agent is not None
@@ -113,7 +132,7 @@ def an_incarnation_only_grows(world: World) -> Iterator[str]:
 
 ALWAYS: tuple[Check, ...] = (
     no_process_plays_without_a_claim, no_claim_to_play_is_without_its_process, a_process_plays_exactly_when_its_claim_says_so,
-    each_consumer_is_told_of_at_most_one_holder, no_dead_node_lives_again_without_a_new_life,
+    each_consumer_is_told_of_at_most_one_holder, nothing_is_started_for_nobody, no_dead_node_lives_again_without_a_new_life,
     an_epoch_is_never_used_for_two_claims_of_one_node, an_incarnation_only_grows,
 )
 
@@ -173,6 +192,8 @@ def each_placed_instance_has_exactly_one_holder_known_to_all(world: World) -> It
             if known != actual:
                 yield f"{machine.name} knows {known} as holders of {instance.name}, which are {actual}"
             placed = placement.holders.get(instance.name)
+            if placed is None and instance.name in placement.for_nobody and len(actual) == 1:
+                continue  # it played when its screens were lost, and goes on
             if [node for node, _ in actual] != ([placed] if placed else []):
                 yield f"{instance.name} is held by {actual}, placed on {placed} by {machine.name}"
 
@@ -182,22 +203,6 @@ def every_holder_plays(world: World) -> Iterator[str]:
         for machine, claim in found:
             if claim.state != "playing":
                 yield f"{name} on {machine.name} is only {claim.state}"
-
-
-def no_instance_plays_for_nobody(world: World) -> Iterator[str]:
-    """Judged by walking from each role that plays to the displays and ends that its streams reach, if they play too."""
-    holders = set(_holders(world))
-    playing = {role_name(name) for name in holders}
-    used_by: dict[str, tuple[str, ...]] = {role.name: () for role in world.deployment.roles}
-    for role in world.deployment.roles:
-        for source in {wire.role for wire in role.inputs} | ({role.with_} if role.with_ else set()):
-            if source != role.name:
-                used_by[source] = (*used_by[source], role.name)
-    ends = {name for name, users in used_by.items() if not users or world.deployment.kind_of(name).display}
-    ends |= set(used_by) - feeding(ends, used_by)
-    useful = feeding(ends & playing, used_by)
-    for name in sorted(playing - useful):
-        yield f"{name} plays, and nothing that it feeds does"
 
 
 def no_consumer_refuses_the_holder_it_is_told_to_hear(world: World) -> Iterator[str]:
@@ -258,7 +263,7 @@ def wanted_standbys_are_ready(world: World) -> Iterator[str]:
 AFTER_HEALING: tuple[Check, ...] = (
     everyone_sees_everyone_alive, nobody_sees_a_machine_that_is_off, everyone_knows_what_everyone_says,
     everyone_computes_the_same_placement, each_placed_instance_has_exactly_one_holder_known_to_all, every_holder_plays,
-    no_instance_plays_for_nobody, no_consumer_refuses_the_holder_it_is_told_to_hear, every_consumer_hears_what_it_is_wired_to,
+    no_consumer_refuses_the_holder_it_is_told_to_hear, every_consumer_hears_what_it_is_wired_to,
     every_side_counts_the_whole_room, everyone_follows_the_same_order, wanted_standbys_are_ready,
     nothing_is_about_to_end,
 )

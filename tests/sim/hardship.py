@@ -112,6 +112,11 @@ class Hardship:
     def _fine_weather(self) -> None:
         self.world.network.weather = Weather()
 
+    def firewall(self) -> None:
+        name = self._some()
+        self.world.network.firewalled.add(name)
+        self.world.at(self._later(0.5, 9.0), self.world.network.firewalled.discard, name)
+
     def old_packets(self) -> None:
         self.world.network.replay(self.rng.randrange(1, 40))
 
@@ -149,7 +154,7 @@ class Hardship:
         """So many faults at random times, of the kinds that this seed has drawn."""
         kinds: list[Callable[[], None]] = [
             self.power_cut, self.power_cut, self.agent_crash, self.pause, self.hiccups, self.clock_jump, self.split, self.split,
-            self.unplugged, self.one_way_cut, self.deaf_or_mute, self.clog, self.burst, self.bad_weather, self.old_packets,
+            self.unplugged, self.one_way_cut, self.deaf_or_mute, self.clog, self.burst, self.firewall, self.bad_weather, self.old_packets,
             self.role_crash, self.role_crash, self.failing_starts, self.drain, self.goodbye,
         ]
         kinds = self.rng.sample(kinds, self.rng.randint(2, 8))

@@ -68,6 +68,7 @@ class Network:
     weather: Weather = field(default_factory=Weather)
     blocked: set[tuple[str, str]] = field(default_factory=set)
     clogged: dict[tuple[str, str], float] = field(default_factory=dict)
+    firewalled: set[str] = field(default_factory=set)  # machines that no datagram reaches, while lines do
     kept: list[tuple[str, str, Message]] = field(default_factory=list)
     sent: int = 0
     lines: list[Line] = field(default_factory=list)
@@ -99,6 +100,7 @@ class Network:
         """Everything passes everywhere, and the weather is fine."""
         self.blocked.clear()
         self.clogged.clear()
+        self.firewalled.clear()
         self.weather = Weather()
 
     def replay(self, count: int) -> None:
@@ -112,7 +114,7 @@ class Network:
     def datagram(self, sender: Machine, address: str, message: Message) -> None:
         """Towards whoever has that address now."""
         receiver = self.world.at_address(address)
-        if receiver is None or not self.open(sender.name, receiver.name):
+        if receiver is None or not self.open(sender.name, receiver.name) or receiver.name in self.firewalled:
             return
         rng, weather = self.rng, self.weather
         self.sent += 1

@@ -28,7 +28,7 @@ from mesh.core.events import (
 from mesh.core.messages import NodeRecord
 from mesh.core.node import Node
 from mesh.core.spec import Deployment
-from mesh.core.timing import PRESETS
+from mesh.core.timing import PRESETS, Timing
 from tests.sim.machine import GIB, Clock, Machine
 from tests.sim.network import Network
 from tests.sim.stage import Stage
@@ -59,6 +59,7 @@ class World:
     seed: int
     deployment: Deployment
     with_codec: bool = False
+    timing: Timing | None = None
     t: float = 0.0
     rng: Random = field(init=False)
     network: Network = field(init=False)
@@ -77,6 +78,7 @@ class World:
     claimed: dict[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)  # (node, instance, epoch) -> (boot, generation)
     adopted: set[tuple[str, str]] = field(default_factory=set)  # (boot, instance) of processes that outlived their agent
     incarnations: dict[str, int] = field(default_factory=dict)
+    started: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)  # (machine, instance, what it saw placed then)
     watchers: list[Callable[[Machine, Effect], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -147,7 +149,7 @@ class World:
         machine.boot = f"{self.rng.getrandbits(32):08x}"
         record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, "house")
         saved = {key: value for key, value in machine.disk.items() if value is not None}
-        machine.agent = Node(record, machine.now(self.t), PRESETS[self.deployment.timing], saved)
+        machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved)
         machine.inbox, machine.wake_t, machine.handling = [], float("inf"), False
         for process in [each for each in machine.processes.values() if each.orphan]:
             self.stage.found(machine, process)
@@ -338,6 +340,8 @@ class World:
             case HangUp():
                 self.network.hang_up(machine, effect.node)
             case Launch():
+                if effect.standby == "none" and machine.agent is not None and effect.generation == 1:
+                    self.started.append((machine.name, effect.instance, tuple(machine.agent.placement.holders)))
                 self.after(effect.delay_s, self.stage.launch, machine, machine.boot, effect)
             case Halt():
                 self.stage.halt(machine, effect)

@@ -1,0 +1,187 @@
+"""Frames from role to role through real processes: values, pieces of text, capture times, ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mesh.shell.stage import RoomClock
+from tests.shell.host_harness import Agent
+
+ROLES = """
+class Camera(Role):
+    outputs = {"image": Image, "values": Vector}
+
+    def tick(self):
+        picture = numpy.arange(48 * 64 * 3, dtype="u1").reshape(48, 64, 3)
+        self.emit("image", picture[:, ::-1], captured_s=1234.5)
+        self.emit("values", numpy.zeros((0, 3), "f8"))
+        return 0.02
+
+class Model(Role):
+    outputs = {"found": Event}
+
+    def on_image(self, frame: Image):
+        picture = frame.value
+        self.emit("found", [list(picture.shape), str(picture.dtype), int(picture.sum()), bool(picture.flags.writeable)])
+
+class Times(Role):
+    def on_found(self, frame):
+        self.publish("captured_s", frame.captured_s)
+        self.publish("value", frame.value)
+        self.publish("stream", [frame.stream, frame.source])
+
+class Reciter(Role):
+    '''Says one sentence in pieces whenever the file `say` appears, and stops in the middle of the one called `broken`.'''
+    outputs = {"line": Text}
+
+    def tick(self):
+        path = self.folder / "say"
+        if path.exists():
+            name = path.read_text()
+            path.unlink()
+            self.emit("line", f"{name} one ", more=True)
+            self.emit("line", "two ", more=True)
+            if name != "broken":
+                self.emit("line", "three")
+        return 0.01
+
+class Poet(Role):
+    outputs = {"line": Text}
+
+    def on_prompt(self, frame: Text):
+        self.publish("prompt", frame.value)
+        yield frame.value
+
+class Metronome(Role):
+    outputs = {"beat": Event}
+
+    def setup(self):
+        self.beats = []
+
+    def tick(self):
+        self.beats.append(self.now_s())
+        self.publish("beats", self.beats[-200:])
+        return 0.02
+
+class Misuser(Role):
+    outputs = {"line": Text}
+
+    def tick(self):
+        self.emit("lines", "a name that is none")
+
+class Burst(Role):
+    outputs = {"n": Event}
+
+    def tick(self):
+        if not (self.folder / "burst").exists():
+            return 0.01
+        for number in range(600):
+            self.emit("n", number)
+        return None
+"""
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[Agent]:
+    with Agent(tmp_path, ROLES) as made:
+        yield made
+
+
+def say(agent: Agent, name: str) -> None:
+    (agent.folder / "say.new").write_text(name)
+    (agent.folder / "say.new").rename(agent.folder / "say")
+
+
+def test_a_picture_and_the_time_it_was_seen_travel_through_two_roles(agent: Agent) -> None:
+    camera = agent.start("eye", "Camera")
+    model = agent.start("presence", "Model", routes={"inputs": {"image": camera.stream("image", "image", "latest")}})
+    times = agent.start("mood", "Times", routes={"inputs": {"found": model.stream("found", "event")}})
+    agent.until(lambda: "stream" in times.facts, "a frame")
+    expected = sum(index % 256 for index in range(48 * 64 * 3))
+    assert times.facts["value"] == [[48, 64, 3], "uint8", expected, False]
+    assert times.facts["captured_s"] == pytest.approx(1234.5)
+    assert times.facts["stream"] == ["presence.found", "presence"]
+
+
+def test_a_stream_is_not_taken_for_another_whose_name_begins_alike(agent: Agent) -> None:
+    camera = agent.start("eye", "Camera")
+    stream = {**camera.stream("image", "image", "latest"), "stream": "eye.imag"}
+    model = agent.start("presence", "Model", routes={"inputs": {"image": stream}})
+    agent.until(lambda: camera.pulse.get("frames", {}).get("eye.image", 0) > 100, "many frames")
+    assert model.pulse["received"] == {"image": 0}
+    assert camera.pulse["frames"]["eye.values"] > 0
+
+
+def test_a_sentence_spoken_in_pieces_bears_one_name_and_is_asked_about_when_it_is_whole(agent: Agent) -> None:
+    reciter, poet = agent.start("reciter", "Reciter"), agent.start("poet", "Poet")
+    wall = agent.start("wall", "Listener", routes={"inputs": {"line": reciter.stream("line", "text")}})
+    entry = {"role": "poet", "input": "prompt", "type": "text", "when_superseded": "queue", "copies": [poet.source()]}
+    reciter.route(asks={"line": [entry]})
+    for name in ("first", "second"):
+        say(agent, name)
+        agent.until(lambda: not (agent.folder / "say").exists(), "it is said")
+    agent.until(lambda: poet.facts.get("prompt") == "second one two three", "one request for the whole")
+    agent.until(lambda: 1 <= reciter.requests["answered"] == reciter.requests["asked"] <= 2, "one request for each")
+    agent.until(lambda: wall.facts.get("heard", [])[-1:] and wall.facts["heard"][-1][0] == "three", "the end")
+    last = wall.facts["heard"][-3:]
+    assert [(value, index, more) for value, _, index, more, _ in last] == [
+        ("second one ", 0, True), ("two ", 1, True), ("three", 2, False),
+    ]  # fmt: skip
+    assert len({request for _, request, *_ in last}) == 1 and last[0][1]
+
+
+def test_a_sentence_whose_speaker_is_lost_ends_as_failed(agent: Agent) -> None:
+    reciter = agent.start("reciter", "Reciter")
+    wall = agent.start("wall", "Listener", routes={"inputs": {"line": reciter.stream("line", "text")}})
+
+    def begun() -> bool:
+        if not wall.facts.get("heard"):
+            say(agent, "broken")
+        return len(wall.facts.get("heard", [])) >= 2
+
+    agent.until(begun, "its beginning")
+    reciter.kill()
+    wall.route(inputs={"line": {**reciter.stream("line", "text"), "sources": []}})
+    agent.until(lambda: wall.facts["heard"][-1][4] == "failed", "its end")
+    value, request, index, more, ended = wall.facts["heard"][-1]
+    assert (value, more, ended) == ("", False, "failed")
+    assert request == wall.facts["heard"][-2][1] and index == wall.facts["heard"][-2][2] + 1
+
+
+def test_ticks_do_not_drift_and_are_not_made_up_for(agent: Agent) -> None:
+    metronome = agent.start("metronome", "Metronome")
+    agent.until(lambda: len(metronome.facts.get("beats", [])) >= 100, "a hundred beats")
+    beats = metronome.facts["beats"][:100]
+    steps = [after - before for before, after in zip(beats, beats[1:], strict=False)]
+    assert all(step >= 0 for step in steps)
+    assert sum(steps) >= 0.9 * 99 * 0.02, "beats that were missed are not crowded together"
+
+
+def test_a_mistyped_output_is_answered_with_the_names_there_are(agent: Agent) -> None:
+    misuser = agent.start("misuser", "Misuser")
+    agent.until(lambda: misuser.events(), "the event")
+    assert "no output `lines`" in misuser.events()[0] and misuser.events()[0].startswith("roles.py:")
+    assert "there is line" in misuser.log.read_text()
+
+
+def test_a_burst_of_events_arrives_whole_and_in_order(agent: Agent) -> None:
+    burst = agent.start("burst", "Burst")
+    ear = agent.start("ear", "Listener", routes={"inputs": {"n": burst.stream("n", "event")}})
+    agent.until(lambda: ear.pulse, "it listens")
+    agent.say_still_here_for(0.5)
+    (agent.folder / "burst").write_text("")
+    agent.until(lambda: len(ear.facts.get("heard", [])) == 600, "all of them")
+    assert [value for value, *_ in ear.facts["heard"]] == list(range(600))
+    assert ear.pulse["dropped"] == {"n": 0}
+
+
+def test_the_room_s_clock_never_goes_back() -> None:
+    clock = RoomClock(offset_s=1000.0)
+    before = clock.now_ns()
+    clock.correct(offset_s=0.0)
+    assert clock.now_ns() == before
+    clock.correct(offset_s=2000.0)
+    assert clock.now_ns() >= before + 999 * 10**9
