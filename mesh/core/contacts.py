@@ -147,6 +147,9 @@ class Contacts:
         sender = self.membership.members.get(digest.node)
         if sender is None or not sender.here:
             return [] if sender is None else self.membership.tell_node(digest.node, self.membership.verdict_on(sender))
+        if digest.boot not in ("", sender.record.boot):
+            return self.membership.on_other_boot(sender, digest.boot, now)
+        sender.spoke_s = now
         effects: list[Effect] = []
         for node, incarnation, version, age_ms in digest.entries:
             member = self.membership.members.get(node)
@@ -170,7 +173,9 @@ class Contacts:
         if member is not None and message.incarnation > member.record.incarnation and message.boot:
             effects += self.membership.meet(replace(member.record, incarnation=message.incarnation, boot=message.boot), "", now)
             member = self.membership.members[message.node]
-        if member is None or message.incarnation < member.record.incarnation or message.boot not in ("", member.record.boot):
+        if member is None or message.incarnation < member.record.incarnation:
+            return effects
+        if message.boot not in ("", member.record.boot):
             return effects
         if member.state is None or message.state.version > member.state.version:
             member.state, member.behind_since_s = message.state, None

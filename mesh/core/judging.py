@@ -74,14 +74,14 @@ class Judge:
         me, present = self.table.me, self.table.present()
         if not present:
             return None
-        ranked = sorted(present, key=lambda each: hash_order(me.node, each.record.node))
+        ranked = sorted(present, key=lambda each: hash_order(each.record.node, me.node))
         self.told += 1
         entries = [(me.node, me.incarnation, version, 0)]
         entries += [
             (each.record.node, each.record.incarnation, each.state.version if each.state else 0, _ms(now - each.evidence.freshest_s))
             for each in present if each.health == ALIVE
         ]
-        return ranked[self.told % len(ranked)].record.node, Digest(me.node, tuple(entries))
+        return ranked[self.told % len(ranked)].record.node, Digest(me.node, tuple(entries), me.boot)
 
     def _sync_s(self) -> float:
         timing = self.table.timing
@@ -93,6 +93,10 @@ class Judge:
         """Suspect the silent, probe the suspects, bury those whom no probe reached. Call after the socket was drained."""
         effects: list[Effect] = []
         for member in self.table.present():
+            if not self.table.watches(member.record.node):
+                member.watched_s = None
+            elif member.watched_s is None:
+                member.watched_s = now
             if member.health == ALIVE and now >= self._doubt_due(member):
                 effects += self._doubt(member, now)
         effects += self._doubt_myself(now)
@@ -124,7 +128,10 @@ class Judge:
         if not self.table.watches(member.record.node):
             return member.evidence.due_s(timing.stale_s + self._sync_s() * log2(len(self.table.members) + 1) * 2)
         due = member.evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
-        return max(due, member.met_s + timing.meet_s) if member.evidence.sequence < 0 else due
+        if member.evidence.sequence < 0:
+            return max(due, member.met_s + timing.meet_s)
+        # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come.
+        return due if member.watched_s is None else max(due, member.watched_s + timing.suspect_s)
 
     def _doubt(self, member: Member, now: float) -> list[Effect]:
         effects = self.table.change(member, SUSPECT, now)
@@ -134,7 +141,7 @@ class Judge:
         table, target = self.table, member.record.node
         member.probed_s = now
         self.number += 1
-        ranked = sorted((hash_order(target, each.record.node), each.record.node) for each in table.present() if each.health == ALIVE)
+        ranked = sorted((hash_order(each.record.node, target), each.record.node) for each in table.present() if each.health == ALIVE)
         helpers = [node for _, node in ranked if node != target][: table.timing.helpers_max]
         return [
             *table.send_to([target], Probe(table.me.node, target, self.number)),

@@ -1,8 +1,10 @@
 """The table of members: each node's recorded health, how it may change, and who watches whom.
 
-Heartbeats go straight from node to node; each node is watched by a few observers fixed by hash order, so
-that the traffic of one node does not grow with the room. What changes the table is decided in
-`membership.py` (what was heard) and `judging.py` (what was not).
+Heartbeats go straight from node to node; each node is watched by a few observers, its neighbours in hash order,
+so that the traffic of one node does not grow with the room. Neighbours, since they watch one another too: what
+one observer heard of a node reaches the other observers of that node with its next beat, and one lost beat alarms nobody
+(observers drawn apart for each node shared next to nothing, and in a room of 16 suspected someone every minute). What
+changes the table is decided in `membership.py` (what was heard) and `judging.py` (what was not).
 """
 
 from __future__ import annotations
@@ -51,12 +53,14 @@ class Member:
     address: str = ""
     state: NodeState | None = None
     met_s: float = 0.0
+    spoke_s: float = 0.0  # when this boot of it last spoke to this node itself, in any way
     behind_since_s: float | None = None  # since when a newer state of it is known to exist than the one known here
     probed_s: float = 0.0
     accusers: frozenset[str] = frozenset()  # observers that hold it dead
     double: Double | None = None
     datagram_s: float = float("-inf")  # when a datagram of it came last
     by_link: bool = False  # it is heard over the link only: its datagrams do not come through
+    watched_s: float | None = None  # since when this node watches it
     asked_beats_s: float = float("-inf")  # when it was asked for heartbeats over the link
     wants_beats_s: float = float("-inf")  # until when it wants this node's over the link
 
@@ -90,11 +94,13 @@ class Table:
         return self._present
 
     def observers(self, node: str) -> tuple[str, ...]:
-        """The nodes that watch `node`: the first few of all others here, in an order fixed by hash."""
+        """The nodes that watch `node`: in a small room its nearest neighbours on the ring of all that are here, on either side in
+        turn; in a larger one its group, in which all watch all."""
         if node not in self._observers:
-            others = [self.me.node, *(each.record.node for each in self.present())]
-            ranked = sorted((hash_order(node, other), other) for other in others if other != node)
-            self._observers[node] = tuple(other for _, other in ranked[: self.timing.observers_max])
+            here = {self.me.node, node, *(each.record.node for each in self.present())}
+            ring, most = sorted(here, key=hash_order), self.timing.observers_max
+            near = _neighbours(ring, node) if len(ring) < 2 * most else _group(ring, node, most + 1)
+            self._observers[node] = near[:most]
         return self._observers[node]
 
     def watched(self) -> list[Member]:
@@ -179,11 +185,24 @@ class Table:
         self._present = self._watched = None
 
 
+def _neighbours(ring: list[str], node: str) -> tuple[str, ...]:
+    at, count = ring.index(node), len(ring)
+    steps = [step for distance in range(1, count // 2 + 1) for step in (distance, -distance)]
+    return tuple(each for each in dict.fromkeys(ring[(at + step) % count] for step in steps) if each != node)
+
+
+def _group(ring: list[str], node: str, size_max: int) -> tuple[str, ...]:
+    """The others of the group of a node, when the ring is cut into as few equal parts as there can be."""
+    parts = -(-len(ring) // size_max)
+    mine = ring.index(node) * parts // len(ring)
+    return tuple(each for place, each in enumerate(ring) if place * parts // len(ring) == mine and each != node)
+
+
 def _where(member: Member) -> str:
     return f"{member.record.node[:8]} at {member.address or ', '.join(member.record.addresses)}"
 
 
-def hash_order(node: str, other: str) -> bytes:
-    """Where `other` stands among those who might watch `node`; the same on every node (rendezvous hashing, Thaler and
-    Ravishankar 1998)."""
-    return hashlib.blake2b(f"{node}|{other}".encode(), digest_size=8).digest()
+def hash_order(node: str, asker: str = "") -> bytes:
+    """Where a node stands on the ring, the same everywhere; with an `asker`, in that one's own order (rendezvous hashing,
+    Thaler and Ravishankar 1998)."""
+    return hashlib.blake2b(f"{asker}|{node}".encode(), digest_size=8).digest()

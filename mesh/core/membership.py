@@ -26,6 +26,7 @@ class Membership(Table):
     learned that others hold it dead."""
 
     refuted_s: float = float("-inf")
+    replaced_s: float | None = None  # since when others hold another boot of this node alive
 
     # ---- learning of members
 
@@ -36,18 +37,18 @@ class Membership(Table):
         known = self.members.get(record.node)
         if known is None or record.incarnation > known.record.incarnation:
             return self._new_life(record, address, now)
-        if record.boot != known.record.boot:
-            return self._on_other_boot(known, record.boot, 0, address, now)
+        if record.boot != known.record.boot:  # perhaps passed on by somebody who knows no better
+            return [] if known.here else self.on_other_boot(known, record.boot, now, address=address)
         if record.incarnation < known.record.incarnation:
             return []
-        known.record = record
+        known.record, known.spoke_s = record, now
         known.address = known.address or address
         return self.tell_node(record.node, self.verdict_on(known)) if not known.here else []
 
     def _new_life(self, record: NodeRecord, address: str, now: float) -> list[Effect]:
         known = self.members.get(record.node)
         where = address or (known.address if known else "") or (record.addresses[0] if record.addresses else "")
-        member = Member(record, Evidence(now, now), ALIVE, now, where, met_s=now)
+        member = Member(record, Evidence(now, now), ALIVE, now, where, met_s=now, spoke_s=now)
         if known is not None and known.record.boot == record.boot:
             member.evidence.sequence = known.evidence.sequence
             member.state = known.state if known.here else None  # the same process, which only answers an accusation
@@ -58,11 +59,16 @@ class Membership(Table):
                 member.state, member.behind_since_s = replace(known.state, version=0), now
         return self.enter(member)
 
-    def _on_other_boot(self, member: Member, boot: str, sequence: int, address: str, now: float) -> list[Effect]:
-        """Words of another boot than the member's: it restarted and its disk forgot its incarnation, or it has a double."""
-        if not member.here:
+    def on_other_boot(self, member: Member, boot: str, now: float, *, sequence: int = 0, address: str = "") -> list[Effect]:
+        """Words of another boot than the member's: it restarted and its disk forgot its incarnation, or it has a double. If the boot
+        that is known here has not spoken for a while, that one is buried, so that the other comes back with a new incarnation. What
+        the others hear does not count: they may hear the other boot under the same incarnation."""
+        watching = self.watches(member.record.node)
+        patience_s = self.timing.suspect_s + self.timing.dead_s if watching else self.timing.meet_s
+        if not member.here or now - member.spoke_s >= patience_s:
             member.address = address or member.address
-            return self.tell_node(member.record.node, self.verdict_on(member))
+            buried = [*self.change(member, SUSPECT, now), *self.change(member, DEAD, now)]
+            return [*buried, *self.tell_node(member.record.node, self.verdict_on(member))]
         double = member.double
         if double is None or double.boot != boot:
             member.double = Double(boot, sequence, now)
@@ -71,7 +77,7 @@ class Membership(Table):
             return []
         double.sequence = sequence
         double.heard += 1
-        both_live = member.evidence.silence_s(now) < self.timing.suspect_s
+        both_live = now - member.spoke_s < patience_s
         if both_live and double.heard >= DOUBLE_BEATS and now - double.since_s >= DOUBLE_S:
             where = f"{member.record.name} at {member.address} and another at {address or 'an unknown address'}"
             return self.alarm(f"two machines use the identity {member.record.node}: {where}")
@@ -137,9 +143,10 @@ class Membership(Table):
             self.members[node].evidence.hear(sequence, now)
             return effects
         if boot != member.record.boot:
-            return self._on_other_boot(member, boot, sequence, address, now)
+            return self.on_other_boot(member, boot, now, sequence=sequence, address=address)
         if incarnation < member.record.incarnation or not member.evidence.hear(sequence, now):
             return []
+        member.spoke_s = now
         if address and address != member.address:
             member.address = address
             self.changes += 1  # the roles here must be told where to listen
@@ -203,11 +210,11 @@ class Membership(Table):
 
     def _denounced(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
         """Others hold it suspect or dead. Who watches it believes their own ears; who does not needs two such words."""
-        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s
+        watching = self.watches(verdict.subject)
+        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s / (1 if watching else 2)
         if heard_lately and member.evidence.sequence > verdict.sequence:
             return self.tell_node(verdict.node, self.verdict_on(member)) if member.health == ALIVE else []
-        watching = self.watches(verdict.subject)
-        if watching and heard_lately:
+        if heard_lately:
             return []
         accusers = member.accusers
         effects = self.change(member, SUSPECT, now)
@@ -231,11 +238,18 @@ class Membership(Table):
             return []
         return self.change(member, ALIVE, now)
 
+    def _replaced(self, verdict: Verdict, now: float) -> list[Effect]:
+        """Somebody holds another boot of this node alive. For a moment that is its own past life; after that it has a double."""
+        if verdict.boot in ("", self.me.boot) or verdict.incarnation < self.me.incarnation:
+            return []
+        if self.replaced_s is None:
+            self.replaced_s = now
+        return self._on_my_double(verdict.boot, "elsewhere") if now - self.replaced_s >= DOUBLE_S else []
+
     def _accused(self, verdict: Verdict, now: float) -> list[Effect]:
         """This node is held suspect or dead. A suspicion is refuted with a newer sequence, a death with a new incarnation."""
         if verdict.health == ALIVE:
-            mine = verdict.boot in ("", self.me.boot) or verdict.incarnation < self.me.incarnation
-            return [] if mine else self._on_my_double(verdict.boot, "elsewhere")
+            return self._replaced(verdict, now)
         if verdict.health == DEAD:
             self.stale_links.add(verdict.node)
         if verdict.incarnation < self.me.incarnation:

@@ -179,6 +179,7 @@ class Digest:
 
     node: NodeId
     entries: Annotated[tuple[tuple[NodeId, Count, Count, Count], ...], Field(max_length=MEMBERS_MAX)] = ()
+    boot: Name = ""  # of `node`
 
 
 @dataclass(frozen=True, slots=True)

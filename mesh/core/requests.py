@@ -55,7 +55,18 @@ class Over(NamedTuple):
     why: str = ""
 
 
-Effect = Tell | Heard | Over
+class Bridged(NamedTuple):
+    """A request that lost its copy hears the next one: the time without a word between them."""
+
+    id: str
+    role: str
+    input: str
+    before: CopyId
+    after: CopyId
+    gap_s: float
+
+
+Effect = Tell | Heard | Over | Bridged
 
 
 @dataclass(slots=True)
@@ -74,6 +85,8 @@ class _Open:
     said: list[tuple[Any, bytes]] = field(default_factory=list)  # of this utterance, from its index 0
     handed: list[Any] = field(default_factory=list)  # given to the caller
     utterance: str | None = None
+    lost_copy: CopyId | None = None  # nobody else has said anything since it was lost
+    silent_since_s: float = 0.0
     sent_s: float = 0.0
     heard_s: float = 0.0
 
@@ -221,12 +234,20 @@ class Asker:
         if message.piece < request.have:
             return []
         request.said.append((message.value, message.mark))
+        bridged = self._bridge(request, now)
         if not request.streamed:
-            return []
+            return bridged
         if message.piece < len(request.handed):
-            return [] if request.handed[message.piece] == message.value else self._broke_off(request, now)
+            return bridged if request.handed[message.piece] == message.value else self._broke_off(request, now)
         request.handed.append(message.value)
-        return [Heard(request.id, message.value)]
+        return [*bridged, Heard(request.id, message.value)]
+
+    def _bridge(self, request: _Open, now: float) -> list[Effect]:
+        before, request.lost_copy = request.lost_copy, None
+        if before is None or request.copy is None:
+            return []
+        gap_s = now - request.silent_since_s
+        return [Bridged(request.id, request.role, request.ask.input, before, request.copy, gap_s)]
 
     def _done(self, request: _Open, message: Done, now: float) -> list[Effect]:
         if message.ended == "failed":
@@ -235,8 +256,9 @@ class Asker:
             return self._ask_for_the_rest(request, now)
         outcome = "answered" if message.ended is None else "cancelled"
         setattr(self, outcome, getattr(self, outcome) + 1)
+        bridged = self._bridge(request, now)
         self._close(request)
-        return [Over(request.id, outcome), *self._fill(now)]
+        return [*bridged, Over(request.id, outcome), *self._fill(now)]
 
     def _broke_off(self, request: _Open, now: float) -> list[Effect]:
         """The caller has the beginning of one answer; another one began differently. Better an end than a garble."""
@@ -270,6 +292,8 @@ class Asker:
         """Away from its copy; what that copy may still say of it is late from now on."""
         tell = self._tell_cancel(request)
         request.losses += request.accepted
+        if request.lost_copy is None:
+            request.lost_copy, request.silent_since_s = request.copy, request.heard_s
         self._let_go(request)
         self.retried += 1
         if request.losses >= LOSSES_MAX:

@@ -18,7 +18,7 @@ import zmq
 
 from mesh.core.copies import Copy, CopyId
 from mesh.core.request_messages import MESSAGE_BYTES_MAX, Message, decode, encode
-from mesh.core.requests import Asker, Effect, Heard, Over, Tell
+from mesh.core.requests import Asker, Bridged, Effect, Heard, Over, Tell
 from mesh.errors import RoleError, WireError
 from mesh.shell import curve
 from mesh.shell.arrays import as_value
@@ -133,9 +133,7 @@ class Asking:
         for copy, source in wanted.items():
             if copy not in self._lines:
                 self._lines[copy] = Line(self, source)
-        copies = {
-            role: [Copy(CopyId(*each.speaker), each.state, each.rank) for each in many] for role, many in roles.items()
-        }
+        copies = {role: [Copy(CopyId(*each.speaker), each.state, each.rank) for each in many] for role, many in roles.items()}
         self._perform(self.asker.route(copies, time.monotonic()))
 
     def ask(self, role: str, input: str, value: Any, answer: Answer | None = None, **more: Any) -> None:
@@ -172,6 +170,11 @@ class Asking:
             elif isinstance(effect, Heard):
                 if (answer := self._answers.get(effect.id)) is not None:
                     answer.pieces.append(effect.value)
+            elif isinstance(effect, Bridged):
+                self._tell({
+                    "type": "gap", "input": f"{effect.role}.{effect.input}", "source": effect.before.instance,
+                    "gap_ms": round(effect.gap_s * 1000, 1), "from": effect.before.node, "to": effect.after.node,
+                })  # fmt: skip
             else:
                 self._over(effect)
 

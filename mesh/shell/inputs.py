@@ -52,9 +52,7 @@ class Ear:
             value, self.joined = self.joined + value, ""
         sender = header.sender
         id = f"{sender.instance}:{sender.epoch}:{sender.generation}.{self.input.stream}.{header.number}"
-        return Ask(
-            id, "", 0, self.input.name, as_travelling(value), sender.type, header.captured_ns, deadline_ms
-        )
+        return Ask(id, "", 0, self.input.name, as_travelling(value), sender.type, header.captured_ns, deadline_ms)
 
 
 class Inputs:

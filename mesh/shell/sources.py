@@ -66,9 +66,7 @@ def read_routes(told: Mapping[str, Any]) -> Routes:
     copies = {role: _sources(entry["copies"]) for role, entry in told.get("roles", {}).items()}
     asks = {}
     for output, entries in told.get("asks", {}).items():
-        asks[output] = tuple(
-            Consumer(each["role"], each["input"], each.get("when_superseded") == "cancel") for each in entries
-        )
+        asks[output] = tuple(Consumer(each["role"], each["input"], each.get("when_superseded") == "cancel") for each in entries)
         copies.update({each["role"]: _sources(each["copies"]) for each in entries})
     askable = {role: tuple(entry["inputs"]) for role, entry in told.get("roles", {}).items()}
     inputs = tuple(_route(name, entry) for name, entry in told.get("inputs", {}).items())

@@ -83,9 +83,7 @@ class Output:
         flags = (MUTED if muted else 0) | (MORE if more else 0) | (ARRAY if type_ in ARRAY_TYPES else 0)
         if type_ != "event":
             value = fit(value, type_, self.where)
-        message = frames.encode(
-            self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended
-        )
+        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended)
         self.number += 1
         self._send(message, 0, len(message) < LARGE_BYTES)
         if request is not None and type_ == "text":

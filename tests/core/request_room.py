@@ -12,7 +12,7 @@ from typing import Any
 from mesh.core.answers import Answerer, Hush, Reply
 from mesh.core.copies import Copy, CopyId
 from mesh.core.request_messages import Message, decode, encode
-from mesh.core.requests import Asker, Effect, Heard, Over, Tell
+from mesh.core.requests import Asker, Bridged, Effect, Heard, Over, Tell
 
 ROLE = "poet"
 PIECES = 3
@@ -40,6 +40,7 @@ class Room:
         self.resumes = resumes
         self.processes: list[Process] = []
         self.over: dict[str, str] = {}
+        self.bridged: list[Bridged] = []
         self.why: dict[str, str] = {}
         self.handed: dict[str, list[Any]] = {}
         self.answers: dict[str, str] = {}  # id -> value asked
@@ -133,6 +134,8 @@ class Room:
                     process.to_copy.append(effect.message)
             elif isinstance(effect, Heard):
                 self.handed[effect.id].append(effect.value)
+            elif isinstance(effect, Bridged):
+                self.bridged.append(effect)
             elif isinstance(effect, Over):
                 assert effect.id not in self.over, "over twice"
                 self.over[effect.id] = effect.outcome

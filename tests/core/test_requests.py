@@ -5,16 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
 
-from mesh.core import request_messages
-from mesh.core.answers import KEPT_MAX, QUEUE_MAX, Answerer, Reply
+from mesh.core.answers import QUEUE_MAX
 from mesh.core.copies import AT_ONE_COPY_MAX
-from mesh.core.frames import Block
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
+from mesh.core.request_messages import Ask, Cancel, Refused
 from mesh.core.requests import LOSSES_MAX, WAITING_MAX
-from mesh.errors import WireError
 from tests.core.request_room import PIECES, Room
 
 STEPS = {
@@ -113,11 +108,14 @@ def test_a_copy_that_dies_in_mid_answer_is_replaced_and_nothing_is_said_twice() 
     for _ in range(3):
         room.deliver_to_asker(first)
     assert len(room.handed[id]) == 2
+    room.pass_time(0.4)
     room.kill(first)
     settle(room)
     assert room.over == {id: "answered"}
     assert len(room.handed[id]) == PIECES
     assert room.asker.retried == 1
+    second = room.processes[1]
+    assert [(gap.before, gap.after, gap.gap_s) for gap in room.bridged] == [(first.id, second.id, 0.4)]
     assert room.utterances[id][-1] == (2, None), "listeners are told that the first try ends"
 
 
@@ -216,7 +214,8 @@ def test_a_copy_with_others_to_answer_gets_less() -> None:
     room = Room(copies=2)
     busy, idle = room.processes
     for number in range(5):
-        busy.answerer.hear("other", ask(busy, f"other.{number}"), 0.0)
+        other = Ask(f"other.{number}", busy.id.instance, busy.id.generation, "prompt", "calm", "text", 0, 30_000)
+        busy.answerer.hear("other", other, 0.0)
     first = room.ask()
     for process in (busy, idle):
         room.deliver_to_copy(process)
@@ -353,134 +352,3 @@ def test_one_who_plays_no_more_waits_for_nothing() -> None:
     room.perform(room.asker.close("muted", room.now))
     assert room.over == dict.fromkeys(ids, "cancelled")
     assert room.asker.open == 0
-
-
-# ---- the answering side alone
-
-
-def ask(process_or_answerer: object, id: str, **other: object) -> Ask:
-    process_id = getattr(process_or_answerer, "id", None)
-    instance, generation = (process_id.instance, process_id.generation) if process_id else ("poet/1", 1)
-    return Ask(id, instance, generation, "prompt", "calm", "text", 0, 30_000)._replace(**other)  # type: ignore[arg-type]
-
-
-def answerer() -> Answerer:
-    return Answerer("poet/1", 1, frozenset({"prompt"}), resumes=False)
-
-
-def told(effects: list[object]) -> list[Message]:
-    return [effect.message for effect in effects if isinstance(effect, Reply)]
-
-
-def test_the_queue_is_bounded_and_says_that_it_is_busy() -> None:
-    ours = answerer()
-    for number in range(QUEUE_MAX):
-        assert isinstance(told(ours.hear("a", ask(ours, str(number)), 0.0))[0], Accepted)
-    assert told(ours.hear("a", ask(ours, "one more"), 0.0)) == [Refused("one more", "busy", QUEUE_MAX)]
-
-
-@pytest.mark.parametrize(
-    ("changed", "why"),
-    [
-        ({"generation": 2}, "another process"),
-        ({"instance": "poet/2"}, "another process"),
-        ({"input": "weather"}, "unknown input"),
-        ({"have": 3}, "forgotten"),
-    ],
-)
-def test_what_is_not_for_this_process_is_refused(changed: dict[str, object], why: str) -> None:
-    ours = answerer()
-    assert told(ours.hear("a", ask(ours, "x", **changed), 0.0)) == [Refused("x", why, 0)]
-
-
-def test_the_same_request_twice_is_answered_once_and_its_missing_pieces_are_repeated() -> None:
-    ours = answerer()
-    ours.hear("old line", ask(ours, "x"), 0.0)
-    ours.next(0.0)
-    for word in ("the", "night"):
-        ours.say(word, b"", 1)
-    ours.end(None)
-    again = ours.hear("new line", ask(ours, "x", have=1), 0.0)
-    assert told(again) == [Accepted("x", 0, 0), Said("x", 1, "night"), Done("x", 2, 0)]
-    assert all(effect.peer == "new line" for effect in again if isinstance(effect, Reply))
-    assert ours.next(0.0)[0] is None
-
-
-def test_a_cancelled_one_in_the_queue_is_never_begun_and_one_in_work_is_marked() -> None:
-    ours = answerer()
-    for id in ("x", "y"):
-        ours.hear("a", ask(ours, id), 0.0)
-    ours.next(0.0)
-    assert told(ours.hear("a", Cancel("y"), 0.0)) == [Done("y", 0, 1, "cancelled")]
-    ours.hear("a", Cancel("x"), 0.0)
-    assert ours.current is not None and ours.current.cancelled
-    ours.end("cancelled")
-    assert ours.next(0.0)[0] is None
-
-
-def test_one_whose_time_is_over_is_not_begun() -> None:
-    ours = answerer()
-    ours.hear("a", ask(ours, "x", deadline_ms=100), 0.0)
-    job, effects = ours.next(0.2)
-    assert job is None
-    assert told(effects) == [Done("x", 0, 0, "cancelled")]
-
-
-def test_old_answers_are_forgotten() -> None:
-    ours = answerer()
-    for number in range(KEPT_MAX * 3):
-        ours.hear("a", ask(ours, str(number)), 0.0)
-        ours.next(0.0)
-        ours.say("word", b"", 1)
-        ours.end(None)
-    assert len(ours._known) == KEPT_MAX
-
-
-# ---- the wire between them
-
-values = some.text() | some.binary() | some.integers(0, 9) | some.lists(some.text(), max_size=2)
-blocks = some.integers(0, 5).map(lambda count: Block("<f4", (count,), bytes(4 * count)))
-names = some.text(min_size=1, max_size=9)
-counts = some.integers(0, 2**40)
-messages = some.one_of(
-    some.builds(
-        Ask, names, names, counts, names, values | blocks, some.just("event"), counts, counts, counts,
-        some.none() | names, some.lists(some.tuples(values, some.binary(max_size=9)), max_size=3).map(tuple),
-    ),
-    some.builds(Cancel, names), some.builds(Accepted, names, counts, counts),
-    some.builds(Said, names, counts, values | blocks, some.binary(max_size=9)),
-    some.builds(Done, names, counts, counts, some.sampled_from([None, "cancelled", "failed"])),
-    some.builds(Refused, names, names, counts),
-)  # fmt: skip
-
-
-@given(messages)
-def test_every_message_arrives_equal(message: Message) -> None:
-    assert request_messages.decode(request_messages.encode(message)) == message
-
-
-@given(messages, some.data())
-def test_a_message_with_any_bytes_changed_gives_a_message_or_a_wire_error(
-    message: Message, data: some.DataObject
-) -> None:
-    changed = bytearray(request_messages.encode(message))
-    for _ in range(data.draw(some.integers(1, 4))):
-        changed[data.draw(some.integers(0, len(changed) - 1))] = data.draw(some.integers(0, 255))
-    for raw in (bytes(changed), bytes(changed[: data.draw(some.integers(0, len(changed)))])):
-        try:
-            request_messages.decode(raw)
-        except WireError:
-            continue
-
-
-@given(some.binary(max_size=200))
-def test_any_bytes_give_a_message_or_a_wire_error(raw: bytes) -> None:
-    try:
-        request_messages.decode(raw)
-    except WireError:
-        return
-
-
-def test_a_value_that_cannot_travel_is_refused_in_words() -> None:
-    with pytest.raises(WireError, match="cannot travel"):
-        request_messages.encode(Said("x", 0, {1, 2}))

@@ -1,9 +1,9 @@
 """Plays the agent for tests of role processes: binds the link, starts real hosts, tells them their routes.
 
-    with Agent(folder, source) as agent:
-        mood = agent.start("mood", "Mood")
-        wall = agent.start("wall", "Listener", routes={"inputs": {"line": mood.stream("tags", "text")}})
-        agent.until(lambda: wall.facts.get("heard"))
+with Agent(folder, source) as agent:
+    mood = agent.start("mood", "Mood")
+    wall = agent.start("wall", "Listener", routes={"inputs": {"line": mood.stream("tags", "text")}})
+    agent.until(lambda: wall.facts.get("heard"))
 """
 
 from __future__ import annotations

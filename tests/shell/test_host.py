@@ -357,9 +357,7 @@ def test_an_orphan_that_another_agent_speaks_to_plays_on(agent: Agent) -> None:
 
 
 def test_a_configuration_that_is_none_is_refused_in_words() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "mesh.shell.host"], input="{}", capture_output=True, text=True, timeout=30, cwd=ROOT
-    )
+    ended = subprocess.run([sys.executable, "-m", "mesh.shell.host"], input="{}", capture_output=True, text=True, timeout=30, cwd=ROOT)
     assert ended.returncode == 2
     assert "started by `roomful agent`" in ended.stderr and "Traceback" not in ended.stderr
     assert KEYS[1] not in ended.stderr

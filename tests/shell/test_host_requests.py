@@ -138,8 +138,7 @@ def asks(*copies: Host, when_superseded: str = "queue", **states: str) -> dict[s
 
 def poets(agent: Agent, kind: str = "Poet", count: int = 2, **options: Any) -> list[Host]:
     return [
-        agent.start(f"poet/{number}", kind, node=f"node-{number}", generation=number, options=options)
-        for number in range(1, count + 1)
+        agent.start(f"poet/{number}", kind, node=f"node-{number}", generation=number, options=options) for number in range(1, count + 1)
     ]
 
 
@@ -283,6 +282,8 @@ def test_a_copy_killed_in_mid_sentence_is_replaced_and_listeners_see_no_garble(a
     assert [index for _, index, *_ in first] == sorted({index for _, index, *_ in first})
     agent.until(lambda: len(list(utterances(wall).values())[1]) == 61, "the whole of it")
     assert mood.requests["retried"] == 1 and mood.requests["lost"] == 0
+    gap = mood.first("gap")
+    assert gap is not None and gap["input"] == "poet.prompt" and gap["from"] == speaker.config["node"]
     assert second[0][1] == 0
 
 

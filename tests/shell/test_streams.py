@@ -175,9 +175,7 @@ def test_numbers_of_numpy_travel_in_events_as_plain_ones(opened: list[Any]) -> N
         ("vector", numpy.array(["word"]), "cannot travel"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_in_words_for_its_author(
-    opened: list[Any], type_: str, value: Any, words: str
-) -> None:
+def test_a_value_of_the_wrong_type_is_refused_in_words_for_its_author(opened: list[Any], type_: str, value: Any, words: str) -> None:
     writer = Writer(type_)
     opened.append(writer)
     with pytest.raises(RoleError, match=words) as refused:
@@ -302,10 +300,9 @@ def test_a_muted_standby_is_heard_only_when_the_routes_say_so(opened: list[Any])
 
     def heard() -> bool:
         standby.send("heard", muted=True)
-        return bool(reader.input.waiting)
+        return "heard" in reader.take(len(reader.input.waiting))
 
     reader.until(heard, "the standby")
-    assert reader.take(1) == ["heard"]
 
 
 def test_a_change_of_routes_keeps_the_connection_of_a_source_that_stays(opened: list[Any]) -> None:

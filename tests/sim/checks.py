@@ -94,6 +94,20 @@ def nothing_is_started_for_nobody(world: World) -> Iterator[str]:
     world.started.clear()
 
 
+def nothing_that_plays_is_stopped_but_for_a_reason(world: World) -> Iterator[str]:
+    """The reasons: another holder stands above it, it may not play here any more, or the room is down."""
+    for name, instance, epoch in world.stopped:
+        machine = world.machines[name]
+        agent = machine.agent
+        if agent is None or agent.state.order.state != "up":
+            continue
+        relieved = any(each.node != machine.node and each.rank > (epoch, machine.node) for each in agent.ledger.holdings.get(instance, []))
+        barred = instance not in agent.placement.holders and instance not in agent.placement.for_nobody
+        if not relieved and not barred and instance not in machine.claims():
+            yield f"{name} stopped {instance}, which it held at epoch {epoch}, for no reason"
+    world.stopped.clear()
+
+
 def no_dead_node_lives_again_without_a_new_life(world: World) -> Iterator[str]:
     for machine in world.running():
         assert machine.agent is not None
@@ -132,7 +146,8 @@ def an_incarnation_only_grows(world: World) -> Iterator[str]:
 
 ALWAYS: tuple[Check, ...] = (
     no_process_plays_without_a_claim, no_claim_to_play_is_without_its_process, a_process_plays_exactly_when_its_claim_says_so,
-    each_consumer_is_told_of_at_most_one_holder, nothing_is_started_for_nobody, no_dead_node_lives_again_without_a_new_life,
+    each_consumer_is_told_of_at_most_one_holder, nothing_is_started_for_nobody,
+    nothing_that_plays_is_stopped_but_for_a_reason, no_dead_node_lives_again_without_a_new_life,
     an_epoch_is_never_used_for_two_claims_of_one_node, an_incarnation_only_grows,
 )
 

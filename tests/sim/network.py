@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 RTO_S = 0.2
 RTO_STEPS_MAX = 4
 RETRY_MIN_S, RETRY_MAX_S, RETRY_LONG_S, LONG_AFTER_S = 0.05, 1.0, 3.0, 60.0
+ANSWER_S = 0.6  # an attempt that takes longer is given up, and another is made
 BREAK_MIN_S, BREAK_MAX_S = 5.0, 7.0
 WAITING_MAX = 256
 KEPT_MAX = 300
@@ -185,8 +186,10 @@ class Network:
         there = self.world.at_address(line.record.addresses[0])
         if passes and there is not None and there.agent is not None and not there.paused:
             delay_s = 4 * (self.weather.delay_s + self.rng.random() * self.weather.jitter_s) + self._stall_s() + self._clog_s(line)
-            self.world.after(delay_s, self._answered, line, number)
-            return
+            if delay_s < ANSWER_S:
+                self.world.after(delay_s, self._answered, line, number)
+                return
+            passes = False
         found = "refused" if passes and there is not None and there.agent is None else "unreachable"
         self._retry(line, found, 0.002 if found == "refused" else 0.5)
 

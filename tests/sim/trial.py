@@ -73,9 +73,8 @@ def _live(world: World, outcome: Outcome) -> None:
     begin_s, length_s = rng.uniform(0.5, 6.0), rng.uniform(3.0, 15.0)
     hardship = Hardship(world, rng, begin_s + length_s)
     hardship.schedule(begin_s, rng.randint(1, 8))
-    while world.t < hardship.until_s:
+    while world.t <= hardship.until_s:  # the last look is just beyond, so that every fault has ended
         _look(world)
-    world.run(hardship.until_s + 0.01)
     _heal(world)
     _await_agreement(world, outcome)
 

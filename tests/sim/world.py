@@ -78,6 +78,7 @@ class World:
     claimed: dict[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)  # (node, instance, epoch) -> (boot, generation)
     adopted: set[tuple[str, str]] = field(default_factory=set)  # (boot, instance) of processes that outlived their agent
     incarnations: dict[str, int] = field(default_factory=dict)
+    stopped: list[tuple[str, str, int]] = field(default_factory=list)  # (machine, instance, epoch) of playing holders told to stop
     started: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)  # (machine, instance, what it saw placed then)
     watchers: list[Callable[[Machine, Effect], None]] = field(default_factory=list)
 
@@ -106,7 +107,7 @@ class World:
             self.steps += 1
             if self.steps > self.steps_max:
                 raise SimulationError(f"more than {self.steps_max} steps by {self.t:.3f} s: does time stand still?")
-        self.t = until
+        self.t = max(self.t, until)
 
     def run_for(self, seconds: float) -> None:
         """Let so much time pass."""
@@ -344,6 +345,7 @@ class World:
                     self.started.append((machine.name, effect.instance, tuple(machine.agent.placement.holders)))
                 self.after(effect.delay_s, self.stage.launch, machine, machine.boot, effect)
             case Halt():
+                self._note_stop(machine, effect)
                 self.stage.halt(machine, effect)
             case Tell():
                 self.stage.told(machine, effect)
@@ -351,6 +353,11 @@ class World:
                 machine.write(effect.key, effect.value)
             case Report():
                 self.said.append(Said(self.t, machine.name, effect.event, effect.fields))
+
+    def _note_stop(self, machine: Machine, effect: Halt) -> None:
+        process = machine.processes.get(effect.instance)
+        if process is not None and process.playing and process.generation == effect.generation:
+            self.stopped.append((machine.name, effect.instance, process.epoch))
 
     # ---- looking
 
