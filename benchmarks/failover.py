@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -161,13 +163,16 @@ def _began_anew(arrivals: list[Any]) -> float | None:
 def run(bench: Bench, faults: int, hogs: int, bar: Progress, label: str, parts: set[str]) -> list[dict[str, Any]]:
     """All faults of one cell; returns its rows. Machines come first, since a role's crash parts the streams that shared one."""
     crashes, silences = Figures("ms", CRASH_PROMISES), Figures("ms", SILENCE_PROMISES)
+    faulted: list[tuple[str, Callable[[], None]]] = []
+    if "silence" in parts:
+        faulted += [(how, partial(bench.silence, how, silences)) for how in HOWS]
+    if "crash" in parts:
+        faulted += [(f"crash, {name}", partial(bench.crash, name, crashes)) for name in ("hot", "warm", "cold", "copy")]
     with busy(hogs):
-        for how in HOWS if "silence" in parts else ():
-            for _ in bar.track(range(faults), description=f"{label}: {how}"):
-                _try(bench, lambda how=how: bench.silence(how, silences))  # type: ignore[misc]
-        for name in ("hot", "warm", "cold", "copy") if "crash" in parts else ():
-            for _ in bar.track(range(faults), description=f"{label}: crash, {name}"):
-                _try(bench, lambda name=name: bench.crash(name, crashes))  # type: ignore[misc]
+        for named, fault in faulted:
+            for _ in bar.track(range(faults), description=f"{label}: {named}"):
+                _try(bench, fault)
+            bar.console.print(f"{label}: {named}, {faults} faults, load {os.getloadavg()[0]:.1f}")
     return [*crashes.rows(f"{label}, crash:"), *silences.rows(f"{label},")]
 
 

@@ -114,7 +114,7 @@ class Cast:
             self.last_holder[name] = (winner.node, view.names.get(winner.node, ""))
             self.unclaimed_since_s.pop(name, None)
             self.hidden_since_s.pop(name, None)
-            if placed == view.me and winner.node != view.me:
+            if placed == view.me:
                 return SUCCEED
             return STAND if self._stands(instance, view) else NOTHING
         if self._may_claim(instance, placed, view, now):
@@ -123,7 +123,7 @@ class Cast:
 
     def _may_claim(self, instance: Instance, placed: str | None, view: View, now: float) -> bool:
         """Nobody is seen to hold it. Whoever it is placed on claims it, unless somebody else's claim is still on its way."""
-        if placed is None or self._is_hidden(instance.name, view, now):
+        if self._is_hidden(instance.name, view, now):
             return False
         loaded = instance.name in self.parts
         if placed == view.me:
@@ -160,7 +160,7 @@ class Cast:
         loaded = part is not None and part.claim.state == READY
         return loaded and view.me in order and not others_ready
 
-    def _falls_to_me(self, instance: Instance, placed: str, view: View, now: float) -> bool:
+    def _falls_to_me(self, instance: Instance, placed: str | None, view: View, now: float) -> bool:
         """The first choice leaves it unclaimed: the next in order takes it, one step of waiting a rank."""
         order = view.placement.standby.get(instance.name, ())
         if placed not in view.settled or view.me not in view.settled or view.me not in order:

@@ -140,6 +140,9 @@ class Agent:
         self._links = LinkWatch(self._on_links)
         if not settings.rehearsal:
             self._links.start()
+        named = [each.name for each in deployment.machines]
+        if named and name not in named and not settings.rehearsal:
+            self.report("trouble", {"what": f"the file names no machine {name!r}, so this is a spare; it names {', '.join(named)}"})
         self.report("started", {"machine": me.name, "node": me.node, "control_port": control_port, "beat_port": beat_port})
 
     async def _announce(self, deployment: Deployment) -> None:

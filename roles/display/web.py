@@ -27,7 +27,8 @@ LOOK_S = 1.0
 
 class WebOptions(Options):
     page: str | None = Field(
-        None, description="an HTML file of the deployment's folder; files beside it are served too; a plain dark page when left out"
+        None, json_schema_extra={"file": True},
+        description="an HTML file of the deployment's folder; files beside it are served too; a plain dark page when left out",
     )
     port: int | None = Field(None, ge=0, le=65535, description="8080 and up when left out, any free one in a rehearsal or with 0")
     host: str | None = Field(None, description="the address to listen on; every one in a real room, only this computer in a rehearsal")

@@ -20,7 +20,10 @@ DEVICE_RATE = 15.0  # frames a second where neither the artist nor the clip says
 
 
 class CameraOptions(Options):
-    source: int | str = Field(0, description="a device (0, /dev/video0), a stream's address, a video file, or a folder of pictures")
+    source: int | str = Field(
+        0, json_schema_extra={"file": "maybe"},
+        description="a device (0, /dev/video0), a stream's address, a video file, or a folder of pictures"
+    )
     rate: float | None = Field(None, gt=0, le=240, description="frames per second; a clip's own rate when left out, else 15")
     size: str | None = Field(
         None, pattern=r"^[1-9]\d{0,4}x[1-9]\d{0,4}$", description='width x height such as "640x360"; what does not fit is cropped'

@@ -230,7 +230,38 @@ def test_a_known_epoch_whose_holder_shows_itself_in_time_is_not_raced() -> None:
     assert Halt("eye", 1) in stage.decide(10.5)
 
 
+def test_a_node_that_still_listens_settles_only_what_two_hold() -> None:
+    # Given adopted roles, one of which somebody else holds above it
+    stage = Stage(b=said(claim("eye", 5, heard=5))).holds(epoch=4, heard=1)
+    stage.placed = None
+    assert Halt("eye", 1) in stage.cast.agree(stage.view(), 10.0)
+    # Given one that nobody else holds, Then it goes on although placement does not have it yet
+    alone = Stage().holds()
+    alone.placed = None
+    assert alone.cast.agree(alone.view(), 10.0) == []
+    assert alone.mine().state == PLAYING
+
+
+def test_a_node_that_still_listens_claims_above_whom_it_beats() -> None:
+    stage = Stage(b=said(claim("eye", 5, heard=1, first=5))).holds(epoch=4)
+    stage.placed = None
+    assert Tell("eye", 1, {"type": "play", "epoch": 6}) in stage.cast.agree(stage.view(), 10.0)
+
+
+def test_a_node_that_still_listens_leaves_the_standbys_of_two_holders_alone() -> None:
+    stage = Stage("presence", b=said(claim("presence", 3)), c=said(claim("presence", 4))).holds(READY, 3, STANDBY)
+    assert stage.cast.agree(stage.view(), 10.0) == []
+    assert stage.mine().part == STANDBY
+    assert Stage(b=said(claim("eye", 3)), c=said(claim("eye", 4))).cast.agree(stage.view(), 10.0) == []
+
+
 # ---- standbys
+
+
+def test_no_standby_loads_while_nobody_holds_the_role() -> None:
+    stage = Stage("presence")
+    stage.placed, stage.order, stage.loaded = "b", ("me",), "me"
+    assert stage.decide(10.0) == []
 
 
 def _standby(state: str = READY, **others: NodeState) -> Stage:

@@ -116,8 +116,8 @@ def test_status_and_logs_find_a_running_rehearsal(running: tuple[subprocess.Pope
         return subprocess.run([*ROOMFUL, *arguments], capture_output=True, text=True, env=env, timeout=60, check=False)
 
     said = json.loads(ask("status", "--json").stdout)
-    assert set(said["machines"]) == {"a", "b", "c"} and said["roles"]["drift"]["machine"] == "a"
-    assert {machine["health"] for machine in said["machines"].values()} == {"alive"}
+    assert said["roles"]["drift"]["machine"] == "a"  # a real room may be heard on this computer too, as strangers
+    assert {said["machines"][name]["health"] for name in ("a", "b", "c")} == {"alive"}
     asyncio.run(until(lambda: "wall: " in ask("logs", "wall").stdout, 20))
     unknown = ask("logs", "wal")
     assert unknown.returncode == 1 and "Did you mean 'wall'" in unknown.stderr

@@ -7,13 +7,23 @@ from dataclasses import replace
 from random import Random
 from typing import Any
 
-from mesh.core.spec import Deployment
-from mesh.core.timing import Timing
+from mesh.core.spec import Deployment, Needs
+from mesh.core.timing import WIRED, Timing
 from tests.sim.checks import AFTER_HEALING, ALWAYS, offences, raise_fences
-from tests.sim.rooms import whispering
+from tests.sim.rooms import heard, whispering
 from tests.sim.world import Said, World
 
 STEP_S = 0.01
+FOUR = ("door", "shelf", "left", "right")
+QUICK = replace(WIRED, provisional_s=2.0, steady_s=4.0, aside_s=6.0, aside_max_s=60.0)
+STARTED = replace(WIRED, provisional_s=2.0)  # a room whose first three minutes are over
+
+
+def gpu_room() -> Deployment:
+    """A whispering room with a painter that only a machine with a GPU can play."""
+    room = replace(whispering(FOUR), boot_grace_s=5.0)
+    painter = heard("painter", "filter", 5, "mood", needs=Needs(gpu=True))
+    return replace(room, roles=(*room.roles, painter, heard("canvas", "screen", 6, "painter", each=("left",))))
 
 
 class Story:

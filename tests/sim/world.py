@@ -78,7 +78,7 @@ class World:
     claimed: dict[tuple[str, str, int], tuple[str, int]] = field(default_factory=dict)  # (node, instance, epoch) -> (boot, generation)
     adopted: set[tuple[str, str]] = field(default_factory=set)  # (boot, instance) of processes that outlived their agent
     incarnations: dict[str, int] = field(default_factory=dict)
-    stopped: list[tuple[str, str, int]] = field(default_factory=list)  # (machine, instance, epoch) of playing holders told to stop
+    stopped: list[tuple[str, str, int]] = field(default_factory=list)  # (machine, instance, epoch): told to stop, for no reason
     started: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)  # (machine, instance, what it saw placed then)
     watchers: list[Callable[[Machine, Effect], None]] = field(default_factory=list)
 
@@ -355,8 +355,14 @@ class World:
                 self.said.append(Said(self.t, machine.name, effect.event, effect.fields))
 
     def _note_stop(self, machine: Machine, effect: Halt) -> None:
-        process = machine.processes.get(effect.instance)
-        if process is not None and process.playing and process.generation == effect.generation:
+        """Remember a playing process that is told to stop although its node sees nobody above it and may still play it."""
+        process, agent = machine.processes.get(effect.instance), machine.agent
+        if process is None or agent is None or not process.playing or process.generation != effect.generation:
+            return
+        rank = (process.epoch, machine.node)
+        relieved = any(each.rank > rank for each in agent.ledger.holdings.get(effect.instance, []) if each.node != machine.node)
+        barred = effect.instance not in agent.placement.holders and effect.instance not in agent.placement.for_nobody
+        if not relieved and not barred and agent.state.order.state == "up":
             self.stopped.append((machine.name, effect.instance, process.epoch))
 
     # ---- looking
