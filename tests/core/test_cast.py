@@ -299,6 +299,14 @@ def test_a_loaded_standby_plays_at_once_when_the_holder_is_gone() -> None:
     assert (stage.mine().part, stage.mine().state, stage.mine().epoch) == (HOLDER, PLAYING, 4)
 
 
+def test_a_loaded_standby_waits_neither_for_a_grace_nor_for_words_on_their_way() -> None:
+    stage = _standby()
+    stage.decide()
+    stage.others, stage.placed, stage.may_start = {}, "me", False
+    stage.more = {"waits": True}
+    assert "Tell" in _kinds(stage.decide())
+
+
 def test_a_standby_that_still_loads_takes_over_and_plays_when_it_is_ready() -> None:
     stage = _standby(STARTING)
     assert stage.decide() == []

@@ -301,7 +301,7 @@ def raise_fences(world: World) -> None:
                 for source in sources:
                     there = by_node.get(source["node"])
                     played = there.processes.get(instance) if there is not None else None
-                    if there is None or played is None or not played.playing or not world.network.open(there.name, machine.name):
+                    if there is None or played is None or not played.playing or not world.network.open(there.key, machine.key):
                         continue
                     if played.epoch == source["epoch"]:
                         rank = (source["epoch"], source["node"])

@@ -34,7 +34,7 @@ from rich.progress import Progress
 ROOT = Path(__file__).resolve().parent.parent.parent
 CORE = ROOT / "mesh" / "core"
 RESULTS = Path(__file__).with_name("guards.json")
-SEEDS = 60
+SEEDS = 30
 TIMEOUT_S = 180.0
 STORIES = ("test_stories.py", "test_stories_network.py", "test_stories_people.py")
 PLACEMENT = ("test_placement.py", "test_placement_standby.py", "test_placement_search.py")

@@ -50,12 +50,15 @@ class Clock:
 
 @dataclass(slots=True, eq=False)
 class Machine:
-    """A computer. `agent` is None while it is off or its agent is not running."""
+    """A computer. `agent` is None while it is off or its agent is not running. `key` tells it apart in the world; `name` is what
+    its node calls itself."""
 
+    key: str
     name: str
     node: str
     address: str
     capabilities: dict[str, Any]
+    installation: str = "house"
     clock: Clock = field(default_factory=Clock)
     disk: dict[str, Any] = field(default_factory=dict)
     last_write: tuple[str, Any] | None = None  # (key, what was there before)

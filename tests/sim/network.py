@@ -84,7 +84,7 @@ class Network:
         """From now on nothing passes in this direction."""
         self.blocked.add((one, other))
         for line in self.lines:
-            pair = (line.owner.name, self._there(line))
+            pair = (line.owner.key, self._there(line))
             if line.up and pair in ((one, other), (other, one)):
                 after_s = self.rng.uniform(BREAK_MIN_S, BREAK_MAX_S)
                 self.world.after(after_s, self._break_if_blocked, line, line.number)
@@ -115,23 +115,23 @@ class Network:
     def datagram(self, sender: Machine, address: str, message: Message) -> None:
         """Towards whoever has that address now."""
         receiver = self.world.at_address(address)
-        if receiver is None or not self.open(sender.name, receiver.name) or receiver.name in self.firewalled:
+        if receiver is None or not self.open(sender.key, receiver.key) or receiver.key in self.firewalled:
             return
         rng, weather = self.rng, self.weather
         self.sent += 1
         if self.sent % 7 == 0:
             if len(self.kept) < KEPT_MAX:
-                self.kept.append((sender.name, receiver.name, message))
+                self.kept.append((sender.key, receiver.key, message))
             else:
-                self.kept[rng.randrange(KEPT_MAX)] = (sender.name, receiver.name, message)
+                self.kept[rng.randrange(KEPT_MAX)] = (sender.key, receiver.key, message)
         if weather.loss and rng.random() < weather.loss:
             return
         delay_s = weather.delay_s + rng.random() * weather.jitter_s
         if self.clogged:
-            delay_s += max(0.0, self.clogged.get((sender.name, receiver.name), 0.0) - self.world.t)
-        self.world.after(delay_s, self._arrive, sender.name, receiver.name, message)
+            delay_s += max(0.0, self.clogged.get((sender.key, receiver.key), 0.0) - self.world.t)
+        self.world.after(delay_s, self._arrive, sender.key, receiver.key, message)
         if weather.double and rng.random() < weather.double:
-            self.world.after(delay_s + rng.random() * 0.3, self._arrive, sender.name, receiver.name, message)
+            self.world.after(delay_s + rng.random() * 0.3, self._arrive, sender.key, receiver.key, message)
 
     def _arrive(self, sender: str, receiver: str, message: Message) -> None:
         machine = self.world.machines[receiver]
@@ -172,11 +172,11 @@ class Network:
 
     def _there(self, line: Line) -> str:
         there = self.world.at_address(line.record.addresses[0])
-        return there.name if there is not None else ""
+        return there.key if there is not None else ""
 
     def _passes(self, line: Line) -> bool:
         there = self._there(line)
-        return bool(there) and self.open(line.owner.name, there) and self.open(there, line.owner.name)
+        return bool(there) and self.open(line.owner.key, there) and self.open(there, line.owner.key)
 
     def _attempt(self, line: Line, number: int) -> None:
         if line.closed or line.number != number or line.up or line.owner.agent is None:
@@ -304,7 +304,7 @@ class Network:
         if not self.clogged:
             return 0.0
         there = self._there(line)
-        until = max(self.clogged.get((line.owner.name, there), 0.0), self.clogged.get((there, line.owner.name), 0.0))
+        until = max(self.clogged.get((line.owner.key, there), 0.0), self.clogged.get((there, line.owner.key), 0.0))
         return max(0.0, until - self.world.t)
 
 

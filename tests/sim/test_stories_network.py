@@ -130,6 +130,26 @@ def test_where_datagrams_do_not_pass_heartbeats_take_the_link_and_a_death_is_fou
     story.until(lambda: "right" in {each.fields["name"] for each in story.said("node_dead") if each.machine == "shelf"}, 6.0)
 
 
+def test_two_works_on_one_network_do_not_mix_although_their_machines_share_names() -> None:
+    story = Story(*FOUR)
+    guests = [story.world.add(f"guest {name}") for name in FOUR]
+    for guest in guests:
+        guest.installation, guest.name = "next door", guest.name.removeprefix("guest ")
+    for name in list(story.world.machines):
+        story.world.boot(name)
+    story.wait(6.0)
+    ours = [machine for machine in story.world.running() if machine.installation == "house"]
+    for group in (ours, guests):
+        nodes = {machine.node for machine in group}
+        played = [name for machine in group for name, claim in machine.claims().items() if claim.part == "holder"]
+        assert len(played) == len(set(played)) == 7
+        for machine in group:
+            assert machine.agent is not None
+            assert set(machine.agent.membership.members) == nodes - {machine.node}
+            assert set(machine.agent.peers.strangers) == {each.node for each in (*ours, *guests)} - nodes
+    assert not story.alarms()
+
+
 def test_old_packets_after_a_healing_revive_nobody() -> None:
     story = Story(*FOUR).start()
     story.wait(10.0)

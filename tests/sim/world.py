@@ -128,7 +128,7 @@ class World:
         """A computer, switched off."""
         number = len(self.machines) + 1
         has = {"memory_bytes": 4 * GIB, "cores": 4, "extras": ("llm", "onnx"), **(capabilities or {})}
-        machine = Machine(name, node or f"{self.rng.getrandbits(64):016x}", f"10.0.0.{number}", has)
+        machine = Machine(name, name, node or f"{self.rng.getrandbits(64):016x}", f"10.0.0.{number}", has)
         machine.clock = Clock(self.rng.uniform(0.0, 1000.0), 1.0 + self.rng.uniform(-2e-4, 2e-4))
         machine.disk["order"] = [1, "up", "first"]
         self.machines[name] = self.addresses[machine.address] = machine
@@ -148,7 +148,7 @@ class World:
         incarnation = int(machine.disk.get("incarnation") or 0) + 1
         machine.write("incarnation", incarnation)
         machine.boot = f"{self.rng.getrandbits(32):08x}"
-        record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, "house")
+        record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, machine.installation)
         saved = {key: value for key, value in machine.disk.items() if value is not None}
         machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved)
         machine.inbox, machine.wake_t, machine.handling = [], float("inf"), False
@@ -166,10 +166,10 @@ class World:
         for other in self.machines.values():
             if other is machine or other.agent is None:
                 continue
-            if self.discovery not in ("mdns", other.name, machine.name):
+            if self.discovery not in ("mdns", other.key, machine.key):
                 continue
             for hearer, told in ((machine, other), (other, machine)):
-                if told.agent is None or hearer.agent is None or not self.network.open(told.name, hearer.name):
+                if told.agent is None or hearer.agent is None or not self.network.open(told.key, hearer.key):
                     continue
                 known = hearer.agent.peers.known.get(told.node)
                 if known is None or known.record.boot != told.boot:
