@@ -49,7 +49,8 @@ class Frame:
     `captured_s` is when the sensor saw it, in seconds of the room's clock, handed on by every role
     that answers a frame with a frame. A text that is spoken piece by piece shares one `request`;
     `index` counts its pieces from 0, `more` says that others follow, and the last piece may carry
-    `ended`: "cancelled" (a newer one took its place) or "failed".
+    `ended`: "cancelled" (a newer one took its place) or "failed". `present_at_s` is when it is to be shown, in seconds of
+    the room's clock, so that all screens change together; None: at once.
     """
 
     value: Any
@@ -61,6 +62,7 @@ class Frame:
     more: bool = False
     ended: str | None = None
     source: str = ""
+    present_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Model:
 class Stage(Protocol):
     """What the mesh gives a role to stand on. Roles use it through `Role`'s methods."""
 
-    def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None) -> None: ...
+    def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None, present_at: float | None) -> None: ...
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
     def now_s(self) -> float: ...
     def say(self, what: str) -> None: ...
@@ -156,10 +158,13 @@ class Role:
     def on_frame(self, input: str, frame: Frame) -> Any:
         """Takes the frames of every input that has no `on_NAME` of its own."""
 
-    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+    def emit(
+        self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+    ) -> None:  # fmt: skip
         """Send `value` on the role's stream `output`. `more=True` says that it is one piece and others of the same
-        request follow. Never blocks and never fails for want of listeners. An array must not be changed afterwards."""
-        self._stage.emit(output, value, more=more, captured_s=captured_s)
+        request follow. Never blocks and never fails for want of listeners. An array must not be changed afterwards.
+        `present_at`, in seconds of the room's clock such as `self.now_s() + 0.2`, is when displays show it, all together."""
+        self._stage.emit(output, value, more=more, captured_s=captured_s, present_at=present_at)
 
     def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
         """Ask another role and iterate over its answer's pieces as they come. Raises RoleError when no copy

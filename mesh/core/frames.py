@@ -80,6 +80,7 @@ class Header(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     data_at: int
+    present_ns: int | None = None  # the room's time at which it is to be shown
 
 
 def encode_sender(sender: Sender) -> bytes:
@@ -89,16 +90,18 @@ def encode_sender(sender: Sender) -> bytes:
 
 def encode(
     topic: bytes, sender: bytes, number: int, captured_ns: int, flags: int, value: Any,
-    request: str | None = None, piece: int = 0, ended: str | None = None,
+    request: str | None = None, piece: int = 0, ended: str | None = None, present_ns: int | None = None,
 ) -> bytes:  # fmt: skip
     """A whole frame; `topic` ends with TOPIC_END. For an array, `value` is a Block and its bytes are copied once.
 
     Raises WireError, in words for the author of the value, when it cannot travel or is too large.
     """
     if flags & ARRAY:
-        return _encode_block(topic, sender, number, captured_ns, flags, value, request, piece, ended)
+        return _encode_block(topic, sender, number, captured_ns, flags, value, request, piece, ended, present_ns)
     try:
-        if request is None:
+        if present_ns is not None:
+            head = _pack((number, captured_ns, flags, value, request, piece, ended, present_ns))
+        elif request is None:
             head = _pack((number, captured_ns, flags, value))
         else:
             head = _pack((number, captured_ns, flags, value, request, piece, ended))
@@ -111,13 +114,13 @@ def encode(
 
 def _encode_block(
     topic: bytes, sender: bytes, number: int, captured_ns: int, flags: int, block: Block,
-    request: str | None, piece: int, ended: str | None,
+    request: str | None, piece: int, ended: str | None, present_ns: int | None,
 ) -> bytes:  # fmt: skip
     data = memoryview(block.data)
     if data.nbytes > FRAME_BYTES_MAX:
         raise too_large(data.nbytes, FRAME_BYTES_MAX)
     fields = (number, captured_ns, flags, (block.dtype, block.shape), request, piece, ended)
-    head = msgpack.packb(fields)
+    head = msgpack.packb(fields if present_ns is None else (*fields, present_ns))
     before = len(topic) + _PREFIX.size + len(sender) + len(head)
     return b"".join((topic, _PREFIX.pack(VERSION, len(sender), len(head)), sender, head, bytes(-before % ALIGN), data))
 
@@ -165,6 +168,9 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
         request, piece, ended = head[4:7] if len(head) >= 7 else (None, 0, None)
         if request is not None and not _is_request(request, piece, ended):
             raise WireError("a piece without a proper request and number")
+        present_ns = head[7] if len(head) >= 8 else None
+        if present_ns is not None and type(present_ns) is not int:
+            raise WireError("a frame to be shown at no time that is one")
         dtype = ""
         shape: tuple[int, ...] = ()
         if flags & ARRAY:
@@ -174,7 +180,9 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
             _require_type(value, sender.type, len(message) == data_at)
             data_at = -1
         more, muted = flags & MORE != 0, flags & MUTED != 0
-        return _new(Header, (sender, number, captured_ns, muted, value, request, piece, more, ended, dtype, shape, data_at))
+        return _new(Header, (
+            sender, number, captured_ns, muted, value, request, piece, more, ended, dtype, shape, data_at, present_ns,
+        ))  # fmt: skip
     except _REFUSED as error:
         raise WireError(f"not a frame: {error}") from None
 

@@ -129,13 +129,13 @@ class Answering:
             self.say(value, mark, more=self._output is not None and self._output.type == "text")
         return piece
 
-    def say(self, value: Any, mark: bytes, more: bool, captured_ns: int | None = None) -> None:
+    def say(self, value: Any, mark: bytes, more: bool, captured_ns: int | None = None, present_ns: int | None = None) -> None:
         """A piece of the answer in work: on the stream, and to the asker."""
         job = self.answerer.current
         assert job is not None
         if self._output is not None:
             captured_ns = job.ask.captured_ns if captured_ns is None else captured_ns
-            self._output.send(value, captured_ns, self._standing.muted, job.utterance, job.pieces, more)
+            self._output.send(value, captured_ns, self._standing.muted, job.utterance, job.pieces, more, None, present_ns)
         self._more = more
         travelling = as_travelling(value)
         self._perform(self.answerer.say(travelling, mark, weight_bytes(travelling)))

@@ -40,7 +40,7 @@ class Ear:
         """What the role gets."""
         return Frame(
             value, self.input.stream, header.number, header.captured_ns / 1e9, header.request, header.piece,
-            header.more, header.ended, header.sender.instance,
+            header.more, header.ended, header.sender.instance, None if header.present_ns is None else header.present_ns / 1e9,
         )  # fmt: skip
 
     def request(self, header: Header, value: Any, deadline_ms: int) -> Ask | None:

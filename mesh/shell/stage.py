@@ -92,7 +92,9 @@ class Stage:
 
     # ---- what Role calls
 
-    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+    def emit(
+        self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+    ) -> None:  # fmt: skip
         """One frame on one of the role's streams."""
         out = self.outputs.get(output)
         if out is None:
@@ -102,12 +104,15 @@ class Stage:
         captured_ns = self.captured_ns if captured_s is None else int(captured_s * 1e9)
         if captured_ns is None:
             captured_ns = self.clock.now_ns()
+        present_ns = None if present_at is None else int(present_at * 1e9)
         if out is self._first and self._answering.answerer.current is not None:
-            self._answering.say(value, b"", more, captured_ns)
+            self._answering.say(value, b"", more, captured_ns, present_ns)
         elif more or (self._open and output in self._open):
-            self._emit_piece(out, value, captured_ns, more)
-        else:
+            self._emit_piece(out, value, captured_ns, more, present_ns)
+        elif present_ns is None:
             out.send(value, captured_ns, not standing.playing)
+        else:
+            out.send(value, captured_ns, not standing.playing, present_ns=present_ns)
         if output in self.routes.asks and standing.playing:
             self._ask_consumers(out, value, captured_ns, more)
 
@@ -141,9 +146,9 @@ class Stage:
 
     # ---- how
 
-    def _emit_piece(self, out: Output, value: Any, captured_ns: int, more: bool) -> None:
+    def _emit_piece(self, out: Output, value: Any, captured_ns: int, more: bool, present_ns: int | None) -> None:
         request, piece = self._open.get(out.name) or (self._new_utterance(), 0)
-        out.send(value, captured_ns, not self._standing.playing, request, piece, more)
+        out.send(value, captured_ns, not self._standing.playing, request, piece, more, None, present_ns)
         self._open[out.name] = (request, piece + 1)
         if not more:
             del self._open[out.name]

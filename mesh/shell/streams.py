@@ -76,14 +76,14 @@ class Output:
 
     def send(
         self, value: Any, captured_ns: int, muted: bool,
-        request: str | None = None, piece: int = 0, more: bool = False, ended: str | None = None,
+        request: str | None = None, piece: int = 0, more: bool = False, ended: str | None = None, present_ns: int | None = None,
     ) -> None:  # fmt: skip
         """One frame, now; to whoever listens. Raises RoleError or WireError for a value that cannot travel."""
         type_ = self.type
         flags = (MUTED if muted else 0) | (MORE if more else 0) | (ARRAY if type_ in ARRAY_TYPES else 0)
         if type_ != "event":
             value = fit(value, type_, self.where)
-        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended)
+        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended, present_ns)
         self.number += 1
         self._send(message, 0, len(message) < LARGE_BYTES)
         if request is not None and type_ == "text":

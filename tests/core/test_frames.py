@@ -58,6 +58,13 @@ def test_an_array_arrives_with_its_form_and_aligned(dtype: str, shape: tuple[int
     assert header.value is None
 
 
+@given(some.integers(0, 2**62), some.sampled_from([None, "mood:1:1.4"]))
+def test_a_frame_arrives_with_the_time_at_which_it_is_to_be_shown(present_ns: int, request: str | None) -> None:
+    assert received(sent({"a": 1}, request=request, present_ns=present_ns)).present_ns == present_ns
+    assert received(sent(Block("<f4", (2,), bytes(8)), "vector", ARRAY, present_ns=present_ns)).present_ns == present_ns
+    assert received(sent({"a": 1}, request=request)).present_ns is None
+
+
 def test_a_sender_is_understood_once() -> None:
     known: dict[bytes, Sender] = {}
     first = frames.decode(sent(1), len(TOPIC), known)
@@ -120,6 +127,8 @@ def forged(head: object, type_: str = "event", tail: bytes = b"", version: int =
         forged([0, 0, 0, 1, "r" * 300, 0, None]),
         forged([0, 0, 0, 1, "r", -1, None]),
         forged([0, 0, 0, 1, "r", 0, 5]),
+        forged([0, 0, 0, 1, None, 0, None, "soon"]),
+        forged([0, 0, 0, 1, None, 0, None, 1.5]),
         forged([0, 0, ARRAY, ["<f4", [2]]], tail=bytes(8)),
         forged([0, 0, ARRAY, ["|O8", [1]]], "vector", bytes(8)),
         forged([0, 0, ARRAY, ["<f4", [2]]], "vector", bytes(800)),

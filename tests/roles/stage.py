@@ -22,7 +22,9 @@ class Recorder:
     said: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def emit(self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None) -> None:
+    def emit(
+        self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+    ) -> None:  # fmt: skip
         self.emitted.append((output, value, more, captured_s))
 
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]:

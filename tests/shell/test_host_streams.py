@@ -27,8 +27,25 @@ class Model(Role):
         picture = frame.value
         self.emit("found", [list(picture.shape), str(picture.dtype), int(picture.sum()), bool(picture.flags.writeable)])
 
+class Conductor(Role):
+    outputs = {"beat": Event, "line": Text}
+
+    def tick(self):
+        self.emit("beat", 1, present_at=77.25)
+        self.emit("line", "to", more=True, present_at=78.5)
+        self.emit("line", "gether", present_at=78.75)
+        return 0.02
+
+class Players(Role):
+    def on_beat(self, frame):
+        self.publish("beat", frame.present_at_s)
+
+    def on_line(self, frame):
+        self.publish(frame.value, frame.present_at_s)
+
 class Times(Role):
     def on_found(self, frame):
+        self.publish("present_at_s", frame.present_at_s)
         self.publish("captured_s", frame.captured_s)
         self.publish("value", frame.value)
         self.publish("stream", [frame.stream, frame.source])
@@ -105,6 +122,15 @@ def test_a_picture_and_the_time_it_was_seen_travel_through_two_roles(agent: Agen
     assert times.facts["value"] == [[48, 64, 3], "uint8", expected, False]
     assert times.facts["captured_s"] == pytest.approx(1234.5)
     assert times.facts["stream"] == ["presence.found", "presence"]
+    assert times.facts["present_at_s"] is None
+
+
+def test_the_time_at_which_to_show_it_travels_with_a_frame_and_with_each_piece_of_a_sentence(agent: Agent) -> None:
+    conductor = agent.start("eye", "Conductor")
+    streams = {"beat": conductor.stream("beat", "event"), "line": conductor.stream("line", "text")}
+    players = agent.start("wall", "Players", routes={"inputs": streams})
+    agent.until(lambda: len(players.facts) == 3, "all of it")
+    assert players.facts == {"beat": 77.25, "to": 78.5, "gether": 78.75}
 
 
 def test_a_stream_is_not_taken_for_another_whose_name_begins_alike(agent: Agent) -> None:
