@@ -94,6 +94,8 @@ class Stage(Protocol):
     def now_s(self) -> float: ...
     def say(self, what: str) -> None: ...
     def publish(self, name: str, value: Any) -> None: ...
+    def works(self, for_s: float | None, otherwise: str) -> None: ...
+    def faulty(self, what: str) -> None: ...
 
 
 class Role:
@@ -182,6 +184,19 @@ class Role:
     def publish(self, name: str, value: Any) -> None:
         """State a fact about this instance that others look up, such as ("page", "http://…")."""
         self._stage.publish(name, value)
+
+    def works(self, for_s: float | None = None, otherwise: str = "") -> None:
+        """State that the role does what it is for, not merely that it runs: fresh and changing input has come, a known answer
+        was right, a picture was drawn. Takes back what `faulty` said. With `for_s` it holds for so many seconds: unless the
+        role says so again before they are over, it is faulty, in the words `otherwise`. Time in which the role does not play
+        (a waiting standby) does not count. Cheap: may be called for every frame."""
+        self._stage.works(for_s, otherwise)
+
+    def faulty(self, what: str) -> None:
+        """State, in words for a person, that the role runs but does not do what it is for: "the picture has not changed for
+        30 s". It is shown in `roomful status`; the process is ended politely and started again, and when it is faulty once
+        more before it has worked for a while, another machine takes the role. So try first what can be mended from inside."""
+        self._stage.faulty(what)
 
 
 def describe(kind: str, role: type[Role]) -> Kind:

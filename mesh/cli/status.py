@@ -44,7 +44,7 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
 def is_wrong(said: dict[str, Any]) -> bool:
     """Whether a technician is needed: a machine of the file is missing, an instance does not play, or an alarm stands."""
     missing = any(machine["health"] in ("expected", "dead", "stranger") for machine in said["machines"].values())
-    idle = said["order"] == "up" and any(role["state"] != "playing" for role in said["roles"].values())
+    idle = said["order"] == "up" and any(role["state"] != "playing" or role["why"] for role in said["roles"].values())
     return bool(missing or idle or said["alarms"])
 
 
@@ -64,7 +64,7 @@ def _print(said: dict[str, Any]) -> None:
         health = Text(f"{mark} {machine['health']}", colour)
         machines.add_row(Text(name, "bold"), health, ", ".join(machine["roles"]) or "–", machine["why"])
     console.print(machines)
-    idle = {name: role for name, role in said["roles"].items() if role["state"] != "playing"}
+    idle = {name: role for name, role in said["roles"].items() if role["state"] != "playing" or role["why"]}
     for name, role in idle.items():
         mark, colour = MARKS.get(role["state"], ("●", "red"))
         console.print(Text.assemble(f"  {name}  ", (f"{mark} {role['state']}", colour), f"  {role['why']}"))

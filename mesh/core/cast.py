@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from mesh.core import claims
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
 from mesh.core.effects import Effect, Halt, Launch, Report, Tell
+from mesh.core.events import RoleEnded
 from mesh.core.instances import Instance
 from mesh.core.messages import Claim
 from mesh.core.placement import Placement
@@ -279,9 +280,16 @@ class Cast:
         part = self.parts.get(name)
         if part is None or part.claim.generation != generation:
             return False
-        self._restate(name, state=READY, frames_port=ports[0], requests_port=ports[1], pid=pid, trouble="")
+        trouble = part.claim.trouble if self.record(name).faults else ""  # what was faulty has yet to show that it works
+        self._restate(name, state=READY, frames_port=ports[0], requests_port=ports[1], pid=pid, trouble=trouble)
         self.record(name).played(now)
         return True
+
+    def works(self, name: str, generation: int) -> None:
+        """A role that was faulty works again."""
+        part = self.parts.get(name)
+        if part is not None and part.claim.generation == generation and part.claim.state != STARTING:
+            self._restate(name, trouble="")
 
     def adopt(self, claim: Claim, standby: str) -> None:
         """A process that outlived this node's last agent goes on as it was. If the room has gone on without it, that shows now: its
@@ -295,16 +303,17 @@ class Cast:
         if part is not None and part.claim.generation == generation:
             self._restate(name, pid=pid)
 
-    def ended(self, name: str, generation: int, why: str, view: View, now: float) -> list[Effect]:
+    def ended(self, end: RoleEnded, view: View, now: float) -> list[Effect]:
         """A process ended unasked. Another place that is ready takes over; else it is started again here, or given up."""
+        name, generation, why = end.instance, end.generation, end.why
         part = self.parts.get(name)
         if part is None or part.claim.generation != generation:
             return []
-        delay_s = self.record(name).ended(now)
+        delay_s = self.record(name).ended(now, faulty=end.faulty, worked_s=end.worked_s)
         report = Report("role_state", {"instance": name, "state": "ended", "why": why})
         if delay_s is None:
             self.gave_up[name] = why
-            self.try_again_s[name] = self.record(name).given_up(now)
+            self.try_again_s[name] = self.record(name).given_up(now, alone=not view.placement.standby.get(name))
             self.parts.pop(name)
             return [report, Report("gave_up", {"instance": name, "why": why})]
         elsewhere = [each for each in view.ledger.standbys.get(name, ()) if each.claim.state == READY and each.node != view.me]

@@ -76,6 +76,16 @@ class RoleEnded:
     generation: int
     why: str
     clean: bool = False
+    faulty: bool = False  # it was ended because it ran without working
+    worked_s: float | None = None  # for how long it had said that it works
+
+
+@dataclass(frozen=True, slots=True)
+class RoleWorks:
+    """A role that was started again because it did not work says now that it does."""
+
+    instance: str
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +129,6 @@ class Wanted:
 
 
 Event = (
-    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleEnded | RoleStarted | RoleFound
+    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleWorks | RoleEnded | RoleStarted | RoleFound
     | DeploymentRead | Measured | Wanted
 )

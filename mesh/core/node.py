@@ -30,6 +30,7 @@ from mesh.core.events import (
     RoleFound,
     RoleReady,
     RoleStarted,
+    RoleWorks,
     Tick,
     Wanted,
 )
@@ -190,7 +191,9 @@ class Node:
         elif isinstance(event, RoleFound):
             self.cast.adopt(event.claim, event.standby)
         elif isinstance(event, RoleEnded) and not event.clean:
-            return self.cast.ended(event.instance, event.generation, event.why, self._view(now), now)
+            return self.cast.ended(event, self._view(now), now)
+        elif isinstance(event, RoleWorks):
+            self.cast.works(event.instance, event.generation)
         return []
 
     # ---- settling

@@ -134,7 +134,7 @@ def _who_plays(node: Node) -> dict[str, Any]:
 
 def _waiting(claim: Claim) -> str:
     if claim.state == PLAYING:
-        return ""
+        return f"started again and not known to work yet, after: {claim.trouble}" if claim.trouble else ""
     if claim.state == STARTING:
         return f"starting again after: {claim.trouble}" if claim.trouble else "its process is loading"
     return "loaded; waits for the roles it hears"

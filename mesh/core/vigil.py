@@ -4,6 +4,11 @@ A process that exists may still be stuck in one call for ever, stopped, or growi
 role's watch thread tells every quarter second how long the present call has lasted and how much memory is used; a
 silence of that thread says that the whole process stands still. Loading a model is not a hang: nothing is judged
 before the role has said that it is ready.
+
+What only the role can know (its picture is frozen, its model answers nonsense) it says itself, with `Role.works` and
+`Role.faulty`: its last word goes out with every pulse, and a word that holds for a while only (`works(for_s=…)`) turns
+into a fault here, by the watch thread, when it was not renewed. Decided against: judging a role by how much it emits (a
+mood that changes twice a day works), and a fault without a process's end (drivers and graphics contexts seldom recover).
 """
 
 from __future__ import annotations
@@ -14,12 +19,47 @@ from typing import Any
 
 HUNG_S = 20.0  # one call of a role's method that lasts longer than this has hung; an answer counts each piece anew
 STILL_S = 2.5  # no pulse for this long: stopped, or stuck in a library that lets no other thread run
-HUNG, TOO_LARGE = "hung", "too large"
+HUNG, TOO_LARGE, FAULTY = "hung", "too large", "faulty"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A role's last word about itself. Times are seconds of its machine's steady clock.
+
+    `works_since_s` is None until it has said for the first time that it works, and while it is faulty; `worked_s` is how long
+    the last stretch of working lasted, None until there was one. `faulty` are its words for what is wrong, "" for nothing.
+    """
+
+    said_s: float = 0.0
+    works_since_s: float | None = None
+    worked_s: float | None = None
+    for_s: float | None = None
+    otherwise: str = ""
+    faulty: str = ""
+
+    def works(self, now: float, for_s: float | None, otherwise: str) -> Word:
+        """It says that it works, for `for_s` seconds (None: until it says otherwise)."""
+        since_s = now if self.works_since_s is None else self.works_since_s
+        return Word(now, since_s, now - since_s, for_s, otherwise)
+
+    def is_faulty(self, now: float, what: str) -> Word:
+        """It says that it does not work. To say it again does not change when it began."""
+        return self if self.faulty else Word(now, None, self.worked_s, faulty=what or "it does not say why")
+
+    def told(self, now: float, active_since_s: float) -> dict[str, Any]:
+        """For the pulse: `faulty` in words or "", and `worked_s`. Time before `active_since_s` is not held against it."""
+        from_s = max(self.said_s, active_since_s)
+        late = self.for_s is not None and now - from_s > self.for_s
+        words = self.faulty or ((self.otherwise or f"it has not worked for {now - from_s:.0f} s") if late else "")
+        worked_s = self.worked_s
+        if self.works_since_s is not None and self.for_s is None:
+            worked_s = now - self.works_since_s
+        return {"faulty": words, "worked_s": None if worked_s is None else round(worked_s, 3)}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a role's process (`HUNG` or `TOO_LARGE`), and that in words for a person."""
+    """What is wrong with a role's process (`HUNG`, `TOO_LARGE` or `FAULTY`), and that in words for a person."""
 
     what: str
     words: str
@@ -38,4 +78,10 @@ def examine(pulse: Mapping[str, Any], age_s: float, limit_bytes: int | None) -> 
     used = pulse.get("rss_bytes", 0)
     if limit_bytes is not None and isinstance(used, int) and used > limit_bytes:
         return Finding(TOO_LARGE, f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit_bytes / 1e6:,.0f} MB")
-    return None
+    faulty = pulse.get("faulty")
+    return Finding(FAULTY, faulty) if isinstance(faulty, str) and faulty else None
+
+
+def has_worked(pulse: Mapping[str, Any]) -> bool:
+    """Whether a role has said that it works, and still stands by it."""
+    return pulse.get("worked_s") is not None and not pulse.get("faulty")

@@ -16,9 +16,9 @@ from typing import Any
 from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
 from mesh.core.effects import Halt, Launch, Tell
-from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted
+from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted, RoleWorks
 from mesh.core.spec import Deployment
-from mesh.core.vigil import examine
+from mesh.core.vigil import FAULTY, Finding, examine, has_worked
 from mesh.errors import RoomfulError
 from mesh.shell.kept import KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, role_of
@@ -44,6 +44,7 @@ class Processes:
         self._pulsed_s: dict[str, float] = {}
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
+        self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
         self._kept = KeptParts(run / "parts.json")
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
@@ -99,7 +100,8 @@ class Processes:
         self.pulses.pop(end.instance, None)
         self._pulsed_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
-        self._feed(RoleEnded(end.instance, end.generation, why, clean=end.asked))
+        faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
+        self._feed(RoleEnded(end.instance, end.generation, why, clean=end.asked and not faulty, faulty=faulty, worked_s=worked_s))
         waiting = self._waiting.pop(end.instance, None)
         if waiting is not None:
             self._launch(waiting)
@@ -124,20 +126,31 @@ class Processes:
                 self._report(f"role_{kind}", {"instance": instance, **fields})
 
     def look(self) -> None:
-        """Tell every role that its agent is here, and end those that have hung or grown too large."""
+        """Tell every role that its agent is here, and end those that have hung, grown too large, or say that they do not work."""
         self.tell_all({"type": "still_here"})
         for instance, came_s in list(self._pulsed_s.items()):
             part = self._cast().parts.get(instance)
-            if part is None or part.claim.state == STARTING or self.deployment is None:
+            if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:
                 continue
             limit = role_of(instance, self.deployment).limits.get("memory_bytes")
-            found = examine(self.pulses.get(instance, {}), self._now() - came_s, limit)
+            pulse = self.pulses.get(instance, {})
+            found = examine(pulse, self._now() - came_s, limit)
             if found is not None:
-                self._failures[instance] = found.words
                 del self._pulsed_s[instance]
-                self._report("role_faulty", {"instance": instance, "what": found.words})
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(part.claim.pid, signal.SIGKILL)
+                self._end_faulty(instance, part.claim.pid, found, pulse.get("worked_s"))
+            elif part.claim.trouble and has_worked(pulse):
+                self._feed(RoleWorks(instance, part.claim.generation))
+
+    def _end_faulty(self, instance: str, pid: int, found: Finding, worked_s: float | None) -> None:
+        """One that still obeys is asked to end, so that it lets go of its device; one that does not is ended."""
+        self._failures[instance] = found.words
+        self._report("role_faulty", {"instance": instance, "what": found.words})
+        if found.what == FAULTY:
+            self._faults[instance] = worked_s
+            self.supervisor.stop(instance, STOP_GRACE_S)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
     # ---- across agents
 

@@ -144,6 +144,17 @@ class Stage:
         """A fact about this instance; goes out with the next pulse."""
         self._standing.facts = {**self._standing.facts, name: value}
 
+    def works(self, for_s: float | None, otherwise: str) -> None:
+        """The role does what it is for; goes out with every pulse."""
+        self._standing.word = self._standing.word.works(time.monotonic(), for_s, otherwise)
+
+    def faulty(self, what: str) -> None:
+        """The role does not do what it is for; said in its log once, and goes out with every pulse."""
+        before = self._standing.word
+        self._standing.word = before.is_faulty(time.monotonic(), str(what))
+        if before.faulty != self._standing.word.faulty:
+            print(f"faulty: {what}", flush=True)
+
     # ---- how
 
     def _emit_piece(self, out: Output, value: Any, captured_ns: int, more: bool, present_ns: int | None) -> None:

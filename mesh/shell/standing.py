@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from mesh.core.vigil import Word
 from mesh.shell.host_config import HostConfig
 
 
@@ -25,6 +26,8 @@ class Standing:
         self.progress = 0
         self.counts: Callable[[], dict[str, Any]] = dict  # streams, inputs and requests, once there are any
         self.facts: dict[str, Any] = {}
+        self.word = Word()  # the role's own, about whether it works
+        self.active_since_s = time.monotonic()
         self.ring: Callable[[], None] = lambda: None
 
     @property
@@ -39,16 +42,19 @@ class Standing:
 
     def play(self, epoch: int) -> None:
         """It is the holder now: what it sends from here on counts. From the watch thread, so that it waits for no handler."""
+        if not self.active:
+            self.active_since_s = time.monotonic()
         self.epoch = epoch
         self.playing = True
 
     def pulse(self) -> dict[str, Any]:
         """What the agent hears four times a second."""
         since_s = self.handling_since_s
+        word = self.word.told(time.monotonic(), self.active_since_s) if self.active else {}
         return {
             "type": "pulse", "playing": self.playing, "epoch": self.epoch, "progress": self.progress,
             "busy_s": 0.0 if since_s is None else round(time.monotonic() - since_s, 3),
-            "rss_bytes": rss_bytes(), "facts": dict(self.facts), **self.counts(),
+            "rss_bytes": rss_bytes(), "facts": dict(self.facts), **word, **self.counts(),
         }  # fmt: skip
 
 

@@ -10,9 +10,11 @@ import pytest
 from mesh.core.cast import Cast, Part, View
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
 from mesh.core.effects import Effect, Halt, Launch, Report, Tell
+from mesh.core.events import RoleEnded
 from mesh.core.instances import Instance, instances
 from mesh.core.messages import Claim, NodeState
 from mesh.core.placement import Placement
+from mesh.core.restart import ALONE_S
 from mesh.core.timing import WIRED
 from tests.core.cases import ROOM, claim, said
 
@@ -158,7 +160,7 @@ def test_words_of_a_past_generation_are_not_believed() -> None:
     assert not stage.cast.ready("eye", 0, (7, 8), 99, 10.5)
     assert not stage.cast.ready("unheard-of", 1, (7, 8), 99, 10.5)
     stage.cast.started("eye", 0, 55)
-    assert stage.cast.ended("eye", 0, "crashed", stage.view(), 11.0) == []
+    assert stage.cast.ended(RoleEnded("eye", 0, "crashed"), stage.view(), 11.0) == []
     assert stage.mine().state == STARTING and stage.mine().pid == 0
 
 
@@ -377,7 +379,7 @@ def test_the_wait_begins_anew_when_somebody_has_claimed_it_meanwhile() -> None:
 
 def test_a_crash_is_followed_by_a_start_at_once_under_the_same_claim() -> None:
     stage = Stage().holds(epoch=4, pid=77)
-    report, launch = stage.cast.ended("eye", 1, "exit code 1", stage.view(), 20.0)
+    report, launch = stage.cast.ended(RoleEnded("eye", 1, "exit code 1"), stage.view(), 20.0)
     assert launch == Launch("eye", 2, 4, "none", 0.0)
     assert isinstance(report, Report) and report.fields["why"] == "exit code 1"
     assert (stage.mine().state, stage.mine().pid, stage.mine().trouble, stage.mine().restarts) == (STARTING, 0, "exit code 1", 1)
@@ -385,20 +387,20 @@ def test_a_crash_is_followed_by_a_start_at_once_under_the_same_claim() -> None:
 
 def test_a_crash_leaves_the_role_to_a_standby_that_is_ready() -> None:
     stage = Stage("presence", c=said(claim("presence", 3, part=STANDBY, state=READY))).holds(epoch=3)
-    assert _kinds(stage.cast.ended("presence", 1, "crashed", stage.view(), 20.0)) == ["role_state"]
+    assert _kinds(stage.cast.ended(RoleEnded("presence", 1, "crashed"), stage.view(), 20.0)) == ["role_state"]
     assert stage.cast.parts == {}
 
 
 def test_a_standby_that_still_loads_is_no_reason_to_leave_the_role() -> None:
     stage = Stage("presence", c=said(claim("presence", 3, part=STANDBY, state=STARTING))).holds(epoch=3)
-    assert "Launch" in _kinds(stage.cast.ended("presence", 1, "crashed", stage.view(), 20.0))
+    assert "Launch" in _kinds(stage.cast.ended(RoleEnded("presence", 1, "crashed"), stage.view(), 20.0))
 
 
 def test_a_start_that_always_fails_is_given_up_here_with_the_reason_and_tried_again_later() -> None:
     stage = Stage().holds(STARTING)
     said_so: list[str] = []
     for failure in range(5):
-        said_so += _kinds(stage.cast.ended("eye", stage.cast.generations["eye"], "no camera", stage.view(), 20.0 + failure))
+        said_so += _kinds(stage.cast.ended(RoleEnded("eye", stage.cast.generations["eye"], "no camera"), stage.view(), 20.0 + failure))
     assert said_so[-1] == "gave_up"
     assert stage.cast.gave_up == {"eye": "no camera"}
     assert "eye" not in stage.cast.parts
@@ -414,10 +416,47 @@ def test_a_process_that_outlived_its_agent_goes_on_as_it_was() -> None:
     stage.cast.adopt(replace(claim("eye", 7, pid=5), generation=9), "none")
     assert stage.decide() == [] or "Launch" not in _kinds(stage.decide())
     assert (stage.mine().epoch, stage.mine().pid) == (7, 5)
-    assert stage.cast.ended("eye", 9, "crashed", stage.view(), 30.0)[-1] == Launch("eye", 10, 7, "none", 0.0)
+    assert stage.cast.ended(RoleEnded("eye", 9, "crashed"), stage.view(), 30.0)[-1] == Launch("eye", 10, 7, "none", 0.0)
 
 
 def test_a_change_that_the_table_does_not_have_is_refused() -> None:
     stage = Stage().holds()
     with pytest.raises(AssertionError, match="not in the table"):
         stage.cast._move("eye", Part(claim("eye", part=STANDBY, state=READY)))
+
+
+# ---- roles that run and do not work
+
+
+def _faulty(stage: Stage, worked_s: float | None = 0.0) -> RoleEnded:
+    name = stage.instance.name
+    return RoleEnded(name, stage.cast.generations[name], "the picture stands still", faulty=True, worked_s=worked_s)
+
+
+def test_a_faulty_role_says_what_was_wrong_until_it_has_shown_that_it_works() -> None:
+    stage = Stage().holds()
+    assert "Launch" in _kinds(stage.cast.ended(_faulty(stage), stage.view(), 50.0))
+    assert stage.cast.ready("eye", 2, (7, 8), 99, 51.0)
+    stage.decide(51.0)
+    assert (stage.mine().state, stage.mine().trouble) == (PLAYING, "the picture stands still")
+    stage.cast.works("eye", 1)  # a word of its past life
+    assert stage.mine().trouble
+    stage.cast.works("eye", 2)
+    assert stage.mine().trouble == ""
+
+
+def test_a_role_that_is_faulty_twice_is_left_to_another_machine() -> None:
+    stage = Stage().holds()
+    stage.order = ("b",)
+    stage.cast.ended(_faulty(stage), stage.view(), 50.0)
+    stage.cast.ready("eye", 2, (7, 8), 99, 51.0)
+    assert _kinds(stage.cast.ended(_faulty(stage), stage.view(), 150.0)) == ["role_state", "gave_up"]
+    assert stage.cast.gave_up == {"eye": "the picture stands still"}
+    assert stage.cast.try_again_s["eye"] == 210.0
+
+
+def test_where_no_other_machine_could_play_it_it_is_tried_again_soon() -> None:
+    stage = Stage().holds()
+    for now in (50.0, 150.0):
+        stage.cast.ended(_faulty(stage), stage.view(), now)
+    assert stage.cast.try_again_s["eye"] == 150.0 + ALONE_S

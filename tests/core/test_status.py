@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mesh.core.events import DeploymentRead, Heard, LinkHint, LinkUp, Measured, PeerFound, RoleEnded, RoleReady, Tick, Wanted
+from mesh.core.events import DeploymentRead, Heard, LinkHint, LinkUp, Measured, PeerFound, RoleEnded, RoleReady, RoleWorks, Tick, Wanted
 from mesh.core.messages import Hello, NodeState, State, Verdict
 from mesh.core.node import Node
 from mesh.core.status import HINTS, status
@@ -235,6 +235,18 @@ def test_a_role_goes_from_loading_over_waiting_to_playing_in_words() -> None:
     node.handle(RoleEnded("presence", generation, "exit code 3"), 25.3)
     assert _role(node, "presence")["why"] == "starting again after: exit code 3"
     assert _role(node, "presence")["restarts"] == 1
+
+
+def test_a_role_that_was_faulty_is_said_to_be_until_it_has_shown_that_it_works() -> None:
+    node = _node(name="left")
+    _pass(node, 25.0)
+    node.handle(RoleReady("eye", node.cast.generations["eye"], 1, 2, 77), 25.1)
+    node.handle(RoleEnded("eye", node.cast.generations["eye"], "the picture stands still", faulty=True), 60.0)
+    node.handle(RoleReady("eye", node.cast.generations["eye"], 1, 2, 78), 60.5)
+    assert _role(node, "eye")["state"] == "playing"
+    assert _role(node, "eye")["why"] == "started again and not known to work yet, after: the picture stands still"
+    node.handle(RoleWorks("eye", node.cast.generations["eye"]), 61.0)
+    assert _role(node, "eye")["why"] == ""
 
 
 def test_an_instance_that_nobody_has_claimed_yet() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mesh.core.vigil import Word
 from mesh.role import Model, Role
 
 _PAUSE = threading.Event()  # never set: only waited for
@@ -21,6 +22,7 @@ class Recorder:
     emitted: list[tuple[str, Any, bool, float | None]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
+    word: Word = field(default_factory=Word)
 
     def emit(
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
@@ -38,6 +40,16 @@ class Recorder:
 
     def publish(self, name: str, value: Any) -> None:
         self.facts[name] = value
+
+    def works(self, for_s: float | None, otherwise: str) -> None:
+        self.word = self.word.works(time.monotonic(), for_s, otherwise)
+
+    def faulty(self, what: str) -> None:
+        self.word = self.word.is_faulty(time.monotonic(), what)
+
+    def fault(self, later_s: float = 0.0) -> str:
+        """What is wrong with the role by its own word, now or `later_s` from now if it says nothing more; "" for nothing."""
+        return str(self.word.told(time.monotonic() + later_s, 0.0)["faulty"])
 
     def values(self, output: str) -> list[Any]:
         return [value for name, value, _, _ in self.emitted if name == output]
