@@ -92,10 +92,12 @@ def delay_ms(arrivals: Sequence[Arrival], fault_s: float) -> float:
     return (max(around) - median(before)) * 1000
 
 
-def unanswered(arrivals: Sequence[Arrival]) -> int:
-    """Questions between the first and the last answered one that nobody answered."""
+def unanswered(arrivals: Sequence[Arrival], until_s: float) -> list[int]:
+    """The questions that nobody answered, by number: of those between the first that was answered, and the last that had been answered
+    by that moment. Who counts gives the answers time to arrive after it."""
     numbers = {each.number for each in arrivals}
-    return max(numbers) - min(numbers) + 1 - len(numbers)
+    last = max((each.number for each in arrivals if each.at_s <= until_s), default=0)
+    return [number for number in range(min(numbers), last) if number not in numbers]
 
 
 @contextmanager
@@ -143,7 +145,7 @@ class Figures:
         return [
             {
                 "name": f"{prefix} {name}", "value": round(median(kept), 1), "p99": round(p99(kept), 1), "unit": self.unit, "raw": None,
-                "ratio": None, "samples": len(kept), "worst": round(max(kept), 1), "promise": self.promises.get(name.rsplit(" ", 1)[-1]),
+                "ratio": None, "samples": len(kept), "worst": round(max(kept), 1), "promise": self.promises.get(name),
             }
             for name, kept in self.samples.items()
         ]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from mesh.core.frames import Header, Sender
 
-UTTERANCES_MAX = 256  # remembered per input; the oldest are forgotten
+UTTERANCES_MAX = 2048  # remembered per input; the oldest are forgotten
 BEGINNING_S = 0.5  # how long the beginning of an utterance may come after its middle
 PATIENCE_S = 1.0  # how long an utterance may wait for somebody to continue it after its speaker was lost
 

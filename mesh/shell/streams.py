@@ -33,6 +33,8 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 QUEUE_FRAMES_MAX = 1000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
 SAID_PIECES_MAX = 2000
+LATELY_MAX = 256  # frames; far fewer than the utterances that a listener remembers (UTTERANCES_MAX), so that none is shown twice
+LATELY_S = 1.0  # a listener's line to a process that has just begun to play takes that long at most to stand
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
 HWM = {"text": 1000, "event": 1000, "vector": 100, "audio": 100, "image": 8}
 
@@ -58,7 +60,7 @@ def endpoint(address: str, port: int) -> str:
 class Output:
     """One stream of this role."""
 
-    __slots__ = ("_said", "_send", "_sender", "_topic", "name", "number", "type", "where")
+    __slots__ = ("_lately", "_open", "_send", "_sender", "_topic", "name", "number", "type", "where")
 
     def __init__(self, role: str, name: str, type_: str, socket: zmq.Socket[Any]) -> None:
         self.name = name
@@ -67,7 +69,8 @@ class Output:
         self.number = 0
         self._topic = self.where.encode() + TOPIC_END
         self._sender = b""
-        self._said: list[bytes] = []  # the pieces of the utterance that is open, for who comes late
+        self._open: list[bytes] = []  # the pieces of the utterance that is open, for who comes late
+        self._lately: deque[tuple[float, bytes]] = deque(maxlen=LATELY_MAX)  # of answers that are over, with their time
         self._send: Any = super(zmq.Socket, socket).send  # without pyzmq's questions about other kinds of sockets
 
     def speak_as(self, sender: Sender) -> None:
@@ -86,19 +89,28 @@ class Output:
         message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended, present_ns)
         self.number += 1
         self._send(message, 0, len(message) < LARGE_BYTES)
-        if request is not None and type_ == "text":
+        if request is not None and len(message) < LARGE_BYTES:
             self._remember(message, piece, more)
 
     def _remember(self, message: bytes, piece: int, more: bool) -> None:
-        if piece == 0 or not more:
-            self._said.clear()
-        if more and len(self._said) < SAID_PIECES_MAX:
-            self._said.append(message)
+        if piece == 0:
+            self._open.clear()
+        if len(self._open) < SAID_PIECES_MAX:
+            self._open.append(message)
+        if not more:
+            now = time.monotonic()
+            while self._lately and self._lately[0][0] < now - LATELY_S:
+                self._lately.popleft()
+            self._lately.extend((now, each) for each in self._open)
+            self._open.clear()
 
     def repeat(self, subscription: bytes) -> None:
-        """Somebody new listens: say again what the open utterance has said so far. Who heard it knows each piece by its number."""
+        """Somebody new listens: say again what was answered in the last second, and what the open utterance has said so far. A copy
+        that has just begun may answer its first requests before the lines of those who listen to it stand, and that must
+        lose nothing. Who heard it knows each piece by its number."""
         if subscription == b"\x01" + self._topic:
-            for message in self._said:
+            since_s = time.monotonic() - LATELY_S
+            for message in [*(each for at_s, each in self._lately if at_s >= since_s), *self._open]:
                 self._send(message, 0, True)
 
 
@@ -147,7 +159,8 @@ class Input:
     # ---- who is heard
 
     def hear(self, sources: Iterable[Source]) -> None:
-        """Listens to exactly these. Those that stay keep their connection."""
+        """Listens to exactly these. Those that stay keep their connection; what the others said while they counted still counts."""
+        self.read()
         wanted = {source: endpoint(source.address, source.frames_port) for source in sources}
         before, after = set(self._connected.values()), set(wanted.values())
         for gone in before - after:

@@ -352,3 +352,31 @@ def test_a_broken_frame_is_counted_and_the_next_one_arrives(opened: list[Any]) -
     writer.send("whole")
     assert reader.take(1) == ["whole"]
     assert reader.input.refused == 1
+
+
+def test_what_was_answered_just_before_somebody_s_line_stood_is_heard_by_them_and_by_the_others_once(opened: list[Any]) -> None:
+    # Given a copy that has just begun to play, with one listener whose line stands
+    writer, early = a_pair(opened, "event")
+    # When it answers, and a second listener's line stands only then
+    writer.send("answer", request="q.1")
+    writer.send("of two", request="q.2")
+    writer.send("pieces", request="q.2", piece=1)
+    late = Reader("event", "queue")
+    opened.append(late)
+    late.meet(writer)
+    writer.output.repeat(b"\x01eye.out\0")
+    writer.send("next", request="q.3")
+    # Then both hear everything once, in order
+    for reader in (early, late):
+        assert reader.take(4)[-4:] == ["answer", "of two", "pieces", "next"]
+
+
+def test_what_a_source_said_while_it_counted_still_counts_when_the_routes_no_longer_name_it(opened: list[Any]) -> None:
+    # Given a frame that has arrived and was not read yet
+    writer, reader = a_pair(opened, "event")
+    writer.send("last words")
+    assert reader.input.socket.poll(int(BOUND_S * 1000))
+    # When its sender is gone from the routes
+    reader.input.hear([])
+    # Then it is heard all the same
+    assert reader.take(1) == ["last words"]
