@@ -131,7 +131,8 @@ class Role:
     resume: ClassVar[Callable[..., Iterator[Any]] | None] = None
 
     def __init__(self, *, stage: Stage, name: str, options: Any, folder: Path, model: Model | None = None,
-                 state_folder: Path | None = None, fallback: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None) -> None:
+                 state_folder: Path | None = None, fallback: tuple[str, ...] = (), fallback_files: Mapping[str, Path] | None = None,
+                 settings: Mapping[str, Any] | None = None) -> None:
         self._stage = stage
         self.name = name  # the instance: "poet/1", "wall@left-wall"
         self.options = options  # an instance of this class's Options
@@ -139,6 +140,7 @@ class Role:
         self.model = model
         self.state_folder = state_folder  # this instance's own place on this machine's disk; may be written, may be lost
         self.fallback = fallback  # lines to show or say when the inputs are lost
+        self.fallback_files = fallback_files or {}  # {"image" | "loop" | "recording": file} for the same
         self.settings = settings or {}  # what the mesh knows: installation, machine, about, rehearsal, cores
 
     @classmethod

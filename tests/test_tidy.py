@@ -37,13 +37,17 @@ CORE_MAY_IMPORT = {
 }
 # fmt: on
 CORE_MAY_NOT_CALL = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
-ENGINES = {"cv2", "onnxruntime", "llama_cpp", "starlette", "uvicorn", "websockets"}
+ENGINES = {
+    "cv2", "llama_cpp", "onnxruntime", "pygame", "pythonosc", "sacn", "sounddevice", "soundfile", "starlette", "uvicorn", "websockets",
+}  # fmt: skip
 ROLES_MAY_IMPORT = {"mesh.role", "mesh.errors", "roles", "numpy", "pydantic"} | ENGINES
 # Where the name that is imported is not the name that is installed.
 INSTALLED_AS = {
     "cv2": "opencv-python-headless",
     "llama_cpp": "llama-cpp-python",
     "pydantic_core": "pydantic",
+    "pygame": "pygame-ce",
+    "pythonosc": "python-osc",
     "ruamel": "ruamel.yaml",
     "zmq": "pyzmq",
 }

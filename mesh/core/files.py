@@ -14,12 +14,19 @@ from mesh.core.names import did_you_mean, nearest
 from mesh.core.spec import Deployment
 
 FALLBACK_BYTES_MAX = 1_000_000
+ENDINGS = {  # of what a fallback can be; a loop may be a folder of pictures instead
+    "image": (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
+    "loop": (".mp4", ".webm", ".mkv", ".mov", ".avi", ".gif"),
+    "recording": (".jsonl", ".wav", ".ogg", ".flac", ".mp3"),
+}
+NO_FOLDER = ("model", "text", "file", "image", "recording")
 LEFT_OUT = ("training", "__pycache__")  # what stays behind when the folder goes to the machines, hidden names besides
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A path in the file: where it stands, and what should lie there ("model", "text", "file", "folder", "either")."""
+    """A path in the file: where it stands, and what should lie there: "model", "file", "folder", "either" of these, or a
+    fallback's "text", "image", "loop" or "recording"."""
 
     path: str
     at: tuple[str | int, ...]
@@ -30,8 +37,8 @@ def wanted(deployment: Deployment) -> list[Wanted]:
     """Every path of the deployment that should lie in the folder."""
     found = [Wanted(model.file, ("models", name, "file"), "model") for name, model in deployment.models.items()]
     for role in deployment.roles:
-        if "text" in role.fallback:
-            found.append(Wanted(role.fallback["text"], ("roles", role.name, "fallback", "text"), "text"))
+        for stand_in, path in role.fallback.items():
+            found.append(Wanted(path, ("roles", role.name, "fallback", stand_in), stand_in))
         kind = deployment.kinds.get(role.kind)
         rules = kind.options.get("properties", {}) if kind else {}
         for name, value in role.options.items():
@@ -107,7 +114,7 @@ def _judge_file(complaints: Complaints, deployment: Deployment, want: Wanted, fa
         complaints.at_value(want.at, f"{path} is a link that leaves the folder", "put the file itself in its place")
     elif fact.state == "unreadable":
         complaints.at_value(want.at, f"{path} cannot be read by this user", f"chmod u+r {path}")
-    elif fact.state == "folder" and want.sort in ("model", "text", "file"):
+    elif fact.state == "folder" and want.sort in NO_FOLDER:
         complaints.at_value(
             want.at, f"{path} is a folder", did_you_mean(f"{want.path}/", fact.near, of="write a file in it")
         )
@@ -117,6 +124,9 @@ def _judge_file(complaints: Complaints, deployment: Deployment, want: Wanted, fa
         complaints.at_value(
             want.at, f"{path} is empty", "copy the file anew" if want.sort == "model" else "write something in it"
         )
+    elif fact.state == "file" and not path.lower().endswith(ENDINGS.get(want.sort, "")):
+        article = "an" if want.sort == "image" else "a"
+        complaints.at_value(want.at, f"{path} is not {article} {want.sort}", f"give a file that ends in {', '.join(ENDINGS[want.sort])}")
     elif want.sort == "text" and fact.size_bytes > FALLBACK_BYTES_MAX:
         complaints.at_value(want.at, f"{path} is longer than 1 MB", "keep a few hundred lines")
     elif want.sort == "text" and not fact.is_text:

@@ -21,7 +21,7 @@ def role_spec(rank: int, name: str, role: RoleFile) -> RoleSpec:
         standby=(role.standby or "cold") if alone else "none",
         needs=Needs(role.needs.memory or 0, role.needs.gpu, role.needs.camera, role.needs.screen, role.needs.sound, role.needs.microphone),
         model=role.model or next(iter(role.ladder), None), inputs=wires, options=role.options,
-        fallback={"text": role.fallback.text} if role.fallback.text else {},
+        fallback={sort: path for sort, path in role.fallback.model_dump().items() if path},
         with_=role.with_, spread=role.spread, failback=role.failback, exclusive=role.exclusive, ladder=tuple(role.ladder),
         limits={key: limit for key, limit in limits.items() if limit is not None},
     )  # fmt: skip

@@ -85,6 +85,11 @@ class FallbackFile(Section):
     """What stands in when no model can run or nothing is heard."""
 
     text: FilePath | None = Field(default=None, description="A text file of this folder, a sentence a line.")
+    image: FilePath | None = Field(default=None, description="A picture of this folder.")
+    loop: FilePath | None = Field(default=None, description="A video, or a folder of pictures shown in turn; repeated.")
+    recording: FilePath | None = Field(
+        default=None, description="What display.file wrote (.jsonl), shown again at its own pace; or a sound (.wav, .ogg)."
+    )
 
 
 class RoleFile(Section):

@@ -74,7 +74,7 @@ class RoleSpec:
     model: str | None = None  # with a `ladder` its first, the best
     inputs: tuple[Wire, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    fallback: Mapping[str, str] = field(default_factory=dict)  # {"text": path in the folder}
+    fallback: Mapping[str, str] = field(default_factory=dict)  # {"text" | "image" | "loop" | "recording": path in the folder}
     with_: str | None = None  # the role whose machine it shares
     spread: bool = False  # True: no two copies on one machine, ever; False: apart where that can be had
     failback: str = "manual"  # "manual" | "auto"

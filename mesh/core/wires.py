@@ -75,7 +75,7 @@ def _judge_kind(complaints: Complaints, role: RoleSpec, kind: Kind) -> None:
         not role.inputs
         and not complaints.is_any_lost(*at, "inputs")
         and not kind.answers
-        and (kind.inputs or kind.display)
+        and (kind.inputs or (kind.display and not kind.outputs))
     ):
         inputs = ", ".join(kind.inputs) or "any name"
         complaints.at_key(
@@ -96,6 +96,9 @@ def _judge_kind(complaints: Complaints, role: RoleSpec, kind: Kind) -> None:
         )
     if kind.exclusive and role.exclusive is None and role.copies > 1:
         complaints.at_key((*at, "copies"), f"`{kind.kind}` must not play twice at once", "take `copies` out")
+    if role.standby == "hot" and (kind.exclusive if role.exclusive is None else role.exclusive):
+        what = f"a hot standby of `{kind.kind}` would act on the world beside its holder"
+        complaints.at_value((*at, "standby"), what, "write standby: warm")
 
 
 def _judge_circles(complaints: Complaints, deployment: Deployment) -> None:

@@ -31,6 +31,7 @@ class HostConfig:
     options: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] | None = None
     fallback: tuple[str, ...] = ()
+    fallback_files: dict[str, str] = field(default_factory=dict)
     generation: int = 0
     epoch: int = 0
     machine: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,13 @@ def config_for(order: Launch, role: RoleSpec, deployment: Deployment, stead: Ste
     return {
         "instance": order.instance, "role": role.name, "kind": role.kind, "folder": str(stead.folder), "options": dict(role.options),
         "model": _model(role, deployment, stead.folder), "fallback": fallback_lines(role, stead.folder),
+        "fallback_files": {sort: path for sort, path in role.fallback.items() if sort != "text"},
         "generation": order.generation, "epoch": order.epoch, "node": stead.node, "machine": stead.machine,
         "installation": deployment.installation, "about": deployment.about, "link": stead.link,
         "curve_public": stead.key.curve_public.decode(), "curve_secret": stead.key.curve_secret.decode(),
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
-        "settings": {"cores": os.cpu_count() or 1}, "playing": False, "standby": order.standby,
+        "settings": {"cores": os.cpu_count() or 1, "opening": _opening(deployment)}, "playing": False, "standby": order.standby,
     }
 
 
@@ -73,20 +74,19 @@ def _model(role: RoleSpec, deployment: Deployment, folder: Path) -> dict[str, An
     return {"name": model.name, "file": str(folder / model.file), "sha256": model.sha256, "licence": dict(model.licence)}
 
 
+def _opening(deployment: Deployment) -> dict[str, Any] | None:
+    """When the room is open, for roles that switch things on and off; None for a room that never closes."""
+    return asdict(deployment.opening) if deployment.opening else None
+
+
 def fallback_lines(role: RoleSpec, folder: Path) -> list[str]:
     """The lines of the role's fallback text. A file that cannot be read means none: a fallback must never stop a role."""
     lines: list[str] = []
-    for name in _texts(role.fallback):
-        try:
-            text = (folder / name).read_bytes()[:FALLBACK_BYTES_MAX].decode("utf-8", "replace")
-        except OSError:
-            continue
-        lines += [line.strip() for line in text.splitlines() if line.strip()]
+    if "text" in role.fallback:
+        with contextlib.suppress(OSError):
+            text = (folder / role.fallback["text"]).read_bytes()[:FALLBACK_BYTES_MAX].decode("utf-8", "replace")
+            lines += [line.strip() for line in text.splitlines() if line.strip()]
     return lines
-
-
-def _texts(fallback: Mapping[str, str]) -> list[str]:
-    return [fallback["text"]] if "text" in fallback else []
 
 
 def role_of(instance: str, deployment: Deployment) -> RoleSpec:

@@ -26,6 +26,7 @@ def make_role(config: HostConfig, stage: Stage) -> Role:
     return kind(
         stage=stage, name=config.instance, options=kind.Options(**config.options), folder=folder,
         model=_model(config, folder), state_folder=state_folder, fallback=tuple(config.fallback),
+        fallback_files={sort: folder / path for sort, path in config.fallback_files.items()},
         settings={
             "installation": config.installation, "machine": config.machine, "about": config.about,
             "rehearsal": config.rehearsal, "cores": os.cpu_count() or 1, **config.settings,

@@ -155,6 +155,7 @@ MEANING = {
     "on beside each": _one("    each:", "    on: [door]\n    each:", (46, 5), "exclude each other", "keep `each`"),
     "each beside copies": _one("    each:", "    copies: 2\n    each:", (46, 5), "exclude each other", "take `copies` out"),
     "each beside standby": _one("    each:", "    standby: hot\n    each:", (46, 5), "never moves", "take `standby` out"),
+    "a hot standby that would act": _one("standby: hot", "standby: hot\n    exclusive: true", (35, 14), "would act", "standby: warm"),
     "copies beside standby": _one("copies: 2", "copies: 2\n    standby: hot", (41, 5), "exclude each other", "take `standby`"),
     "exclusive copies": _one("copies: 2", "copies: 2\n    exclusive: true", (40, 5), "cannot play in copies", "exclusive: false"),
     "a limit below the need": _one("copies: 2", "limits: {memory: 1MB}", (40, 22), "below what", "above `needs"),
@@ -201,6 +202,10 @@ MEANING = {
     "a path in an option that leaves": _one("visitors.mp4", "../../visitors.mp4", (25, 23), "leaves the folder", "copy the file"),
     "a Windows path": _one("models/poet.gguf", "models\\poet.gguf", (17, 11), "a backslash", "write models/poet.gguf"),
     "a file that stays behind": _one("models/poet.gguf", "training/poet.gguf", (17, 11), "stays behind", "models/poet.gguf"),
+    "a fallback image that is none": _one("{text: fallback", "{image: fallback", (43, 23), "is not an image", "ends in .png"),
+    "a fallback loop that is none": _one("{text: fallback", "{loop: fallback", (43, 22), "is not a loop", "ends in .mp4"),
+    "a fallback recording not there": _one("{text: fallback/lines.txt", "{recording: day.jsonl", (43, 27), "not in the folder", "put the"),
+    "a fallback of no known sort": _one("{text: fallback/lines", "{song: fallback/lines", (43, 16), "no key `song`", "image"),
     "a file of an option missing": _one("visitors.mp4", "visitor.mp4", (25, 23), "not in the folder", "put the file there"),
 }  # fmt: skip
 
@@ -212,6 +217,7 @@ FACTS = {
     "a link that leaves the folder": (("fallback/lines.txt", FileFact("outside")), (43, 22), "a link that leaves", "the file itself"),
     "a file that may not be read": (("models/poet.gguf", FileFact("unreadable")), (17, 11), "cannot be read", "chmod"),
     "a fallback that is no text": (("fallback/lines.txt", FileFact("file", None, 9, is_text=False)), (43, 22), "not UTF-8", "save it"),
+    "a fallback text that is a folder": (("fallback/lines.txt", FileFact("folder")), (43, 22), "is a folder", "write a file in it"),
     "a fallback too long": (("fallback/lines.txt", FileFact("file", None, 2_000_000)), (43, 22), "longer than 1 MB", "few hundred"),
 }  # fmt: skip
 

@@ -63,6 +63,7 @@ def put_on(
     model: Path | None = None,
     state_folder: Path | None = None,
     fallback: tuple[str, ...] = (),
+    fallback_files: dict[str, Path] | None = None,
     settings: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[Role, Recorder]:
@@ -77,6 +78,7 @@ def put_on(
         model=known,
         state_folder=state_folder,
         fallback=fallback,
+        fallback_files=fallback_files,
         settings={"installation": "test", "machine": "bench", "rehearsal": True, "cores": 2, **(settings or {})},
     )
     return played, stage
