@@ -2,8 +2,8 @@
 
 A process that has played for a while has earned a clean record; one that never got that far is counted. A role that runs
 but does not work (`Role.faulty`) has earned nothing by running: a fresh process cures most of that, and where it does not,
-a third one would not either, so the second such fault in a row leaves the role to another machine. Decided against: a fixed number of restarts for ever
-(a role that crashes once a week would run out).
+a third one would not either, so the second such fault in a row leaves the role to another machine. Decided against: a fixed
+number of restarts for ever (a role that crashes once a week would run out).
 """
 
 from __future__ import annotations
