@@ -142,6 +142,9 @@ class Role:
         self.fallback = fallback  # lines to show or say when the inputs are lost
         self.fallback_files = fallback_files or {}  # {"image" | "loop" | "recording": file} for the same
         self.settings = settings or {}  # what the mesh knows: installation, machine, about, rehearsal, cores
+        # Small and plain (64 KB of numbers, texts, lists, dicts): what its standby needs so that a conversation or a flock goes on.
+        # It travels within 0.1 s; a standby's is overwritten until it plays. There before `setup` where it was played here before.
+        self.state: dict[str, Any] = {}
 
     @classmethod
     def outputs_for(cls, options: Any) -> dict[str, str]:

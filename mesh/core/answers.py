@@ -2,7 +2,8 @@
 
 One request is answered at a time, in the order of arrival; at most 64 wait, further ones are refused and go elsewhere.
 Every piece is kept until 64 later requests are over, so that an asker whose connection broke gets what it missed, and
-the same request sent twice is never answered twice. Pure: time is an argument, the queue's owner calls the role.
+the same request sent twice is never answered twice. The other copies follow what is open here (`following.py`), and go on
+with it when this machine and the asker's are lost together. Pure: time is an argument, the queue's owner calls the role.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said, can_be_followed
 
 QUEUE_MAX = 64
 KEPT_MAX = 64
@@ -33,9 +34,23 @@ class Hush(NamedTuple):
 
     utterance: str
     pieces: int
+    ended: str = "failed"
 
 
-Effect = Reply | Hush
+class Retell(NamedTuple):
+    """Say on the stream at once what a lost copy had said of this: for who has missed the last of it, for who comes late, and as a
+    sign that it goes on, although it may have to wait its turn."""
+
+    ask: Ask
+
+
+class Shown(NamedTuple):
+    """Tell whoever follows this copy."""
+
+    message: Message
+
+
+Effect = Reply | Hush | Retell | Shown
 
 
 @dataclass(slots=True, eq=False)
@@ -51,11 +66,28 @@ class Job:
     weight: int = 0
     cancelled: bool = False
     done: Done | None = None
+    orphan: bool = False  # nobody waits for it here any more; it goes on for whoever listens to the stream
 
     @property
     def pieces(self) -> int:
         """The number of the next piece."""
         return self.start + len(self.said)
+
+    @property
+    def other_name(self) -> str | None:
+        """Its name on the stream, where that is not the request's own."""
+        return None if self.utterance == self.ask.id else self.utterance
+
+    def piece(self, number: int) -> tuple[Any, bytes]:
+        """A piece of the utterance that was said here, or before."""
+        if number < self.start:
+            return self.ask.so_far[number]
+        said = self.said[number - self.start]
+        return said.value, said.mark
+
+    def as_it_stands(self) -> Ask:
+        """The request with all that was said of its answer, as another copy would go on with it."""
+        return self.ask._replace(utterance=self.utterance, so_far=tuple(self.piece(number) for number in range(self.pieces)))
 
 
 class Answerer:
@@ -72,6 +104,7 @@ class Answerer:
         self._kept_weight = 0
         self.current: Job | None = None
         self.closed = ""  # why no request is taken now: "standby" or "stopping"
+        self.followed = False  # whether any other copy follows this one
 
     @property
     def depth(self) -> int:
@@ -103,16 +136,28 @@ class Answerer:
         why = self._why_not(ask)
         if why:
             return [Reply(peer, Refused(ask.id, why, self.depth))]
-        job = Job(ask, peer, now + ask.deadline_ms / 1000, ask.id)
-        hush: list[Effect] = []
-        if ask.utterance is not None:
-            if self._resumes and ask.so_far:
-                job.utterance, job.start = ask.utterance, len(ask.so_far)
-            else:
-                hush = [Hush(ask.utterance, len(ask.so_far))]
+        orphan = self._orphan_of(ask)
+        if orphan is not None:
+            return self._claimed(orphan, peer, ask)
+        stale = self.supersede(ask) if ask.supersedes else []
+        job, effects = self._begin(ask, peer, now)
         self._queue.append(job)
-        self._known[ask.id] = job
-        return [*hush, Reply(peer, Accepted(ask.id, self.depth, job.start))]
+        return [*stale, *effects, Reply(peer, Accepted(ask.id, self.depth, job.start, job.other_name))]
+
+    def _begin(self, ask: Ask, peer: Peer, now: float) -> tuple[Job, list[Effect]]:
+        """A job for it, under the name on the stream that it bore before where the role can go on; else that one ends."""
+        job = self._known[ask.id] = Job(ask, peer, now + ask.deadline_ms / 1000, ask.id, orphan=peer is None)
+        effects: list[Effect] = []
+        if ask.utterance is not None and self._resumes:
+            job.utterance, job.start = ask.utterance, len(ask.so_far)
+            effects = [Retell(ask)] if ask.so_far else []
+        elif ask.utterance is not None:
+            effects = [Hush(ask.utterance, len(ask.so_far))]
+            job.ask = ask._replace(so_far=())
+        return job, [*effects, *self._show(job, job.as_it_stands())]
+
+    def _show(self, job: Job, message: Message) -> list[Effect]:
+        return [Shown(message)] if self.followed and can_be_followed(job.ask) else []
 
     def _why_not(self, ask: Ask) -> str:
         if self.closed:
@@ -124,7 +169,7 @@ class Answerer:
         return "busy" if len(self._queue) >= QUEUE_MAX else ""
 
     def _repeat(self, job: Job, have: int) -> list[Effect]:
-        told: list[Message] = [Accepted(job.ask.id, self.depth, job.start)]
+        told: list[Message] = [Accepted(job.ask.id, self.depth, job.start, job.other_name)]
         told += job.said[max(0, have - job.start) :]
         if job.done is not None:
             told.append(job.done)
@@ -137,8 +182,52 @@ class Answerer:
         job.cancelled = True
         if job in self._queue:
             self._queue.remove(job)
-            return self._end(job, "cancelled")
+            return self._drop(job)
         return []  # it is in work: its owner ends it between two pieces
+
+    # ---- orphans: answers that a lost copy owed to a lost asker
+
+    def go_on(self, ask: Ask, now: float) -> list[Effect]:
+        """Answer, before all that waits, what another copy has begun or had accepted, although nobody here asked for it."""
+        if self.closed or ask.id in self._known:
+            return []
+        job, effects = self._begin(ask._replace(instance=self._instance, generation=self._generation), None, now)
+        before = sum(1 for each in self._queue if each.orphan)  # orphans stand in front, in the order in which they came
+        self._queue.insert(before, job)
+        return effects
+
+    def supersede(self, ask: Ask) -> list[Effect]:
+        """A newer question of the same kind makes the orphans stale, here or at another copy."""
+        role = _role_of(ask.id)
+        stale = [job for job in self._open() if job.orphan and job.ask.input == ask.input and _role_of(job.ask.id) == role]
+        return [effect for job in stale for effect in self._cancel(job.ask.id)]
+
+    def _orphan_of(self, ask: Ask) -> Job | None:
+        """The job here that already goes on with this utterance: its asker lives after all, and asks for it again."""
+        if ask.utterance is None:
+            return None
+        return next((job for job in self._known.values() if job.orphan and job.utterance == ask.utterance and not job.cancelled), None)
+
+    def _claimed(self, job: Job, peer: Peer, ask: Ask) -> list[Effect]:
+        have, old = len(ask.so_far), job.ask
+        shown = self._show(job, Done(old.id, job.pieces, self.depth, "cancelled"))
+        shown += self._show(job, job.as_it_stands()._replace(id=ask.id, node=ask.node))
+        del self._known[old.id]
+        self._known[ask.id] = job
+        job.ask, job.peer, job.orphan = old._replace(id=ask.id, node=ask.node), peer, False
+        job.said = [said._replace(id=ask.id) for said in job.said]
+        job.done = None if job.done is None else job.done._replace(id=ask.id)
+        told: list[Message] = [Accepted(ask.id, self.depth, have, job.utterance)]
+        told += [Said(ask.id, number, *job.piece(number)) for number in range(have, job.pieces)]
+        told += [] if job.done is None else [job.done]
+        return [*shown, *(Reply(peer, message) for message in told)]
+
+    def snapshot(self) -> list[Message]:
+        """All that is open here, for a copy that begins to follow."""
+        return [job.as_it_stands() for job in self._open() if can_be_followed(job.ask)]
+
+    def _open(self) -> list[Job]:
+        return [*([self.current] if self.current else []), *self._queue]
 
     # ---- from the one who answers
 
@@ -163,7 +252,7 @@ class Answerer:
             if now < job.expires_s:
                 self.current = job
                 return job, effects
-            effects += self._end(job, "cancelled")
+            effects += self._drop(job)
         return None, effects
 
     def say(self, value: Any, mark: bytes, weight: int) -> list[Effect]:
@@ -173,7 +262,7 @@ class Answerer:
         said = Said(job.ask.id, job.pieces, value, mark)
         job.said.append(said)
         job.weight += weight
-        return [] if job.peer is None else [Reply(job.peer, said)]
+        return [*([] if job.peer is None else [Reply(job.peer, said)]), *self._show(job, said)]
 
     def end(self, ended: str | None) -> list[Effect]:
         """What is in work is over: None, "cancelled" or "failed"."""
@@ -185,12 +274,20 @@ class Answerer:
     def close(self, why: str) -> list[Effect]:
         """Takes no more, and sends everyone elsewhere: what waits, and what is in work (its owner drops it)."""
         self.closed = why
-        jobs = [*([self.current] if self.current else []), *self._queue]
+        jobs = self._open()
         self.current = None
         self._queue.clear()
+        effects: list[Effect] = []
         for job in jobs:
             del self._known[job.ask.id]
-        return [Reply(job.peer, Refused(job.ask.id, why, 0)) for job in jobs if job.peer is not None]
+            if job.peer is not None:  # its asker goes elsewhere with it; an orphan is left to those who follow
+                effects += [Reply(job.peer, Refused(job.ask.id, why, 0)), *self._show(job, Done(job.ask.id, job.pieces, 0, "cancelled"))]
+        return effects
+
+    def _drop(self, job: Job) -> list[Effect]:
+        """Cancelled while it waits. What was retold of it is ended, for it waits to be gone on with."""
+        hush: list[Effect] = [Hush(job.utterance, job.pieces, "cancelled")] if job.start else []
+        return [*hush, *self._end(job, "cancelled")]
 
     def _end(self, job: Job, ended: str | None) -> list[Effect]:
         job.done = Done(job.ask.id, job.pieces, self.depth, ended)
@@ -200,4 +297,9 @@ class Answerer:
             old = self._kept.popleft()
             self._kept_weight -= old.weight
             del self._known[old.ask.id]
-        return [] if job.peer is None else [Reply(job.peer, job.done)]
+        return [*([] if job.peer is None else [Reply(job.peer, job.done)]), *self._show(job, job.done)]
+
+
+def _role_of(id: str) -> str:
+    """The role that asked, from a request's name."""
+    return id.split(":")[0].split("@")[0].split("/")[0]

@@ -108,6 +108,8 @@ class Utterances:
             self._remember(header.request, _Heard(speaker, header.piece, header.more, header.ended is not None))
             return header.ended is None  # the end of something that was never begun
         if heard.closed or (header.piece <= heard.highest and header.ended is None):
+            if heard.open and speaker != heard.speaker:  # another has begun to go on with it, from here or from a little before
+                heard.speaker, heard.wait_until_s = speaker, None
             return False
         if header.ended is not None and not heard.open:
             return False

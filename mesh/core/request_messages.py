@@ -1,4 +1,5 @@
-"""The wire between one who asks and one who answers: every message, its fields, its limits.
+"""The wire between one who asks and one who answers, and between one who answers and who follows it: every message, its
+fields, its limits.
 
 A request may be sent again at any time (the connection broke, the answer has a hole): it carries how many pieces
 its asker holds, and whoever knows it already repeats only what is missing. So neither side needs to know what the
@@ -23,13 +24,16 @@ VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 NAME_CHARACTERS_MAX = 256
 MARK_BYTES_MAX = 64 * 1024
+STATE_BYTES_MAX = 64 * 1024
+FOLLOWED_BYTES_MAX = 64 * 1024  # a larger question (a picture) is stale before another copy could go on with it
 
 
 class Ask(NamedTuple):
     """A request. `generation` is the process it is meant for; `have` counts the pieces of this try held by its asker.
 
     `utterance` and `so_far` are of an answer that an earlier copy began and could not end: its name on the stream and
-    its pieces as (value, mark), for a role that can go on from there.
+    its pieces as (value, mark), for a role that can go on from there. `supersedes`: older ones of its input are stale.
+    `node` is the asker's, for whoever has to find out whether it still waits.
     """
 
     id: str
@@ -43,6 +47,8 @@ class Ask(NamedTuple):
     have: int = 0
     utterance: str | None = None
     so_far: tuple[tuple[Any, bytes], ...] = ()
+    supersedes: bool = False
+    node: str = ""
 
 
 class Cancel(NamedTuple):
@@ -52,11 +58,13 @@ class Cancel(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """It stands in the queue, which is now `depth` long; `start` is the number of the first piece to come."""
+    """It stands in the queue, which is now `depth` long; `start` is the number of the first piece to come. `utterance` is
+    its name on the stream, where that is not `id`: it goes on with what another copy began."""
 
     id: str
     depth: int
     start: int
+    utterance: str | None = None
 
 
 class Said(NamedTuple):
@@ -85,8 +93,17 @@ class Refused(NamedTuple):
     depth: int
 
 
-Message = Ask | Cancel | Accepted | Said | Done | Refused
-KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused}
+class Kept(NamedTuple):
+    """The small state of the instance `id`, for its standby: MessagePack, the `number`th of this `epoch`."""
+
+    id: str
+    epoch: int
+    number: int
+    data: bytes
+
+
+Message = Ask | Cancel | Accepted | Said | Done | Refused | Kept
+KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused, 7: Kept}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _BLOCK, _PLAIN = 1, 0
 
@@ -128,6 +145,7 @@ def _checked(message: Message) -> Message:
         _require(_is_name(message.instance) and _is_name(message.input) and message.type in STREAM_TYPES)
         _require(_is_count(message.generation) and _is_count(message.have) and type(message.captured_ns) is int)
         _require(_is_count(message.deadline_ms) and (message.utterance is None or _is_name(message.utterance)))
+        _require(type(message.supersedes) is bool and type(message.node) is str and len(message.node) <= NAME_CHARACTERS_MAX)
         value, so_far = _unwrap(message.value), tuple((_unwrap(value), _mark(mark)) for value, mark in message.so_far)
         _require(message.type != "text" or type(value) is str)
         return message._replace(value=value, so_far=so_far)
@@ -136,12 +154,23 @@ def _checked(message: Message) -> Message:
         return message._replace(value=_unwrap(message.value), mark=_mark(message.mark))
     if isinstance(message, Accepted):
         _require(_is_count(message.depth) and _is_count(message.start))
+        _require(message.utterance is None or _is_name(message.utterance))
+    elif isinstance(message, Kept):
+        _require(_is_count(message.epoch) and _is_count(message.number))
+        _require(type(message.data) is bytes and len(message.data) <= STATE_BYTES_MAX)
     elif isinstance(message, Done):
         _require(_is_count(message.pieces) and _is_count(message.depth))
         _require(message.ended in (None, "cancelled", "failed"))
     elif isinstance(message, Refused):
         _require(type(message.why) is str and _is_count(message.depth))
     return message
+
+
+def can_be_followed(ask: Ask) -> bool:
+    """Whether others keep it in mind: it names its asker, and is no picture."""
+    value = ask.value
+    size_bytes = len(value.data) if type(value) is Block else len(value) if isinstance(value, str | bytes) else 0
+    return bool(ask.node) and size_bytes <= FOLLOWED_BYTES_MAX
 
 
 def _require(holds: bool) -> None:

@@ -96,10 +96,11 @@ class _Open:
 
 
 class Asker:
-    """All requests of one process. `prefix` names it: "<instance>:<epoch>:<generation>"."""
+    """All requests of one process. `prefix` names it: "<instance>:<epoch>:<generation>"; `node` is its machine's."""
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, node: str = "") -> None:
         self.prefix = prefix
+        self.node = node
         self.asked = self.answered = self.cancelled = self.lost = self.retried = 0
         self._number = 0
         self._open: dict[str, _Open] = {}
@@ -128,7 +129,7 @@ class Asker:
         number = self._number
         self._number += 1
         id = f"{self.prefix}.{number}"
-        ask = Ask(id, "", 0, input, value, type, captured_ns, 0)
+        ask = Ask(id, "", 0, input, value, type, captured_ns, 0, supersedes=supersede, node=self.node)
         self._open[id] = _Open(number, id, role, topic, ask, deadline_s, streamed)
         self.asked += 1
         self._waiting.append((number, id))
@@ -224,9 +225,9 @@ class Asker:
         if request.accepted:
             return
         request.accepted = True
-        if message.start == 0 or message.start != request.have:  # it begins afresh, under this try's own name
+        request.utterance = message.utterance or request.ask.id
+        if message.start != request.have:  # it begins afresh, under this try's own name
             request.said = []
-            request.utterance = None
 
     def _piece(self, request: _Open, message: Said, now: float) -> list[Effect]:
         if not request.accepted or message.piece > request.have:
@@ -317,8 +318,8 @@ class Asker:
         return effects
 
     def _start(self, request: _Open, copy: CopyId, now: float) -> Tell:
-        if request.accepted and request.tries:
-            request.utterance = request.utterance or request.ask.id
+        if request.tries and request.utterance is None:
+            request.utterance = request.ask.id  # it may have been begun, although nobody here heard so
         request.tries += 1
         request.accepted = False
         request.copy = copy

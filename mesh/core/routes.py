@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.core.claims import PLAYING, READY, STARTING, Holding, Ledger
+from mesh.core.claims import PLAYING, READY, STANDBY, STARTING, Holding, Ledger
 from mesh.core.effects import Effect, Tell
 from mesh.core.messages import Claim
 from mesh.core.spec import Deployment, RoleSpec, Wire
@@ -45,6 +45,28 @@ def routes_for(role: RoleSpec, scene: Scene) -> dict[str, Any]:
             if other.name != role.name and (answering := answering_inputs(other, scene.deployment))
         },
     }
+
+
+def follows(claim: Claim, role: RoleSpec, scene: Scene) -> dict[str, Any] | None:
+    """Whom a process keeps in mind: a standby its holder (answers and state), a copy the other copies (answers). With the machines
+    that are heard and who plays the roles that ask, so that it can tell when it is the only one left to answer. None: nobody."""
+    stands = claim.part == STANDBY
+    answering = bool(answering_inputs(role, scene.deployment)) and (role.copies > 1 or role.standby in ("hot", "warm"))
+    if not stands and not answering:
+        return None
+    followed = [claim.instance] if stands else [name for name in scene.names.get(role.name, ()) if name != claim.instance]
+    sources = [source for name in followed if (source := _playing(name, scene)) is not None]
+    if not answering:
+        return {"sources": sources, "here": [], "askers": {}}
+    here = sorted(node for node, reach in scene.reach.items() if not reach.suspect)
+    return {"sources": sources, "here": here, "askers": dict(_askers(role, scene))}
+
+
+def _askers(role: RoleSpec, scene: Scene) -> Iterator[tuple[str, list[Any] | None]]:
+    for asking in dict.fromkeys(wire.role for wire in role.inputs if answers(role, wire, scene.deployment)):
+        for name in scene.names.get(asking, ()):
+            source = _playing(name, scene)
+            yield name, None if source is None else [source["node"], source["generation"]]
 
 
 def answers(role: RoleSpec, wire: Wire, deployment: Deployment) -> bool:
@@ -99,13 +121,21 @@ def _asks(role: RoleSpec, scene: Scene) -> dict[str, list[dict[str, Any]]]:
 def _sources(role: RoleSpec, scene: Scene, *, hot: bool = False) -> Iterator[dict[str, Any]]:
     """The processes that play `role` now, and on wish its hot standby, which a consumer turns to at suspicion."""
     for instance in scene.names.get(role.name, ()):
-        believed = scene.ledger.believed(instance)
-        if believed is not None and believed.claim.state == PLAYING and believed.node in scene.reach:
-            yield _source(believed, scene.reach[believed.node], "playing", 0)
+        playing = _playing(instance, scene)
+        if playing is not None:
+            yield playing
         if hot and role.standby == "hot":
             ready = [each for each in scene.ledger.standbys.get(instance, ()) if each.claim.state == READY and each.node in scene.reach]
             for rank, each in enumerate(sorted(ready, key=lambda one: one.node), 1):
                 yield _source(each, scene.reach[each.node], "standby", rank)
+
+
+def _playing(instance: str, scene: Scene) -> dict[str, Any] | None:
+    """The process that plays it now."""
+    believed = scene.ledger.believed(instance)
+    if believed is None or believed.claim.state != PLAYING or believed.node not in scene.reach:
+        return None
+    return _source(believed, scene.reach[believed.node], "playing", 0)
 
 
 def _source(holding: Holding, reach: Reach, state: str, rank: int) -> dict[str, Any]:
@@ -131,7 +161,8 @@ class Prompter:
             if claim.state == STARTING:
                 continue
             key = (claim.instance, claim.generation)
-            current[key] = routes_for(scene.deployment.role(role_name(claim.instance)), scene)
+            role = scene.deployment.role(role_name(claim.instance))
+            current[key] = {**routes_for(role, scene), "follows": follows(claim, role, scene)}
             if self.told.get(key) != current[key]:
                 effects.append(Tell(claim.instance, claim.generation, {"type": "routes", "routes": current[key]}))
         self.told = current

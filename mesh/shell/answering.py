@@ -14,13 +14,14 @@ from typing import Any
 
 import zmq
 
-from mesh.core.answers import Answerer, Effect, Hush
-from mesh.core.request_messages import MESSAGE_BYTES_MAX, decode, encode
+from mesh.core.answers import Answerer, Effect, Hush, Retell, Shown
+from mesh.core.request_messages import MESSAGE_BYTES_MAX, Ask, decode, encode
 from mesh.errors import WireError
 from mesh.role import Frame, Piece
 from mesh.shell import curve
 from mesh.shell.arrays import as_travelling, as_value, weight_bytes
 from mesh.shell.border import Border
+from mesh.shell.following import Followers
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output, bounded
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
@@ -43,9 +44,10 @@ class Answering:
         self._pieces: Iterator[Any] | None = None
         self._more = False  # the last piece on the stream said that others follow
 
-    def begin(self, answerer: Answerer, output: Output | None, border: Border, standing: Standing) -> None:
+    def begin(self, answerer: Answerer, output: Output | None, border: Border, standing: Standing, followers: Followers) -> None:
         """Before the first wait. `output` is the role's first stream, if it has one."""
         self.answerer = answerer
+        self._followers = followers
         self._output = output
         self._border = border
         self._standing = standing
@@ -63,12 +65,19 @@ class Answering:
             except (WireError, ValueError):
                 self.refused += 1
                 continue
-            self._perform(self.answerer.hear(peer, message, time.monotonic()))
+            self.perform(self.answerer.hear(peer, message, time.monotonic()))
 
-    def _perform(self, effects: Iterable[Effect]) -> None:
+    def perform(self, effects: Iterable[Effect]) -> None:
+        """Does what the answerer says."""
         for effect in effects:
+            if isinstance(effect, Shown):
+                self._followers.tell(effect.message)
+                continue
             if isinstance(effect, Hush):
-                self._publish(effect.utterance, effect.pieces, ended="failed")
+                self._publish(effect.utterance, effect.pieces, ended=effect.ended)
+                continue
+            if isinstance(effect, Retell):
+                self._retell(effect.ask)
                 continue
             try:
                 self.socket.send_multipart([effect.peer, encode(effect.message)], NOBLOCK)
@@ -82,6 +91,13 @@ class Answering:
             captured_ns = self.answerer.current.ask.captured_ns if self.answerer.current else 0
             self._output.send("", captured_ns, self._standing.muted, utterance, piece, False, ended)
 
+    def _retell(self, ask: Ask) -> None:
+        if self._output is None or ask.utterance is None:
+            return
+        more = self._output.type == "text"
+        for number, (value, _) in enumerate(ask.so_far):
+            self._output.send(as_value(value), ask.captured_ns, self._standing.muted, ask.utterance, number, more)
+
     # ---- answering
 
     @property
@@ -92,14 +108,15 @@ class Answering:
     def start(self, handle: Handle) -> bool:
         """Takes the next request, if one waits and none is in work. Whether it did."""
         job, effects = self.answerer.next(time.monotonic())
-        self._perform(effects)
+        self.perform(effects)
         if job is None:
             return False
         frame = Frame(
             as_value(job.ask.value), captured_s=job.ask.captured_ns / 1e9, request=job.utterance,
             source=job.ask.id.split(":")[0],
         )  # fmt: skip
-        resumed = tuple(Piece(as_value(value), mark) for value, mark in job.ask.so_far) if job.start else ()
+        resumed = tuple(Piece(as_value(value), mark) for value, mark in job.ask.so_far)
+        self._more = bool(job.start) and self._output is not None and self._output.type == "text"
         done, result = self._border.call(handle, job.ask.input, frame, resumed)
         if not done:
             self._finish("failed")
@@ -138,7 +155,7 @@ class Answering:
             self._output.send(value, captured_ns, self._standing.muted, job.utterance, job.pieces, more, None, present_ns)
         self._more = more
         travelling = as_travelling(value)
-        self._perform(self.answerer.say(travelling, mark, weight_bytes(travelling)))
+        self.perform(self.answerer.say(travelling, mark, weight_bytes(travelling)))
 
     def _finish(self, ended: str | None) -> None:
         job = self.answerer.current
@@ -147,7 +164,7 @@ class Answering:
         if self._more:
             self._publish(job.utterance, job.pieces, ended)
         self._more = False
-        self._perform(self.answerer.end(ended))
+        self.perform(self.answerer.end(ended))
         if ended is None:
             self._border.succeeded()
 
@@ -157,7 +174,7 @@ class Answering:
             self._border.call(getattr(self._pieces, "close", _nothing))
             self._pieces = None
         self._more = False
-        self._perform(self.answerer.close(why))
+        self.perform(self.answerer.close(why))
 
 
 def _nothing() -> None:

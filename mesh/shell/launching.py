@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 from dataclasses import asdict, dataclass, field
@@ -50,8 +51,10 @@ class Stead:
     rehearsal: bool
 
 
-def config_for(order: Launch, role: RoleSpec, deployment: Deployment, stead: Stead, ports: tuple[int, int]) -> dict[str, Any]:
-    """The configuration of one process, as `mesh.shell.host` reads it."""
+def config_for(
+    order: Launch, role: RoleSpec, deployment: Deployment, stead: Stead, ports: tuple[int, int], state: bytes | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The configuration of one process, as `mesh.shell.host` reads it. `state`: what the process before it remembered."""
     state_folder = stead.home / "roles" / order.instance.replace("/", ".")
     state_folder.mkdir(parents=True, exist_ok=True)
     return {
@@ -64,6 +67,7 @@ def config_for(order: Launch, role: RoleSpec, deployment: Deployment, stead: Ste
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
         "settings": {"cores": os.cpu_count() or 1, "opening": _opening(deployment)}, "playing": False, "standby": order.standby,
+        "state": None if state is None else base64.b64encode(state).decode(),
     }
 
 

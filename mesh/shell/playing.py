@@ -8,12 +8,16 @@ no frame waits for another thread.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from mesh.core.answers import Answerer
+from mesh.core.following import Again, Following, GoOn
+from mesh.core.following import Effect as FollowEffect
+from mesh.core.request_messages import Kept, Message
 from mesh.core.requests import TICK_S, Asker
 from mesh.errors import RoleError
 from mesh.role import Frame, Piece, Role
@@ -21,10 +25,12 @@ from mesh.shell import curve
 from mesh.shell.answering import Answering
 from mesh.shell.asking import Asking
 from mesh.shell.border import Border
+from mesh.shell.following import Followers, FollowLine
 from mesh.shell.handlers import Handlers
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink
 from mesh.shell.inputs import Ear, Inputs
+from mesh.shell.memory import Memory
 from mesh.shell.preparing import bind, make_role
 from mesh.shell.sources import Routes, read_routes
 from mesh.shell.stage import FRAME_DEADLINE_S, Stage
@@ -57,6 +63,8 @@ class Playing:
         self._inputs = Inputs(*ways, link.tell)
         self._asking = Asking(*ways, Asker(""), link.tell)
         self._answering = Answering(*ways)
+        self._following = Following(config.instance)
+        self._follow_line = FollowLine(*ways, self._hear_of)
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump)
         self._border = Border(standing, Path(config.folder), link.tell)
         self._role: Role | None = None
@@ -77,13 +85,17 @@ class Playing:
         config = self._config
         answerer = Answerer(config.instance, config.generation, self._handlers.inputs, self._handlers.resumes)
         answerer.closed = "standby"
-        self._answering.begin(answerer, self._stage.first, self._border, self._standing)
+        self._followers = Followers(self._frames, config.instance)
+        self._followers.snapshot = self._all_that_is_open
+        self._answering.begin(answerer, self._stage.first, self._border, self._standing, self._followers)
+        self._memory = Memory(role, config, self._standing, self._followers.tell, self._link.tell)
         ports = [
             self._border.begin(bind, socket, config.bind, port, config.instance)
             for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
         ]
         self._standing.counts = self._counts
         self._border.begin(role.setup)
+        self._memory.restore()
         self._role = role
         self._tick = role.tick
         self._link.tell({"type": "ready", "frames_port": ports[0], "requests_port": ports[1]})
@@ -94,6 +106,7 @@ class Playing:
             self._answering.close("stopping")
             self._border.call(self._role.teardown)
         self._inputs.close()
+        self._follow_line.close()
         self._asking.close()
         for socket in (self._frames, self._answering.socket):
             socket.close(linger=LAST_WORDS_MS)
@@ -119,6 +132,9 @@ class Playing:
         now = time.monotonic()
         if now >= self._house_s:
             self._keep_house(now)
+        elif now >= self._following.next_due_s():
+            self._go_on(now)
+        self._memory.look(now)
         answering, more = self._answering, False
         if answering.in_work:
             answering.advance()
@@ -152,6 +168,7 @@ class Playing:
             self._stand()
         self._asking.tick(now)
         self._greet()
+        self._go_on(now)
         for ear, closing in self._inputs.keep_house(now):
             self._border.call(ear.handle, closing)
 
@@ -159,8 +176,39 @@ class Playing:
         """Who has begun to listen since is told what the open utterances have said so far."""
         while int(self._frames.get(EVENTS)) & POLLIN:
             subscription = self._frames.recv(NOBLOCK)
+            self._followers.greet(subscription)
             for output in self._stage.outputs.values():
                 output.repeat(subscription)
+        self._answering.answerer.followed = self._followers.any
+
+    # ---- who follows whom
+
+    def _all_that_is_open(self) -> list[Message]:
+        kept: list[Message] = [self._memory.kept()] if self._memory.any else []
+        return [*kept, *self._answering.answerer.snapshot()]
+
+    def _hear_of(self, message: Message) -> None:
+        """What one that is followed tells."""
+        if isinstance(message, Kept):
+            self._memory.hear(message)
+        else:
+            self._follow(self._following.hear(message, time.monotonic()))
+
+    def _go_on(self, now: float) -> None:
+        """Answers what a lost copy owed to a lost asker, where it is this copy's turn."""
+        answerer = self._answering.answerer
+        self._follow(self._following.due(now, playing=self._standing.playing and not answerer.closed, depth=answerer.depth))
+
+    def _follow(self, effects: Iterable[FollowEffect]) -> None:
+        answerer = self._answering.answerer
+        for effect in effects:
+            if isinstance(effect, Again):
+                self._follow_line.again(effect.instance)
+            elif isinstance(effect, GoOn):
+                self._link.tell({"type": "event", "level": "info", "event": "goes_on", "what": _goes_on(effect)})
+                self._answering.perform(answerer.go_on(effect.ask, time.monotonic()))
+            else:
+                self._answering.perform(answerer.supersede(effect.ask))
 
     # ---- what the role gets
 
@@ -240,6 +288,9 @@ class Playing:
         else:
             self._inputs.close()
         self._asking.route(routes.copies if self._standing.playing else {})
+        self._follow_line.follow(routes.followed)
+        self._following.route(routes.company)
+        self._go_on(time.monotonic())
 
     def _counts(self) -> dict[str, Any]:
         """For the pulse; called from the watch thread, reads only."""
@@ -249,9 +300,14 @@ class Playing:
             "received": {ear.input.name: ear.input.received for ear in ears},
             "dropped": {ear.input.name: ear.input.dropped for ear in ears},
             "requests": self._asking.asker.counters(),
-            "answering": self._answering.answerer.depth,
+            "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "refused": {
                 "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
-                "frames": sum(ear.input.refused for ear in ears),
+                "frames": sum(ear.input.refused for ear in ears), "followed": self._follow_line.refused,
             },
         }  # fmt: skip
+
+
+def _goes_on(effect: GoOn) -> str:
+    said = len(effect.ask.so_far)
+    return f"goes on after piece {said} with what a lost machine was saying" if said else "answers what a lost machine had accepted"

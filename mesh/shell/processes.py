@@ -17,6 +17,7 @@ from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
 from mesh.core.effects import Halt, Launch, Tell
 from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted, RoleWorks
+from mesh.core.request_messages import STATE_BYTES_MAX
 from mesh.core.spec import Deployment
 from mesh.core.vigil import FAULTY, Finding, examine, has_worked
 from mesh.errors import RoomfulError
@@ -45,6 +46,7 @@ class Processes:
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
+        self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json")
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
@@ -62,6 +64,7 @@ class Processes:
     def halt(self, effect: Halt) -> None:
         """End a process: politely, and after its grace not."""
         self._waiting.pop(effect.instance, None)
+        self._states.pop(effect.instance, None)
         self.link.send(effect.instance, effect.generation, {"type": "stop"})
         self.supervisor.stop(effect.instance, effect.grace_s)
 
@@ -86,7 +89,8 @@ class Processes:
         assert self.deployment is not None and self.stead is not None
         try:
             role = role_of(order.instance, self.deployment)
-            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance))
+            state = self._states.get(order.instance)
+            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), state)
             pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config))
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))
@@ -117,6 +121,8 @@ class Processes:
             case "pulse":
                 self.pulses[instance] = message
                 self._pulsed_s[instance] = self._now()
+            case "state" if isinstance(data := message.get("data"), bytes) and len(data) <= STATE_BYTES_MAX:
+                self._states[instance] = data
             case "failed":
                 words = "; ".join(str(message[key]) for key in ("what", "where", "instead") if message.get(key))
                 self._failures[instance] = words

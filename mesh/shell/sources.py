@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesh.core.following import Company, company
 from mesh.core.hearing import Speaker
 from mesh.core.kind import STREAM_TYPES
 
@@ -59,6 +60,8 @@ class Routes:
     asks: Mapping[str, tuple[Consumer, ...]] = field(default_factory=dict)  # by output
     askable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # role -> the inputs on which it answers
     copies: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)  # by role
+    followed: tuple[Source, ...] = ()  # whose open answers and state this process keeps in mind
+    company: Company = Company()
 
 
 def read_routes(told: Mapping[str, Any]) -> Routes:
@@ -70,7 +73,8 @@ def read_routes(told: Mapping[str, Any]) -> Routes:
         copies.update({each["role"]: _sources(each["copies"]) for each in entries})
     askable = {role: tuple(entry["inputs"]) for role, entry in told.get("roles", {}).items()}
     inputs = tuple(_route(name, entry) for name, entry in told.get("inputs", {}).items())
-    return Routes(inputs, asks, askable, copies)
+    follows = told.get("follows") or {"sources": (), "here": (), "askers": {}}
+    return Routes(inputs, asks, askable, copies, _sources(follows["sources"]), company(follows))
 
 
 def _route(name: str, entry: Mapping[str, Any]) -> Route:

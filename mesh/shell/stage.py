@@ -83,6 +83,7 @@ class Stage:
         config, self._epoch = self._config, self._standing.epoch
         for output in self.outputs.values():
             output.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, output.type))
+        self._asking.asker.node = config.node
         self._asking.asker.prefix = f"{config.instance}:{self._epoch}:{config.generation}"
 
     def follow_epoch(self) -> None:

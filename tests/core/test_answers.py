@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mesh.core.answers import KEPT_MAX, QUEUE_MAX, Answerer, Effect, Hush, Reply
+from mesh.core.answers import KEPT_MAX, QUEUE_MAX, Answerer, Effect, Hush, Reply, Retell
 from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
 
 
@@ -91,7 +91,7 @@ def test_the_beginning_of_a_lost_copy_is_ended_on_the_stream_or_gone_on_with() -
     assert effects == [Hush("x", 2), Reply("a", Accepted("y", 1, 0))]
     resumes = Answerer("poet/1", 1, None, resumes=True)
     effects = resumes.hear("a", ask("y", utterance="x", so_far=so_far), 0.0)
-    assert effects == [Reply("a", Accepted("y", 1, 2))]
+    assert effects == [Retell(ask("y", utterance="x", so_far=so_far)), Reply("a", Accepted("y", 1, 2, "x"))]
     job, _ = resumes.next(0.0)
     assert job is not None and (job.utterance, job.pieces) == ("x", 2)
 
