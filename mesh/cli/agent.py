@@ -45,6 +45,7 @@ def command(
     from mesh.shell.keys import default_key_path, load_key
     from mesh.shell.storage import Store, home
 
+    _check_seeds(seeds)
     here = home()
     store = Store(here)
     chosen = folder or _remembered(store)
@@ -59,6 +60,17 @@ def command(
         )
         store.write("folder", str(chosen.resolve()))
         asyncio.run(_run(Agent(settings), here, path))
+
+
+def _check_seeds(seeds: tuple[str, ...]) -> None:
+    from mesh.core.addresses import host_port
+    from mesh.core.quantities import Unclear
+
+    for seed in seeds:
+        try:
+            host_port(seed)
+        except Unclear as fault:
+            raise UsageError(f"--seed: {fault.what}", instead=fault.instead) from None
 
 
 def _remembered(store: Any) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mesh.core.spec import Deployment, RoleSpec
+from mesh.core.yaml_text import FILE_BYTES_MAX
 from mesh.errors import Mistake
 
 EPILOG = """\b
@@ -16,7 +17,7 @@ Examples:
   roomful check my-piece --json                 for an editor or a script
   roomful check --schema > roomful.schema.json  then: # yaml-language-server: $schema=roomful.schema.json
 """
-EXCERPT_COLUMNS_MAX = 160
+EXCERPT_COLUMNS = 100  # of a line at fault: more tells nobody more
 
 
 @click.command(epilog=EPILOG)
@@ -49,28 +50,43 @@ def _print_mistakes(mistakes: list[Mistake]) -> None:
     from rich.text import Text
 
     console = Console(highlight=False, soft_wrap=True)
+    lines: dict[str, list[str]] = {}
     for mistake in mistakes:
         place = f"{mistake.file}:{mistake.line}:{mistake.column}"
         console.print(Text.assemble((place, "bold"), "  ", (mistake.what, "red")))
-        line = _line_of(mistake)
+        line, at = _excerpt(mistake, lines)
         if line:
             margin = f"{mistake.line:>6} │ "
             console.print(Text.assemble((margin, "dim"), line))
-            console.print(Text.assemble((" " * 6 + " │ ", "dim"), " " * (mistake.column - 1), ("^", "red")))
+            console.print(Text.assemble((" " * 6 + " │ ", "dim"), " " * at, ("^", "red")))
         console.print(Text.assemble("       → ", (mistake.instead, "green")))
         console.print()
     console.print(Text("1 mistake." if len(mistakes) == 1 else f"{len(mistakes)} mistakes.", "bold"))
 
 
-def _line_of(mistake: Mistake) -> str:
-    """The line at fault as it can be shown, "" where it cannot."""
+def _excerpt(mistake: Mistake, known: dict[str, list[str]]) -> tuple[str, int]:
+    """The line at fault as far as it can be shown, and how many characters of that stand before the fault; "" where it cannot be."""
+    if mistake.file not in known:
+        known[mistake.file] = _lines_of(Path(mistake.file))
+    lines = known[mistake.file]
+    line = lines[mistake.line - 1].rstrip("\n").replace("\t", " ") if mistake.line <= len(lines) else ""
+    at = mistake.column - 1
+    if at > len(line):
+        return "", 0
+    first = max(0, at - EXCERPT_COLUMNS // 2) if at >= EXCERPT_COLUMNS else 0
+    before, after = "…" if first else "", "…" if len(line) > first + EXCERPT_COLUMNS else ""
+    shown = before + line[first : first + EXCERPT_COLUMNS] + after
+    return (shown, at - first + len(before)) if shown.isprintable() else ("", 0)
+
+
+def _lines_of(file: Path) -> list[str]:
     try:
-        with open(mistake.file, encoding="utf-8-sig", newline=None) as file:
-            line = next((line for number, line in enumerate(file, 1) if number == mistake.line), "")
+        if not file.is_file() or file.stat().st_size > FILE_BYTES_MAX:
+            return []
+        with file.open(encoding="utf-8-sig", newline=None) as opened:
+            return list(opened)
     except (OSError, UnicodeDecodeError):
-        return ""
-    line = line.rstrip("\n").replace("\t", " ")
-    return line if line.isprintable() and mistake.column <= min(len(line) + 1, EXCERPT_COLUMNS_MAX) else ""
+        return []
 
 
 def _print_order(deployment: Deployment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from mesh.shell.keys import (
     FORMAT,
     LENGTH,
     InstallationKey,
+    KeyFileError,
     default_key_path,
     letters,
     load_key,
@@ -63,6 +65,9 @@ def add(typed: tuple[str, ...], source: Path | None, given: Path | None, as_json
         key = load_key(source)
     else:
         key = parse_key(" ".join(typed) or _typed())
+    if path.exists() and _is_same(path, key):
+        _print(key, path, as_json, "This machine has this very key already; nothing was changed.")
+        return
     save_key(path, key)
     _print(key, path, as_json, "This machine belongs to the room now. Compare it with the first machine's key.")
 
@@ -72,11 +77,23 @@ def _typed() -> str:
     text = ""
     while len(letters(text)) < LENGTH:
         words = "The key, as `roomful key show` prints it" if not text else "…"
-        line = str(click.prompt(words, err=True, default="", show_default=False))
-        if text and not line.strip():
+        try:
+            line = str(click.prompt(words, err=True, default="", show_default=False))
+        except click.Abort:  # Ctrl-C, or the end of what was piped in: `parse_key` says what is missing
+            click.echo(err=True)
+            break
+        if not line.strip() and (text or not sys.stdin.isatty()):
             break
         text += f"{line} "
     return text
+
+
+def _is_same(path: Path, key: InstallationKey) -> bool:
+    """Whether the key is there already. A file that is no key is not: `save_key` then says that something stands in the way."""
+    try:
+        return load_key(path).secret == key.secret
+    except KeyFileError:
+        return False
 
 
 def _print(key: InstallationKey, path: Path, as_json: bool, then: str) -> None:

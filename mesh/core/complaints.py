@@ -49,6 +49,10 @@ class Complaints:
 
     def written(self, *path: str | int) -> Any:
         """The plain value that the file has at `path`, None where there is none."""
+        node = self._at(path)
+        return None if node is None else node.value()
+
+    def _at(self, path: Sequence[str | int]) -> Node | None:
         node = self.root
         for step in path:
             if node.items is not None and step in node.items:
@@ -57,7 +61,7 @@ class Complaints:
                 node = node.list[step]
             else:
                 return None
-        return node.value()
+        return node
 
     def has(self, *path: str | int) -> bool:
         """Whether the file has something good at `path`."""
@@ -65,8 +69,8 @@ class Complaints:
 
     def keys(self, *path: str | int) -> list[str]:
         """The keys that the file has in the mapping at `path`."""
-        value = self.written(*path)
-        return list(value) if isinstance(value, dict) else []
+        node = self._at(path)
+        return list(node.items) if node is not None and node.items is not None else []
 
     def is_lost(self, *path: str | int) -> bool:
         """Whether the value at `path`, or what holds it, could not be read: then nothing more is said of it."""

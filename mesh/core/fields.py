@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from mesh.core import licences, quantities
+from mesh.core.addresses import host_port
 from mesh.core.names import NAME_PATTERN, as_name, is_name
 from mesh.core.quantities import DURATION_PATTERN, SIZE_PATTERN, TIME_PATTERN, Unclear
 
@@ -67,18 +68,11 @@ def _check_licence(text: str) -> str:
 
 
 def _check_seed(text: str) -> str:
-    host, colon, port = text.rpartition(":") if text.count(":") == 1 or text.startswith("[") else (text, "", "")
-    good_port = not colon or (port.isascii() and port.isdigit() and 0 < int(port[:6]) < 65536)
-    if "://" in text:
-        raise wrong(
-            f"“{text[:60]}” is a web address", f"write the host alone: {text.split('://', 1)[1].split('/', 1)[0][:60]}"
-        )
-    if good_port and quantities.is_host(host):
-        return text
-    raise wrong(
-        f"“{text[:60]}” is not a host",
-        "write a host name or address, with a port if it is not the usual one: 192.168.1.20 or shelf.local:47600",
-    )
+    try:
+        host_port(text)
+    except quantities.Unclear as fault:
+        raise wrong(fault.what, fault.instead) from None
+    return text
 
 
 def _check_kind(text: str) -> str:

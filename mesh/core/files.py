@@ -51,7 +51,7 @@ def wanted(deployment: Deployment) -> list[Wanted]:
 
 def _looks_like_a_path(text: str) -> bool:
     """Where an option takes a device or a file: whether a file in the folder is meant."""
-    if "://" in text or text.startswith("/dev/"):
+    if "://" in text or (text.startswith("/dev/") and not text.startswith("/dev/shm/") and ".." not in text):
         return False
     return "/" in text or "\\" in text or re.search(r"\.[A-Za-z0-9]{1,5}$", text) is not None
 

@@ -94,6 +94,10 @@ def _judge_kind(complaints: Complaints, role: RoleSpec, kind: Kind) -> None:
             f"`{kind.kind}` needs a model and `{role.name}` names none",
             "add model: NAME, one of those under `models:`",
         )
+    own = kind.kind.startswith("./")  # an artist's class may use `self.model` where there is one
+    for key in ("model", "ladder"):
+        if not kind.needs_model and not own and complaints.has(*at, key) and complaints.written(*at, key):
+            complaints.at_key((*at, key), f"`{kind.kind}` takes no model", f"take `{key}` out, or wire a role that takes one")
     if kind.exclusive and role.exclusive is None and role.copies > 1:
         complaints.at_key((*at, "copies"), f"`{kind.kind}` must not play twice at once", "take `copies` out")
     if role.standby == "hot" and (kind.exclusive if role.exclusive is None else role.exclusive):

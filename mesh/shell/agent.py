@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
 from mesh.core.codec import decode, encode, seal, unseal
 from mesh.core.effects import Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
@@ -47,7 +48,7 @@ from mesh.shell.kinds import read_kinds
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
 from mesh.shell.processes import Processes
-from mesh.shell.seeds import CONTROL_PORT, dial_seed, remembered
+from mesh.shell.seeds import dial_seed, remembered
 from mesh.shell.storage import Store, read_identity
 from mesh.shell.transport import Control, Reply
 

@@ -16,14 +16,15 @@ from typing import Any
 
 import psutil
 
+from mesh.core.addresses import host_port
 from mesh.core.codec import decode, encode
 from mesh.core.messages import Answer, Call
-from mesh.errors import NoRoomError, RoomfulError, WireError
+from mesh.core.quantities import Unclear
+from mesh.errors import NoRoomError, RoomfulError, UsageError, WireError
 from mesh.shell.keys import InstallationKey, default_key_path, load_key
 from mesh.shell.storage import home
 from mesh.shell.transport import Caller
 
-CONTROL_PORT = 47600
 BROWSE_S = 2.0
 
 
@@ -65,8 +66,7 @@ def rehearsals() -> Path:
 def find(host: str | None = None, key_path: Path | None = None) -> Door:
     """A door to the room. Raises NoRoomError with what was tried, and KeyFileError when the key cannot be read."""
     if host:
-        name, _, port = host.partition(":")
-        return Door((name,), int(port or CONTROL_PORT), load_key(key_path or default_key_path()))
+        return Door(*_typed(host), load_key(key_path or default_key_path()))
     for note in _notes():
         return Door(("127.0.0.1",), note["control_port"], load_key(Path(note["key"])))
     path = key_path or default_key_path()
@@ -82,6 +82,14 @@ def find(host: str | None = None, key_path: Path | None = None) -> Door:
         f"there is no room to talk to: {tried}",
         instead="Start one with `roomful agent DIR`, rehearse with `roomful rehearse DIR`, or name a machine with --host.",
     )
+
+
+def _typed(host: str) -> tuple[tuple[str, ...], int]:
+    try:
+        name, port = host_port(host)
+    except Unclear as fault:
+        raise UsageError(f"--host: {fault.what}", instead=fault.instead) from None
+    return (name,), port
 
 
 def note_installation() -> str | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zoneinfo
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,8 +82,8 @@ def folder_files(folder: Path) -> list[str]:
 
 def file_hash(path: Path) -> str:
     """SHA-256 (hex) of a file, read in pieces."""
-    stat = path.stat()
-    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns)
+    about = path.stat()
+    key = (str(path.absolute()), about.st_size, about.st_mtime_ns)
     if key not in _hashes:
         digest = hashlib.sha256()
         with path.open("rb") as file:
@@ -113,7 +114,11 @@ def file_fact(folder: Path, path: str, verify_hash: bool) -> FileFact:
 
 def _read(file: Path) -> bytes | Mistake:
     try:
-        size = file.stat().st_size
+        about = file.stat()
+        if not stat.S_ISREG(about.st_mode) and not stat.S_ISDIR(about.st_mode):
+            what = f"{file.name} is a device or a pipe, not a file"
+            return Mistake(str(file), 1, 1, what, f"put the file itself in its place; ls -l {file} shows what is there")
+        size = about.st_size
         if size > FILE_BYTES_MAX:
             fault = too_long(size)
             return Mistake(str(file), 1, 1, fault.what, fault.instead)

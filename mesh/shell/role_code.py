@@ -6,6 +6,7 @@ name under `roles/` becomes a module here, so that nothing of `mesh` imports `ro
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import inspect
@@ -44,6 +45,11 @@ class KindUnreadable(RoleError):
 
 def all_kinds() -> list[str]:
     """The kinds that come with Roomful, by looking at the files and importing none."""
+    return list(_shipped())
+
+
+@functools.cache
+def _shipped() -> tuple[str, ...]:
     spec = importlib.util.find_spec("roles")
     found = []
     for root in (spec.submodule_search_locations or ()) if spec else ():
@@ -51,7 +57,7 @@ def all_kinds() -> list[str]:
             defines_role = re.search(r"^class \w+\(.*\bRole\b.*\)", path.read_text("utf-8"), re.MULTILINE)
             if not path.name.startswith("_") and defines_role:
                 found.append(f"{path.parent.name}.{path.stem}")
-    return found
+    return tuple(found)
 
 
 def load_role(kind: str, folder: Path | None) -> type[Role]:

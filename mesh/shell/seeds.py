@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from mesh.core.addresses import host_port
 from mesh.core.codec import decode, encode
 from mesh.core.messages import Answer, Call, Message, NodeRecord
 from mesh.errors import RoomfulError
 from mesh.shell.keys import InstallationKey
 from mesh.shell.transport import Caller
 
-CONTROL_PORT = 47600
 DELAY_S, DELAY_MAX_S = 0.5, 10.0
 
 
@@ -32,12 +32,12 @@ def remembered(rows: Any) -> Iterator[NodeRecord]:
 
 async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord], None]) -> None:
     """Ask the machine at `seed` ("host" or "host:port") who it is, for ever more slowly, until it answers; then `found`."""
-    host, _, port = seed.partition(":")
+    host, port = host_port(seed)
     loop = asyncio.get_running_loop()
     delay_s = DELAY_S
     while True:
         try:
-            answer = await loop.run_in_executor(None, _ask, key, host, int(port or CONTROL_PORT))
+            answer = await loop.run_in_executor(None, _ask, key, host, port)
             found(_record(answer, host))
             return
         except (RoomfulError, OSError, ValueError, KeyError, TypeError):

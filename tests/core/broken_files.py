@@ -169,6 +169,9 @@ MEANING = {
     ),
     "a model that is not there": _one("model: poet", "model: poem", (38, 12), "no model `poem`", "did you mean `poet`?"),
     "a model not named": _one("    model: poet\n", "", (37, 11), "needs a model", "add model: NAME"),
+    "a model for a kind that takes none": _one(
+        "    kind: sensing.camera\n", "    kind: sensing.camera\n    model: poet\n", (24, 5), "takes no model", "take `model` out",
+    ),
     "a ladder of no model": _one("model: poet", "ladder: [poet, pot]", (38, 20), "no model `pot`", "mean `poet`?"),
     "a ladder beside a model": _one("model: poet", "model: poet\n    ladder: [poet]", (38, 5), "exclude each other", "first in"),
     "a wire to a missing role": _one("poet.line", "pot.line", (47, 20), "no role `pot`", "did you mean `poet`?"),
@@ -199,6 +202,8 @@ MEANING = {
     "a missing model file": _one("models/poet.gguf", "models/pot.gguf", (17, 11), "not in the folder", "`models/poet.gguf`"),
     "an absolute path": _one("models/poet.gguf", "/media/stick/poet.gguf", (17, 11), "leaves the folder", "such as poet.gguf"),
     "a path that leaves the folder": _one("fallback/lines.txt", "../lines.txt", (43, 22), "leaves the folder", "such as lines.txt"),
+    "a clip of this computer": _one("visitors.mp4", "/media/stick/clip.mp4", (25, 23), "leaves the folder", "such as clip.mp4"),
+    "a clip among the devices": _one("visitors.mp4", "/dev/shm/clip.mp4", (25, 23), "leaves the folder", "such as clip.mp4"),
     "a path in an option that leaves": _one("visitors.mp4", "../../visitors.mp4", (25, 23), "leaves the folder", "copy the file"),
     "a Windows path": _one("models/poet.gguf", "models\\poet.gguf", (17, 11), "a backslash", "write models/poet.gguf"),
     "a file that stays behind": _one("models/poet.gguf", "training/poet.gguf", (17, 11), "stays behind", "models/poet.gguf"),

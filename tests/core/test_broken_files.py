@@ -127,3 +127,8 @@ def test_what_needs_no_file_is_not_looked_for() -> None:
     for source in ("0", "/dev/video0", "rtsp://camera.local/stream"):
         _, mistakes = examine(changed(("visitors.mp4", source)), replace(GOOD_FACTS, files={**GOOD_FACTS.files, "x": FileFact("missing")}))
         assert mistakes == []
+
+
+def test_a_device_of_the_camera_is_no_file_of_the_folder() -> None:
+    for device in ("/dev/video0", "/dev/v4l/by-id/usb-cam-index0", "rtsp://10.0.0.2/stream.mp4"):
+        assert examine(changed(("visitors.mp4", device)))[1] == []

@@ -24,8 +24,9 @@ from typing import Any
 import psutil
 
 import mesh
+from mesh.core.addresses import CONTROL_PORT
 from mesh.errors import RoomfulError
-from mesh.shell.finding import CONTROL_PORT, Door
+from mesh.shell.finding import Door
 from mesh.shell.keys import InstallationKey, save_key, throwaway_key
 from tests.hosts.network import Network
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -243,3 +244,39 @@ def test_check_prints_the_schema_for_editors() -> None:
     schema = json.loads(roomful("check", "--schema").stdout)
 
     assert "copies" in schema["$defs"]["RoleFile"]["properties"]
+
+
+def test_a_pipe_in_the_file_s_place_is_refused_and_not_waited_for(folder: Path) -> None:
+    (folder / "deployment.yaml").unlink()
+    os.mkfifo(folder / "deployment.yaml")
+
+    done = roomful("check", folder)
+
+    assert done.returncode == 2 and "is a device or a pipe, not a file" in done.stdout
+
+
+def test_a_long_line_is_shown_around_the_mistake_alone(folder: Path) -> None:
+    rewrite(folder, "options: {rate: 30}", "options: {" + "r" * 30_000 + ": 1, rat: 30}")
+
+    done = roomful("check", folder)
+
+    assert done.returncode == 2 and "did you mean `rate`?" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 300
+
+
+def test_thousands_of_mistakes_are_found_in_bounded_time(folder: Path) -> None:
+    roles = "".join(f"  r{number}: {{kind: sensing.none{number}}}\n" for number in range(3000))
+    (folder / "deployment.yaml").write_text(f"installation: x\nroles:\n{roles}")
+    began = time.process_time()
+
+    deployment, mistakes = examine(folder)
+
+    assert deployment is None and len(mistakes) == 3000
+    assert time.process_time() - began < 15  # it was 20 s of this process alone, growing with the square
+
+
+def test_a_seed_or_a_host_that_is_none_is_refused_in_words(folder: Path) -> None:
+    seed, host = roomful("agent", folder, "--seed", "host:b"), roomful("status", "--host", "::1")
+
+    assert (seed.returncode, host.returncode) == (2, 2)
+    assert "is not a port" in seed.stderr and "IPv6" in host.stderr and "Traceback" not in seed.stderr + host.stderr

@@ -195,3 +195,23 @@ def test_a_mistyped_key_is_refused_and_nothing_is_written(tmp_path: Path) -> Non
 
     assert isinstance(added.exception, RoomfulError)
     assert not path.exists()
+
+
+def test_a_key_that_is_there_already_is_no_error_and_another_one_is(tmp_path: Path) -> None:
+    first, second = str(tmp_path / "first"), str(tmp_path / "second")
+    _run("new", "--file", first)
+    _run("new", "--file", second)
+
+    again = _run("add", "--from", first, "--file", first)
+    other = _run("add", "--from", second, "--file", first)
+
+    assert again.exit_code == 0 and "already" in again.stderr
+    assert isinstance(other.exception, KeyFileError) and "there is a key already" in str(other.exception)
+
+
+def test_a_key_cut_short_is_told_how_much_of_it_there_is(tmp_path: Path) -> None:
+    shown = _run("new", "--file", str(tmp_path / "first")).stdout.split()[1:]
+
+    cut = _run("add", "--file", str(tmp_path / "second"), typed=" ".join(shown[:5]))
+
+    assert isinstance(cut.exception, KeyFileError) and "55 letters and digits, this has 20" in str(cut.exception)
