@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,6 +76,8 @@ def _print(deployment: Deployment, report: PlanReport, *, asked: bool) -> None:
         console.print(_loss_table(report))
         _print_reasons(console, report)
     console.print()
+    if report.summary:
+        console.print(Text(report.summary, "bold"))
     if not asked:
         console.print(Text("What each loss would cost: add --every-loss, or --lose MACHINE.", "dim"))
     for sentence in report.assumed:
@@ -128,13 +131,20 @@ def _print_reasons(console: Console, report: PlanReport) -> None:
     for key, loss in report.losses.items():
         for instance, why in loss.lost.items():
             names.setdefault(why, {})[instance] = None
-            losses.setdefault(why, {})[key.replace("+", " + ")] = None
+            losses.setdefault(why, {})[key] = None
     if names:
         console.print()
         table = _table("lost", "because", "without")
         for why, instances in names.items():
-            table.add_row(Text(", ".join(instances), "red"), Text(why), Text("; ".join(losses[why])))
+            table.add_row(Text(", ".join(instances), "red"), Text(why), Text(_whose(losses[why])))
         console.print(table)
+
+
+def _whose(keys: Iterable[str]) -> str:
+    """The losses that bring it about; a pair goes without saying where one of its machines does alone."""
+    every = [set(key.split("+")) for key in keys]
+    told = [each for each in every if not any(other < each for other in every)]
+    return "; ".join(" + ".join(key.split("+")) for key in keys if set(key.split("+")) in told)
 
 
 def _gap(gap_ms: int) -> Text:

@@ -111,7 +111,7 @@ def _values(parsed: DeploymentFile) -> Deployment:
     opening = Opening(hours.days, hours.from_, hours.to, hours.timezone) if hours else None
     return Deployment(
         installation=parsed.installation, about=parsed.about, models=models, opening=opening,
-        machines=tuple(Machine(name, tuple(machine.labels)) for name, machine in parsed.machines.items()),
+        machines=tuple(references.machine(name, machine) for name, machine in parsed.machines.items()),
         roles=tuple(references.role_spec(rank, name, role) for rank, (name, role) in enumerate(parsed.roles.items())),
         seeds=tuple(parsed.seeds), boot_grace_s=parsed.boot_grace, timing=parsed.timing, significant=tuple(parsed.significant),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from mesh.core.instances import STANDBY_STATE, Candidate, Capabilities, Held
 from mesh.core.placement import Placement, place
 from mesh.core.placement_room import CAPABILITIES
 from mesh.core.placement_words import size
+from mesh.core.plan_words import gap_words, summary
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.timing import PRESETS, WIRED
 from mesh.errors import UsageError
@@ -30,6 +31,7 @@ START_MS = 1000
 MODEL_LOAD_MS = 3000
 ASSUMED_MEMORY_BYTES = 4_000_000_000
 MACHINES_WITHOUT_FILE = 3
+SUMMED_UP_MAX = 32  # machines up to which the loss of each is tried unasked, for the summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,14 @@ class PlanReport:
     losses: dict[str, Loss]
     complete: bool | None
     assumed: tuple[str, ...] = ()
+    summary: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """The shape that `plan --json` promises."""
         return {
             "placement": self.placement, "standby": self.standby, "unplaced": self.unplaced,
             "losses": {key: {"moves": each.moves, "gap_ms": each.gap_ms, "lost": each.lost} for key, each in self.losses.items()},
-            "gap_ms": self.gap_ms, "complete": self.complete, "assumed": list(self.assumed),
+            "gap_ms": self.gap_ms, "complete": self.complete, "assumed": list(self.assumed), "summary": self.summary,
         }
 
 
@@ -85,12 +88,15 @@ def plan(
     for number in range(1, every_loss + 1):
         sets += [gone for gone in combinations(names, number) if gone not in sets]
     losses = {"+".join(gone): _lose(deployment, candidates, before, frozenset(gone)) for gone in sets}
+    singly = losses if every_loss or len(candidates) > SUMMED_UP_MAX else {
+        name: _lose(deployment, candidates, before, frozenset([name])) for name in names
+    }
     name_of = {each.node: each.name for each in candidates}
     standby = _successors(deployment, before, name_of)
     return PlanReport(
         {instance: name_of[node] for instance, node in before.holders.items()}, standby, dict(before.unplaced),
         {instance: _gap_ms(deployment, _role_of(deployment, instance), _is_ready(before, instance)) for instance in standby},
-        losses, before.complete, assumed,
+        losses, before.complete, (*assumed, *gap_words(deployment)), summary(singly, names),
     )
 
 
@@ -107,7 +113,9 @@ def assumed_machines(deployment: Deployment, memory_bytes: int = 0) -> tuple[lis
     has = {what: _machines_with(deployment, what, names) for what in CAPABILITIES}
     candidates = []
     for name in names:
-        capabilities = Capabilities(memory, 4, **{what: name in has[what] for what in CAPABILITIES}, extras=extras)
+        said = deployment.has_of(name)
+        flags = {what: bool(said.get(what, name in has[what])) for what in CAPABILITIES}
+        capabilities = Capabilities(said.get("memory_bytes", memory), 4, **flags, extras=extras)
         candidates.append(Candidate(name, name, deployment.labels_of(name), capabilities))
     assumed = [f"every machine has {size(memory)} of memory for roles, and every part of Roomful that a role needs"]
     for what in CAPABILITIES:
@@ -118,14 +126,14 @@ def assumed_machines(deployment: Deployment, memory_bytes: int = 0) -> tuple[lis
 
 
 def _machines_with(deployment: Deployment, what: str, names: list[str]) -> set[str]:
-    found = {each.name for each in deployment.machines if what in each.labels}
+    found = {each.name for each in deployment.machines if what in each.labels or each.has.get(what)}
     for role in deployment.roles:
         if getattr(role.needs, what):
             tokens = {*role.on, *role.each}
             labels = {token.removeprefix("label:") for token in tokens if token.startswith("label:")}
             found |= tokens & set(names)
             found |= {each.name for each in deployment.machines if labels & set(each.labels)}
-    return found or set(names)
+    return {name for name in found or names if deployment.has_of(name).get(what) is not False}
 
 
 def _lose(deployment: Deployment, candidates: Sequence[Candidate], before: Placement, gone: frozenset[str]) -> Loss:

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from mesh.core.complaints import Complaints
 from mesh.core.names import did_you_mean
-from mesh.core.schema import RoleFile
-from mesh.core.spec import Deployment, Needs, RoleSpec, Wire
+from mesh.core.schema import MachineFile, RoleFile
+from mesh.core.spec import Deployment, Machine, Needs, RoleSpec, Wire
+
+
+def machine(name: str, said: MachineFile) -> Machine:
+    """The value of a machine; what it `has` holds only what is written."""
+    has = {"memory_bytes" if key == "memory" else key: value for key, value in said.has.model_dump(exclude_none=True).items()}
+    return Machine(name, tuple(said.labels), has)
 
 
 def role_spec(rank: int, name: str, role: RoleFile) -> RoleSpec:
@@ -37,6 +43,11 @@ def judge(complaints: Complaints, deployment: Deployment) -> None:
         _judge_models(complaints, deployment, role)
         _judge_with(complaints, deployment, role)
         _judge_wires(complaints, deployment, role)
+    for computer in deployment.machines:
+        for what in computer.labels:
+            if computer.has.get(what) is False and not complaints.is_lost("machines", computer.name):
+                at = ("machines", computer.name, "has", what)
+                complaints.at_value(at, f"`{computer.name}` is labelled {what} and has none", "take the label out, or this")
     hours = deployment.opening
     if hours is not None and hours.opens_min == hours.closes_min and not complaints.is_any_lost("opening"):
         complaints.at_value(

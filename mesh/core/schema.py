@@ -36,12 +36,24 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class HasFile(Section):
+    """What a machine has, where it is not what the machine itself measures."""
+
+    memory: Size | None = Field(default=None, description="Memory for roles, with its unit: 2GB. Left out: all that it has.")
+    gpu: bool | None = Field(default=None, description="Whether it has a graphics processor that computes.")
+    camera: bool | None = Field(default=None, description="Whether it has a camera.")
+    screen: bool | None = Field(default=None, description="Whether it has a screen.")
+    sound: bool | None = Field(default=None, description="Whether it has a sound output.")
+    microphone: bool | None = Field(default=None, description="Whether it has a microphone.")
+
+
 class MachineFile(Section):
     """A computer of the room."""
 
     labels: list[Name] = Field(
         default=[], description="What it is good for, such as camera or screen; roles ask for it as label:camera."
     )
+    has: HasFile = Field(default=HasFile(), description="What it has, where its own measurement is not to be believed.")
 
 
 class LicenceFile(Section):

@@ -17,6 +17,7 @@ from mesh.core.yaml_tree import Node
 _SECTIONS: tuple[tuple[PathKey, type[schema.Section], str], ...] = (
     ((), schema.DeploymentFile, "a deployment"),
     (("machines", "*"), schema.MachineFile, "a machine"),
+    (("machines", "*", "has"), schema.HasFile, "`has`"),
     (("models", "*"), schema.ModelFile, "a model"),
     (("models", "*", "licence"), schema.LicenceFile, "`licence`"),
     (("roles", "*"), schema.RoleFile, "a role"),
@@ -35,6 +36,7 @@ _SYNONYMS = {
 }  # fmt: skip
 _MAY_BE_EMPTY = {
     "machines",
+    "has",
     "models",
     "inputs",
     "options",

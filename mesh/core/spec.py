@@ -18,10 +18,14 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A computer that the file names, and what it is labelled with."""
+    """A computer that the file names, and what it is labelled with.
+
+    `has` is what the file says of it and overrides what it measures: names of fields of `Capabilities`, each only where written.
+    """
 
     name: str
     labels: tuple[str, ...] = ()
+    has: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +128,7 @@ class Deployment:
     def labels_of(self, machine: str) -> tuple[str, ...]:
         """The labels of a machine; () for one that the file does not name."""
         return next((known.labels for known in self.machines if known.name == machine), ())
+
+    def has_of(self, machine: str) -> Mapping[str, int]:
+        """What the file says that a machine has; {} for one of which it says nothing."""
+        return next((known.has for known in self.machines if known.name == machine), {})

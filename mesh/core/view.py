@@ -31,8 +31,9 @@ def capabilities_of(said: Mapping[str, Any]) -> Capabilities:
 def candidate(deployment: Deployment, node: str, name: str, state: NodeState) -> Candidate:
     """A node that may play, as it describes itself."""
     return Candidate(
-        node=node, name=name, labels=deployment.labels_of(name), capabilities=capabilities_of(state.capabilities), drained=state.drained,
-        put_aside=state.put_aside, gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
+        node=node, name=name, labels=deployment.labels_of(name), drained=state.drained, put_aside=state.put_aside,
+        capabilities=capabilities_of({**state.capabilities, **deployment.has_of(name)}),
+        gave_up=frozenset(instance for instance, _ in state.gave_up), why_gave_up=state.gave_up,
     )
 
 

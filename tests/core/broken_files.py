@@ -122,7 +122,7 @@ FORM = {
     "a zone in words": _one("Europe/Tallinn", "local time", (49, 64), "not the name of a time zone", "continent and city"),
     "a seed that is a web address": _end("seeds: [http://shelf.local/]\n", (LAST, 9), "a web address", "shelf.local"),
     "a seed that is no host": _end("seeds: [192.168.1.300]\n", (LAST, 9), "is not a host", "192.168.1.20"),
-    "a seed with a port too high": _end("seeds: [shelf:70000]\n", (LAST, 9), "is not a host", "shelf.local:47600"),
+    "a seed with a port too high": _end("seeds: [shelf:70000]\n", (LAST, 9), "is not a port", "from 1 to 65535"),
     "an unknown timing": _end("timing: wifi\n", (LAST, 9), "cannot be “wifi”", "wired, wireless"),
     "a hash too short": _one(PRESENCE_SHA256, "3f3f", (13, 13), "it has 4 characters", "64 digits"),
     "a hash in capitals": _one(PRESENCE_SHA256, "3F" * 32, (13, 13), "lower case", f"write {PRESENCE_SHA256}"),
@@ -169,6 +169,11 @@ MEANING = {
     ),
     "a model that is not there": _one("model: poet", "model: poem", (38, 12), "no model `poem`", "did you mean `poet`?"),
     "a model not named": _one("    model: poet\n", "", (37, 11), "needs a model", "add model: NAME"),
+    "a label of what the machine has not": _one(
+        "{labels: [camera]}", "{labels: [camera], has: {camera: false}}", (5, 42), "labelled camera and has none", "take the label out",
+    ),
+    "a machine that has what there is not": _one("shelf: {}", "shelf: {has: {gpus: true}}", (6, 17), "no key `gpus`", "mean `gpu`?"),
+    "memory of a machine without a unit": _one("shelf: {}", "shelf: {has: {memory: 8}}", (6, 25), "8 has no unit", "write 8MB"),
     "a model for a kind that takes none": _one(
         "    kind: sensing.camera\n", "    kind: sensing.camera\n    model: poet\n", (24, 5), "takes no model", "take `model` out",
     ),

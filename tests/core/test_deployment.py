@@ -77,6 +77,17 @@ def test_every_further_key_is_read() -> None:
     assert deployment.significant == ("It murmurs.",)
 
 
+def test_what_a_machine_has_is_kept_only_where_it_is_written() -> None:
+    text = changed(("shelf: {}", "shelf: {has: {memory: 2GB, gpu: true, screen: false}}"),
+                   ("left-wall: {labels: [screen]}", "left-wall: {has: }"))
+
+    deployment, mistakes = examine(text.replace("[left-wall, right-wall]", "[right-wall]"))
+
+    assert deployment is not None, mistakes
+    assert deployment.has_of("shelf") == {"memory_bytes": 2 * 10**9, "gpu": True, "screen": False}
+    assert deployment.has_of("left-wall") == deployment.has_of("spare-1") == {}
+
+
 def test_a_role_s_streams_bear_the_name_that_its_options_give_them() -> None:
     deployment = good()
 

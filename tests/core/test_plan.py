@@ -163,6 +163,43 @@ def test_memory_is_never_assumed_smaller_than_the_largest_role() -> None:
     assert "24.0 GB" in report.assumed[0]
 
 
+def test_what_the_file_says_a_machine_has_is_planned_with() -> None:
+    machines = [Machine("a", has={"camera": True}), Machine("b", has={"memory_bytes": 5}), Machine("c", ("camera",))]
+    candidates, _ = assumed_machines(room(role("eye", needs=Needs(camera=True)), machines=machines))
+    assert [each.capabilities.camera for each in candidates] == [True, False, True]
+    assert candidates[1].capabilities.memory_bytes == 5
+
+
+# ---- in a sentence
+
+
+def test_the_summary_says_which_machines_may_die_and_which_may_not() -> None:
+    report = planned(small_room())
+    assert report.summary == "Any one machine may die, except left (wall@left is lost) and right (wall@right is lost)."
+
+
+def test_a_pair_is_an_exception_only_for_what_neither_takes_along_alone() -> None:
+    said = planned(small_room(), every_loss=2).summary
+    assert said.endswith("except left with right (eye, presence, mood and 2 more are lost).")
+    bare = planned(room(role("a"), role("b"), role("c"), machines=["x", "y", "z"]), every_loss=2).summary
+    assert bare == (
+        "Any one machine may die: everything goes on. "
+        "Any two machines at once may die: nothing is lost beyond what each takes with it.")
+
+
+def test_with_one_machine_everything_is_lost_and_a_loss_that_all_bring_is_not_called_an_exception() -> None:
+    assert "There is one machine" in planned(room(role("eye"), machines=["a"])).summary
+    walls = room(role("wall", each=("a", "b"), of=()), machines=["a", "b"])
+    assert planned(walls).summary.startswith("Each machine takes something with it: a (wall@a is lost)")
+
+
+def test_the_plan_says_what_its_gaps_take_for_granted() -> None:
+    said = planned(small_room()).assumed[-1]
+    for words in ("wired", "500 ms", "1.0 s", "cold"):
+        assert words in said
+    assert not any("gaps" in each for each in planned(room(role("wall", each=("a",)), machines=["a"])).assumed)
+
+
 # ---- the verb
 
 
@@ -216,7 +253,8 @@ def test_every_loss_stands_alone_or_with_its_number(folder: str, words: tuple[st
 
 def test_the_table_names_who_takes_over_and_why_something_is_lost(folder: str) -> None:
     text = run(folder, "--every-loss")
-    for words in ("everything plays", "hot on shelf", "comes back with its machine", "left is not here", "nothing moves", "500 ms"):
+    for words in ("everything plays", "hot on shelf", "comes back with its machine", "left is not here", "nothing moves", "500 ms",
+                  "Any one machine may die"):
         assert words in text
 
 

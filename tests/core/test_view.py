@@ -11,7 +11,7 @@ from mesh.core.claims import Ledger
 from mesh.core.instances import STANDBY_STATE, instances
 from mesh.core.messages import NodeState
 from mesh.core.placement import Placement
-from mesh.core.spec import Deployment
+from mesh.core.spec import Deployment, Needs
 from mesh.core.view import Placing, candidate, capabilities_of, held
 from tests.core.cases import EYE, POET, ROOM, WALL, claim, said
 
@@ -40,6 +40,21 @@ def test_a_candidate_is_what_its_node_says_of_itself() -> None:
     found = candidate(replace(ROOM, machines=(replace(ROOM.machines[0], labels=("camera",)),)), "n-door", "door", state)
     assert (found.labels, found.drained, found.put_aside, found.gave_up) == (("camera",), True, True, {"eye"})
     assert found.why_gave_up == (("eye", "no camera"),)
+
+
+def test_what_the_file_says_of_a_machine_overrides_what_it_measures() -> None:
+    room = replace(ROOM, machines=(replace(ROOM.machines[0], has={"memory_bytes": 7, "gpu": True, "camera": False}),))
+    state = said(capabilities={"memory_bytes": 9, "cores": 2, "camera": True, "sound": True})
+    found = candidate(room, "n-door", "door", state).capabilities
+    assert (found.memory_bytes, found.cores, found.gpu, found.camera, found.sound) == (7, 2, True, False, True)
+
+
+def test_a_role_goes_where_the_file_says_that_there_is_what_it_needs() -> None:
+    needy = replace(EYE, on=("any",), needs=Needs(memory_bytes=3 << 30, camera=True), inputs=())
+    room = replace(ROOM, roles=(needy,), machines=(ROOM.machines[0], replace(ROOM.machines[1], has={"camera": True})))
+    assert _placed(_room("door", "shelf"), room).holders == {"eye": "n-shelf"}
+    small = replace(room, machines=(room.machines[0], replace(room.machines[1], has={"camera": True, "memory_bytes": 1 << 30})))
+    assert "needs 3.2 GB of memory; shelf has 1.1 GB free" in _placed(_room("door", "shelf"), small).unplaced["eye"]
 
 
 def test_holders_that_stay_and_standbys_that_are_loaded_are_held() -> None:
