@@ -29,10 +29,16 @@ VERBS = {
     "up": "let the room play",
     "down": "let the room rest until `up`",
     "status": "who is here, who plays what, and what is wrong",
+    "watch": "what happens, as it happens",
+    "events": "what happened lately, on every machine",
     "logs": "what the roles printed",
+    "drain": "let a machine's roles go to the others",
+    "undrain": "let a machine play again",
+    "restore-role": "let a role go back to the machine that it prefers",
 }
 GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "kinds"),
-          "the technician": ("key", "agent", "up", "down", "status", "logs")}
+          "the technician": ("key", "agent", "up", "down", "status", "watch", "events", "logs", "drain", "undrain",
+                            "restore-role")}
 
 
 class Verbs(click.Group):
@@ -44,7 +50,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"mesh.cli.{cmd_name}")
+        module = importlib.import_module(f"mesh.cli.{cmd_name.replace('-', '_')}")
         command: click.Command = module.command
         command.name = cmd_name
         return command

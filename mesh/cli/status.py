@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from mesh.core.names import did_you_mean
+from mesh.errors import NoRoomError, RoomfulError
+
 EPILOG = """\b
 Examples:
   roomful status                     of the room this machine is in, or of a rehearsal that runs here
@@ -41,6 +44,25 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
+def machine_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
+    """What `status` says of a machine that can be asked. Raises RoomfulError when it is not here."""
+    found: dict[str, Any] | None = said["machines"].get(name)
+    if found is None:
+        raise RoomfulError(f"there is no machine {name!r}", instead=did_you_mean(name, said["machines"], of="machines").capitalize())
+    if found["health"] not in ("alive", "suspect"):
+        raise NoRoomError(f"{name} is not here: {found['why']}", instead="`roomful status` says who is.")
+    return found
+
+
+def instances_of(role: str, said: dict[str, Any]) -> list[str]:
+    """The instances that a role's or an instance's name means. Raises RoomfulError when there is none of that name."""
+    found = [name for name in said["roles"] if role in (name, name.split("@")[0].split("/")[0])]
+    if not found:
+        known = [*said["roles"], *(name.split("@")[0].split("/")[0] for name in said["roles"])]
+        raise RoomfulError(f"the deployment has no role {role!r}", instead=did_you_mean(role, known, of="roles").capitalize())
+    return found
+
+
 def is_wrong(said: dict[str, Any]) -> bool:
     """Whether a technician is needed: a machine of the file is missing, an instance does not play, or an alarm stands."""
     missing = any(machine["health"] in ("expected", "dead", "stranger") for machine in said["machines"].values())
@@ -53,7 +75,7 @@ def _print(said: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = Console()
+    console = Console(highlight=False)
     about = f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}"
     console.print(Text.assemble((said["installation"] or "no deployment", "bold"), (about, "dim")))
     machines = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
@@ -68,6 +90,10 @@ def _print(said: dict[str, Any]) -> None:
     for name, role in idle.items():
         mark, colour = MARKS.get(role["state"], ("●", "red"))
         console.print(Text.assemble(f"  {name}  ", (f"{mark} {role['state']}", colour), f"  {role['why']}"))
+    for name, role in said["roles"].items():
+        if role.get("restarts"):
+            times = "once" if role["restarts"] == 1 else f"{role['restarts']} times"
+            console.print(Text(f"  {name} was started anew {times} on {role['machine']}: `roomful logs {name}`", "yellow"))
     for alarm in said["alarms"]:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):

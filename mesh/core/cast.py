@@ -69,7 +69,23 @@ class Cast:
     hidden_since_s: dict[str, float] = field(default_factory=dict)
     outranked_since_s: dict[str, float] = field(default_factory=dict)
     last_holder: dict[str, tuple[str, str]] = field(default_factory=dict)  # instance -> (node, machine) that was seen to hold it last
+    restoring_s: dict[str, float] = field(default_factory=dict)  # instance -> until when its claim may be handed over, on a person's word
     next_look_s: float = float("inf")
+
+    # ---- a person's word
+
+    def restore(self, name: str, now: float) -> None:
+        """What is held here may go, once, to the machine that it prefers, as if the room had just started."""
+        part = self.parts.get(name)
+        if part is not None and part.claim.part == HOLDER:
+            self.restoring_s[name] = now + self.timing.provisional_s
+            self._restate(name, provisional=True)
+
+    def forgive(self) -> None:
+        """What this machine gave up on is tried again at once, with a clean record."""
+        for name in self.gave_up:
+            self.records.pop(name, None)
+        self.gave_up, self.try_again_s = {}, {}
 
     # ---- wishing
 
@@ -211,7 +227,7 @@ class Cast:
         alone = len(view.ledger.holdings.get(name, ())) <= 1
         stands = {
             "heard": view.side, "planned": part.claim.planned and not alone,
-            "provisional": part.claim.provisional and view.provisional,
+            "provisional": part.claim.provisional and (view.provisional or self._is_restored(name, now)),
         }
         if any(getattr(part.claim, key) != value for key, value in stands.items()):
             self._restate(name, **stands)
@@ -222,6 +238,12 @@ class Cast:
                 self._state_of(instance.name, view),
             ]
         return []
+
+    def _is_restored(self, name: str, now: float) -> bool:
+        until_s = self.restoring_s.get(name, now)
+        if now < until_s:
+            self.next_look_s = min(self.next_look_s, until_s)
+        return now < until_s
 
     def _is_outranked(self, name: str, part: Part, view: View, now: float) -> bool:
         """Whether consumers may listen to somebody else: another holder here stands above, or, for some time now, an epoch is known

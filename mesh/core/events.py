@@ -123,9 +123,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The operator's word, given at this node: "up", "down", "drain", "undrain" or "leave"."""
+    """The operator's word, given at this node: "up", "down", "drain", "undrain", "leave", or "restore" of an `instance` it holds."""
 
     verb: str
+    instance: str = ""
 
 
 Event = (

@@ -38,6 +38,16 @@ class Steadiness:
         self.since_s = now
         self.steady = False
 
+    def vouched(self, now: float) -> None:
+        """A person says that it is in order: its returns are forgotten, and it takes part again."""
+        self.returns, self.aside_until_s = 0, -NEVER
+        self.put_aside = False
+
+    @property
+    def aside_s(self) -> int:
+        """For how long it is put aside this time, in whole seconds; 0 when it is not."""
+        return round(self.aside_until_s - self.since_s) if self.put_aside else 0
+
     def look(self, now: float) -> bool:
         """True when something that it says has changed."""
         before = (self.steady, self.put_aside, self.returns)

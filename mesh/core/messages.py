@@ -88,6 +88,7 @@ class NodeState:
     hears: Count = 0  # machines it hears, itself included: the size of its side
     starting: bool = False  # the room began to start with this node, less than `provisional_s` ago
     steady: bool = False  # has been here without a break for the hold-down, so roles may fail back to it
+    aside_s: Count = 0  # for how long it is put aside this time
 
 
 @dataclass(frozen=True, slots=True)

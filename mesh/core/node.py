@@ -149,7 +149,7 @@ class Node:
                 self.dirty = True
                 return []
             case Wanted():
-                return self._on_wanted(event)
+                return self._on_wanted(event, now)
             case _:
                 return self._on_role(event, now)
 
@@ -164,12 +164,17 @@ class Node:
         self.dirty = True
         return []
 
-    def _on_wanted(self, event: Wanted) -> list[Effect]:
+    def _on_wanted(self, event: Wanted, now: float) -> list[Effect]:
         self.dirty = True
         if event.verb in ("up", "down"):
             return self._adopt_order(Order(self.state.order.number + 1, event.verb, self.me.boot))
         if event.verb in ("drain", "undrain"):
             self.state = replace(self.state, drained=event.verb == "drain")
+        if event.verb == "undrain":  # whoever takes a machine back vouches for it
+            self.standing.steadiness.vouched(now)
+            self.cast.forgive()
+        if event.verb == "restore":
+            self.cast.restore(event.instance, now)
         if event.verb != "leave":
             return []
         self.gone = True
@@ -256,7 +261,7 @@ class Node:
         return replace(
             self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.standing.side.size,
             settled=self.standing.start.settled, starting=self.standing.start.starting, steady=self.standing.steadiness.steady,
-            put_aside=self.standing.steadiness.put_aside,
+            put_aside=self.standing.steadiness.put_aside, aside_s=self.standing.steadiness.aside_s,
         )
 
     def _names(self) -> dict[str, str]:

@@ -22,12 +22,15 @@ HINTS = {
     "stranger": "another node answers at its address {address}: two machines may share one address",
     "lost": "its connection broke a moment ago",
 }
+DRAINED = "drained: it plays nothing until `roomful undrain`"
+ASIDE = "put aside: it came and went too often, so it plays only what nobody else can"
+GAVE_UP_SHOWN = 3
 
 
-def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -> dict[str, Any]:
     """The room as this node sees it, in the shape of DESIGN.md section 7. `hints` holds the transport's last word on
-    each peer that is not linked: (hint, address)."""
-    machines = {node.me.name or node.me.node[:8]: _myself(node)}
+    each peer that is not linked: (hint, address); `now` is this node's own clock."""
+    machines = {node.me.name or node.me.node[:8]: _myself(node, now)}
     for member in sorted(node.membership.members.values(), key=lambda each: each.record.name):
         machines[_free(member.record.name or member.record.node[:8], machines)] = {
             "health": member.health, "why": _why(node, member, hints),
@@ -50,23 +53,39 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     }
 
 
-def _myself(node: Node) -> dict[str, Any]:
+def _myself(node: Node, now: float) -> dict[str, Any]:
     return {
-        "health": "alive", "why": _why_myself(node), "roles": _roles(node.state), "node": node.me.node,
+        "health": "alive", "why": _why_myself(node, now), "roles": _roles(node.state), "node": node.me.node,
         "addresses": list(node.me.addresses), "revision": list(node.state.revision), "self": True,
     }
 
 
-def _why_myself(node: Node) -> str:
+def _why_myself(node: Node, now: float) -> str:
     if node.deployment is None:
         return "it holds no deployment: start it with the folder, `roomful agent DIR`"
+    said = []
     if node.judge.held_since_s is not None:
-        return "cut off: half of the others fell silent together, so the fault may be here"
-    if node.membership.lost() and not node.membership.present():
-        return "cut off: it hears none of the others and plays on alone"
-    if not node.standing.start.settled:
-        return "waits for the machines that the file names, at most the boot grace"
-    return "drained" if node.state.drained else "put aside: it came and went too often" if node.standing.steadiness.put_aside else ""
+        said.append("cut off: half of the others fell silent together, so the fault may be here; it holds its verdicts for "
+                    f"{node.timing.hold_s:g} s, then plays on")
+    elif node.membership.lost() and not node.membership.present():
+        said.append("cut off: it hears none of the others and plays on alone")
+    elif not node.standing.start.settled:
+        said.append("waits for the machines that the file names, at most the boot grace")
+    if not node.judge.carrier:
+        said.append("its network cable is out, or the switch is off")
+    steadiness = node.standing.steadiness
+    if steadiness.put_aside:
+        said.append(f"{ASIDE} for {max(1, round(steadiness.aside_until_s - now))} s more")
+    return "; ".join([*said, *_in_service(node.state)])
+
+
+def _in_service(state: NodeState) -> list[str]:
+    """What a machine says of itself that keeps roles away from it."""
+    said = [DRAINED] if state.drained else []
+    said += [f"gave up on {instance} here and tries again later: {why}" for instance, why in state.gave_up[:GAVE_UP_SHOWN]]
+    if len(state.gave_up) > GAVE_UP_SHOWN:
+        said.append(f"and on {len(state.gave_up) - GAVE_UP_SHOWN} more")
+    return said
 
 
 def _absent(health: str, why: str, record: NodeRecord) -> dict[str, Any]:
@@ -89,11 +108,16 @@ def _why(node: Node, member: Member, hints: Mapping[str, tuple[str, str]]) -> st
     if mine[1] and other[1] != mine[1]:
         return f"its deployment is another revision ({other[1][:8]}, this room plays {mine[1][:8]}): copy the folder to it"
     named = {machine.name for machine in node.deployment.machines} if node.deployment else set()
-    if named and record.name not in named:
-        return f"a spare: the file names no machine {record.name!r}"
+    said = []
     if member.by_link:
-        return f"its datagrams do not come through, so a fault is noticed late: open UDP port {record.beat_port} in its firewall"
-    return "drained" if state.drained else "put aside: it came and went too often" if state.put_aside else ""
+        said.append("its datagrams do not come through, so its heartbeats come over the link and a fault is noticed only after "
+                    f"{node.timing.link_suspect_s + node.timing.link_dead_s:.1f} s: open UDP port {record.beat_port} in its firewall")
+    if state.put_aside:
+        said.append(f"{ASIDE}{f', for {state.aside_s} s' if state.aside_s else ''}")
+    said += _in_service(state)
+    if named and record.name not in named:
+        said.append(f"a spare: the file names no machine {record.name!r}")
+    return "; ".join(said)
 
 
 def _unmet(node: Node, peer: NodeRecord, hints: Mapping[str, tuple[str, str]]) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 LOG_LINES_MAX = 5000
 FOLLOWERS_MAX = 16
+EVENTS_MAX = 1000
 Reply = Callable[[Answer], bool]
 
 
@@ -26,7 +27,7 @@ class Answers:
         self._followers = 0
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "who": self._who, "status": self._status, "order": self._order, "report": self._report, "logs": self._logs,
-            "events": lambda arguments: self._agent.events[-int(arguments.get("last", 200)):],
+            "events": self._events, "restore": self._restore,
         }
 
     def answer(self, call: Call, reply: Reply) -> None:
@@ -52,7 +53,7 @@ class Answers:
 
     def _status(self, arguments: dict[str, Any]) -> dict[str, Any]:
         node = self._agent.node
-        said = status(node, self._agent.hints)
+        said = status(node, self._agent.hints, self._agent.now())
         ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
         for machine in said["machines"].values():
             machine["control_port"] = ports.get(machine.get("node", ""), node.me.control_port)
@@ -66,6 +67,22 @@ class Answers:
             raise ValueError(f"{verb!r} is no order")
         self._agent.feed(Wanted(verb))
         return {"order": self._agent.node.state.order.state}
+
+    def _restore(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Let an instance that is held here go to the machine that likes it best: which one that is, this one included."""
+        node, instance = self._agent.node, str(arguments["instance"])
+        if not node.holds(instance):
+            raise ValueError(f"{instance} is not played here")
+        self._agent.feed(Wanted("restore", instance))
+        target = node.placement.holders.get(instance, node.me.node)
+        member = node.membership.members.get(target)
+        return {"instance": instance, "to": member.record.name if member is not None else node.me.name}
+
+    def _events(self, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+        """The last events; `age_s` is how long ago each was, which needs no clock that is right."""
+        now_s = self._agent.now() - self._agent.started_s
+        last = max(1, min(EVENTS_MAX, int(arguments.get("last", 200))))
+        return [{**event, "age_s": round(now_s - event["t"], 3)} for event in self._agent.events[-last:]]
 
     def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What this node's own roles do, from their last pulse."""

@@ -47,6 +47,15 @@ class Door:
             raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
         return answer.value
 
+    def follow(self) -> Iterator[dict[str, Any]]:
+        """Every event of the node from now on, until it ends: then NoRoomError is raised."""
+        for data in Caller(self.key).stream(self.hosts, self.port, encode(Call("1", "follow", {}))):
+            answer = decode(data)
+            if not isinstance(answer, Answer) or answer.fault:
+                raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
+            if isinstance(answer.value, dict):
+                yield answer.value
+
     def at(self, machine: dict[str, Any]) -> Door:
         """The door of another machine, as `status` describes it."""
         hosts = tuple(machine.get("addresses") or self.hosts)

@@ -123,6 +123,26 @@ def test_a_claim_made_while_the_room_starts_is_provisional_until_that_is_over() 
     assert not stage.mine().provisional
 
 
+def test_on_a_person_s_word_what_is_held_here_may_go_home_for_a_while() -> None:
+    # Given an instance that plays here, long after the room started
+    stage = Stage().holds()
+    stage.decide()
+    assert not stage.mine().provisional
+    # When somebody asks that it be restored, then its claim is provisional, until the time for that is over
+    stage.cast.restore("eye", 10.0)
+    stage.decide(11.0)
+    assert stage.mine().provisional and stage.cast.next_look_s <= 10.0 + WIRED.provisional_s
+    stage.decide(10.0 + WIRED.provisional_s)
+    assert not stage.mine().provisional
+
+
+def test_what_is_not_held_here_is_not_restored() -> None:
+    stage = Stage().holds(part=STANDBY, state=READY)
+    stage.cast.restore("eye", 10.0)
+    stage.cast.restore("nothing", 10.0)
+    assert not stage.mine().provisional and not stage.cast.restoring_s
+
+
 def test_a_first_start_is_no_take_over() -> None:
     assert "takeover" not in _kinds(Stage().decide())
 

@@ -7,10 +7,23 @@ from typing import Any
 
 import pytest
 
-from mesh.core.events import DeploymentRead, Heard, LinkHint, LinkUp, Measured, PeerFound, RoleEnded, RoleReady, RoleWorks, Tick, Wanted
+from mesh.core.events import (
+    Carrier,
+    DeploymentRead,
+    Heard,
+    LinkHint,
+    LinkUp,
+    Measured,
+    PeerFound,
+    RoleEnded,
+    RoleReady,
+    RoleWorks,
+    Tick,
+    Wanted,
+)
 from mesh.core.messages import Hello, NodeState, State, Verdict
 from mesh.core.node import Node
-from mesh.core.status import HINTS, status
+from mesh.core.status import ASIDE, DRAINED, HINTS, status
 from tests.core.cases import ROOM, beat, claim, record, said
 
 HERE = {"memory_bytes": 4 << 30, "cores": 4}
@@ -92,14 +105,45 @@ def test_a_drained_node_says_so() -> None:
     node = _node()
     _pass(node, 25.0)
     node.handle(Wanted("drain"), 25.0)
-    assert _why(node, "door") == "drained"
+    assert _why(node, "door") == DRAINED
 
 
 def test_a_node_that_is_put_aside_says_why() -> None:
     node = _node()
     _pass(node, 25.0)
-    node.standing.steadiness.put_aside = True
-    assert "came and went too often" in _why(node, "door")
+    node.standing.steadiness.put_aside, node.standing.steadiness.aside_until_s = True, 85.0
+    words = str(status(node, {}, 25.0)["machines"]["door"]["why"])
+    assert "came and went too often" in words and "for 60 s more" in words
+
+
+def test_a_node_whose_cable_is_out_says_so_beside_what_else_it_knows() -> None:
+    node = _node()
+    _pass(node, 25.0)
+    node.handle(Carrier(False), 25.0)
+    node.handle(Wanted("drain"), 25.0)
+    assert "cable is out" in _why(node, "door") and DRAINED in _why(node, "door")
+
+
+def test_what_a_machine_gave_up_on_is_told_with_its_reason() -> None:
+    node = _node()
+    _arrives(node, "shelf", 0.1, state=said(gave_up=(("eye", "no camera"), *((f"poet/{n}", "no memory") for n in range(1, 5)))))
+    words = _why(node, "shelf")
+    assert "gave up on eye here and tries again later: no camera" in words and "and on 2 more" in words
+
+
+def test_whoever_takes_a_machine_back_vouches_for_it() -> None:
+    # Given a machine that is drained, put aside and gave up on something
+    node = _node()
+    _pass(node, 25.0)
+    node.standing.steadiness.returns = 9
+    node.standing.steadiness.came_back(25.0)
+    node.cast.gave_up, node.cast.try_again_s = {"eye": "no camera"}, {"eye": 99.0}
+    node.handle(Wanted("drain"), 25.1)
+    assert node.state.put_aside and node.state.aside_s == 600
+    # When it is taken back, then nothing of that is left
+    node.handle(Wanted("undrain"), 25.2)
+    assert (node.state.drained, node.state.put_aside, node.state.gave_up, node.standing.steadiness.returns) == (False, False, (), 0)
+    assert "put aside" not in _why(node, "door")
 
 
 # ---- the others
@@ -155,10 +199,10 @@ def test_a_spare_a_drained_machine_and_one_put_aside() -> None:
     node = _node()
     _arrives(node, "attic", 0.1, state=said())
     _arrives(node, "shelf", 0.1, state=said(drained=True))
-    _arrives(node, "left", 0.1, state=said(put_aside=True))
+    _arrives(node, "left", 0.1, state=said(put_aside=True, aside_s=60))
     assert _why(node, "attic") == "a spare: the file names no machine 'attic'"
-    assert _why(node, "shelf") == "drained"
-    assert _why(node, "left") == "put aside: it came and went too often"
+    assert _why(node, "shelf") == DRAINED
+    assert _why(node, "left") == f"{ASIDE}, for 60 s"
 
 
 def test_a_machine_whose_datagrams_do_not_come_through() -> None:
