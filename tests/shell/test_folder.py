@@ -256,7 +256,7 @@ def test_a_pipe_in_the_file_s_place_is_refused_and_not_waited_for(folder: Path) 
 
 
 def test_a_long_line_is_shown_around_the_mistake_alone(folder: Path) -> None:
-    rewrite(folder, "options: {rate: 30}", "options: {" + "r" * 30_000 + ": 1, rat: 30}")
+    rewrite(folder, "options: {rate: 30}", "options: {other: " + "r" * 30_000 + ", rat: 30}")
 
     done = roomful("check", folder)
 
