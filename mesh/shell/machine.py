@@ -28,6 +28,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "camera": ("cv2",),
     "web": ("starlette", "uvicorn"),
     "osc": ("pythonosc",),
+    "screen": ("pygame", "cv2"),
 }
 _GPU_NODES = ("dev/nvidia0", "dev/kfd", "dev/nvhost-gpu", "dev/dri/renderD128")
 # Graphics chips that share the processor's memory, and adapters of virtual machines, are not a GPU to run a model on.

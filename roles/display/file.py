@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import struct
 import time
-import wave
-import zlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +20,7 @@ from pydantic import Field
 
 from mesh.errors import RoleError
 from mesh.role import Any_, Frame, Options, Role
+from roles.display.formats import png, wav
 from roles.display.sayings import Sayings
 from roles.display.showing import as_json
 from roles.display.standin import StandIn
@@ -163,28 +161,3 @@ def _numbered(folder: Path) -> list[tuple[int, str]]:
         if path.suffix in (".png", ".wav", ".f32") and number.isdigit():
             found.append((int(number), path.name))
     return found
-
-
-def png(picture: np.ndarray[Any, Any]) -> bytes:
-    """uint8 (height, width) or (height, width, 3 or 4) -> a PNG file (ISO/IEC 15948), with no codec installed."""
-    height, width = picture.shape[:2]
-    form = {1: 0, 3: 2, 4: 6}[1 if picture.ndim == 2 else picture.shape[2]]
-    rows = np.zeros((height, 1 + picture.size // height), np.uint8)
-    rows[:, 1:] = picture.reshape(height, -1)
-    head = struct.pack(">IIBBBBB", width, height, 8, form, 0, 0, 0)
-    parts = [(b"IHDR", head), (b"IDAT", zlib.compress(rows.tobytes(), 3)), (b"IEND", b"")]
-    chunks = [struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def wav(sound: np.ndarray[Any, Any], rate: int) -> bytes:
-    """float32 (samples, channels), -1..1 -> a WAV file of 16 bits."""
-    import io
-
-    packed = io.BytesIO()
-    with wave.open(packed, "wb") as file:
-        file.setnchannels(sound.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(rate)
-        file.writeframes((np.clip(sound, -1, 1) * 32767).astype("<i2").tobytes())
-    return packed.getvalue()
