@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mesh.core.messages import Datagram, Message, NodeRecord
+from mesh.core.clock import Course
+from mesh.core.messages import ClockWord, Datagram, Message, NodeRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,7 @@ class SendDatagram:
 
     address: str
     port: int
-    message: Datagram
+    message: Datagram | ClockWord
     node: str = ""
 
 
@@ -73,6 +74,13 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """From now on the room's time runs so on this machine: all its roles, and those that are started later, are to know."""
+
+    course: Course
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Keep `value` on disk under `key` before anything that comes after it."""
 
@@ -88,4 +96,4 @@ class Report:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | Tell | Save | Report
+Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | Tell | ClockSet | Save | Report

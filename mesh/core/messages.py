@@ -21,6 +21,7 @@ Name = Annotated[str, Field(max_length=128)]
 Words = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
+Seconds = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
 Addresses = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=32)]
 
 
@@ -89,6 +90,7 @@ class NodeState:
     starting: bool = False  # the room began to start with this node, less than `provisional_s` ago
     steady: bool = False  # has been here without a break for the hold-down, so roles may fail back to it
     aside_s: Count = 0  # for how long it is put aside this time
+    keeps_time: bool = False  # others may follow its clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,34 @@ class Verdict:
     sequence: Count
     health: Name
     boot: Name = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockAsk:
+    """What time is it? `shown_s` is the room's time here when it was asked, 0 where it is not known."""
+
+    node: NodeId
+    number: Count
+    shown_s: Seconds = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTold:
+    """The answer, at once. By the answerer's own steady clock the question was heard at `heard_s` and this was sent at `sent_s`; the
+    next five are its `Course`. It may be `doubt_s` from the reference, which is `steps` nodes away from it."""
+
+    node: NodeId
+    number: Count
+    heard_s: Seconds
+    sent_s: Seconds
+    at_s: Seconds
+    room_s: Seconds
+    pace: Annotated[float, Field(ge=-1e-2, le=1e-2, allow_inf_nan=False)]
+    slew_s: Seconds
+    over_s: Annotated[float, Field(ge=1e-3, le=1e6, allow_inf_nan=False)]
+    doubt_s: Annotated[float, Field(ge=0.0, le=1e12, allow_inf_nan=False)]
+    reference: NodeId
+    steps: Count = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +240,12 @@ class Answer:
 
 
 Datagram = Beat | Probe | ProbeFor | Ack | Verdict
-Message = Beat | Probe | ProbeFor | Ack | Verdict | Hello | State | StateWanted | Call | Answer | Digest | BeatsWanted
+ClockWord = ClockAsk | ClockTold
+Message = (
+    Beat | Probe | ProbeFor | Ack | Verdict | ClockAsk | ClockTold | Hello | State | StateWanted | Call | Answer | Digest | BeatsWanted
+)
 
 KINDS: dict[int, type[Any]] = {
-    1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict,
+    1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict, 6: ClockAsk, 7: ClockTold,
     16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer, 21: Digest, 22: BeatsWanted,
 }

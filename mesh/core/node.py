@@ -38,16 +38,18 @@ from mesh.core.instances import Instance, instances
 from mesh.core.judging import Judge
 from mesh.core.members import LEFT, Member
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, Claim, NodeRecord, NodeState, Order, Probe, ProbeFor, State
+from mesh.core.messages import Ack, Beat, Claim, ClockAsk, ClockTold, NodeRecord, NodeState, Order, Probe, ProbeFor, State
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
 from mesh.core.routes import Prompter, Reach, Scene, role_name
 from mesh.core.spec import Deployment
 from mesh.core.standing import Standing
+from mesh.core.timekeeping import Timekeeper
 from mesh.core.timing import WIRED, Timing
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
 NEVER = float("inf")
+SMALL_WORDS = (Beat, Probe, ProbeFor, Ack, ClockAsk, ClockTold)
 
 
 @dataclass(slots=True)
@@ -61,6 +63,7 @@ class Node:
     started_s: float
     timing: Timing = WIRED
     saved: dict[str, Any] = field(default_factory=dict)
+    wall_s: float = 0.0  # what the wall clock showed when the steady clock showed 0
     membership: Membership = field(init=False)
     judge: Judge = field(init=False)
     peers: Peers = field(init=False)
@@ -77,6 +80,7 @@ class Node:
     placing: views.Placing = field(default_factory=views.Placing)
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
+    clock: Timekeeper = field(init=False)
     settle_due_s: float = 0.0  # when time alone calls for settling
     gone: bool = False
     dirty: bool = True
@@ -84,6 +88,7 @@ class Node:
     def __post_init__(self) -> None:
         self.membership = Membership(self.me, self.timing)
         self.judge = Judge(self.membership, self.started_s, NEVER, self.started_s)
+        self.clock = Timekeeper(self.membership, self.started_s, self.wall_s, self.timing.listen_s)
         self.peers = Peers(self.me.node, self.me.installation, self.timing)
         self.cast = Cast(self.timing)
         self.contacts = Contacts(self.timing, self.membership, self.peers)
@@ -103,6 +108,7 @@ class Node:
         effects = self._take_in(event, now)
         if isinstance(event, Tick):
             effects += self.judge.judge(now)
+        effects += self._keep_time(now)
         if not self._is_calm(event, now):
             effects += self._settle(now)
             self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment))
@@ -117,19 +123,23 @@ class Node:
             return False
         if self.membership.changes != self.contacts.seen_changes:
             return False
-        return isinstance(event, Tick) or (isinstance(event, Heard) and isinstance(event.message, (Beat, Probe, ProbeFor, Ack)))
+        return isinstance(event, Tick) or (isinstance(event, Heard) and isinstance(event.message, SMALL_WORDS))
 
     def next_deadline(self) -> float:
         """When this node next has something to do if nothing happens until then."""
         if self.gone:
             return NEVER
-        return min(self.judge.next_deadline(), self.settle_due_s)
+        return min(self.judge.next_deadline(), self.settle_due_s, self.clock.next_deadline())
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
         match event:
             case Tick():
                 self.judge.lag(event.lag_s)
                 return []
+            case Heard(message=ClockAsk() as asked):
+                return self.clock.on_ask(asked, event.address, now)
+            case Heard(message=ClockTold() as told):
+                return self.clock.on_told(told, now)
             case Heard():
                 return self.contacts.heard(event, self._told(), now)
             case PeerFound():
@@ -152,6 +162,12 @@ class Node:
                 return self._on_wanted(event, now)
             case _:
                 return self._on_role(event, now)
+
+    def _keep_time(self, now: float) -> list[Effect]:
+        kept = self.clock.keeps
+        effects = self.clock.ask(now)
+        self.dirty = self.dirty or self.clock.keeps != kept
+        return effects
 
     # ---- this machine
 
@@ -261,7 +277,7 @@ class Node:
         return replace(
             self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.standing.side.size,
             settled=self.standing.start.settled, starting=self.standing.start.starting, steady=self.standing.steadiness.steady,
-            put_aside=self.standing.steadiness.put_aside, aside_s=self.standing.steadiness.aside_s,
+            put_aside=self.standing.steadiness.put_aside, aside_s=self.standing.steadiness.aside_s, keeps_time=self.clock.keeps,
         )
 
     def _names(self) -> dict[str, str]:

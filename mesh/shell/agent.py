@@ -20,7 +20,7 @@ from typing import Any
 from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
 from mesh.core.codec import decode, encode, seal, unseal
-from mesh.core.effects import Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
+from mesh.core.effects import ClockSet, Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
     Carrier,
     DeploymentRead,
@@ -134,7 +134,7 @@ class Agent:
             settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
         self.node = Node(me, self.now(), PRESETS[deployment.timing], {
             "order": self.store.read("order"), "epochs": self.store.read("epochs", {}),
-        })
+        }, wall_s=max(time.time(), self.processes.course.read(self.now())) - self.now())
         self.answers = Answers(self)
         self.processes.stead = Stead(
             identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal)
@@ -242,6 +242,8 @@ class Agent:
                 self.processes.halt(effect)
             case Tell():
                 self.processes.tell(effect)
+            case ClockSet():
+                self.processes.set_clock(effect.course)
             case Save():
                 self._disk.submit(self._save, effect.key, effect.value)
             case Report():

@@ -17,8 +17,8 @@ class HostConfig:
     """One instance's process. `standby` says what it is while it does not play: "none" and "warm" wait, "hot" runs muted.
 
     `orphan_s` is how long it plays on without an agent; `ports` are for frames and requests, 0 for free ones;
-    `clock_offset_s` is added to the machine's monotonic clock to give the room's. `state`: base64 of MessagePack, what the process
-    before this one remembered.
+    `clock` is the course of the room's time as an order of the agent's gives it, None: the wall clock's. `state`: base64 of
+    MessagePack, what the process before this one remembered.
     """
 
     instance: str
@@ -46,8 +46,8 @@ class HostConfig:
     settings: dict[str, Any] = field(default_factory=dict)
     playing: bool = False
     standby: str = "none"
-    clock_offset_s: float | None = None
     state: str | None = None
+    clock: dict[str, Any] | None = None
 
 
 def read(text: str | bytes) -> HostConfig:

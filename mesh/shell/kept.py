@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mesh.core.cast import Part
 from mesh.core.claims import STARTING
+from mesh.core.clock import Course, course_of
 from mesh.core.messages import Claim
 
 
@@ -54,3 +55,34 @@ class KeptParts:
     def forget(self) -> None:
         """A clean end leaves nothing to adopt."""
         self._path.unlink(missing_ok=True)
+
+
+KEPT_WITHIN_S, KEPT_FOR_S = 0.01, 60.0
+
+
+class KeptClock:
+    """How the room's time ran on this machine. Roles that outlive their agent still show it, so the next agent must begin no earlier.
+
+    After a restart of the machine its steady clock has begun anew, and what is read here lies in the past: it does no harm.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.course = self._read()
+
+    def _read(self) -> Course:
+        try:
+            return course_of(json.loads(self._path.read_text()))
+        except (OSError, ValueError, TypeError, LookupError):
+            return Course()
+
+    def write(self, course: Course, now: float) -> None:
+        """Keep it, when it makes a difference."""
+        later_s = now + KEPT_FOR_S
+        if abs(course.read(later_s) - self.course.read(later_s)) < KEPT_WITHIN_S:
+            return
+        self.course = course
+        beside = self._path.with_suffix(".new")
+        with contextlib.suppress(OSError):
+            beside.write_text(json.dumps(course.as_order()))
+            os.replace(beside, self._path)

@@ -15,6 +15,7 @@ from typing import Any
 import zmq
 
 from mesh.core.answers import Answerer
+from mesh.core.clock import course_of
 from mesh.core.following import Again, Following, GoOn
 from mesh.core.following import Effect as FollowEffect
 from mesh.core.request_messages import Kept, Message
@@ -252,7 +253,7 @@ class Playing:
                     self._route(read_routes(order["routes"]))
                     self._routed = True
                 elif order["type"] == "clock":
-                    self._stage.clock.correct(float(order["offset_s"]))
+                    self._stage.clock.follow(course_of(order))
             except (LookupError, TypeError, ValueError, AttributeError, zmq.ZMQError) as error:
                 what = f"an order that cannot be followed: {error!r}"
                 self._link.tell({"type": "event", "level": "error", "what": what})

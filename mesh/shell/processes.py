@@ -15,13 +15,14 @@ from typing import Any
 
 from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
+from mesh.core.clock import Course
 from mesh.core.effects import Halt, Launch, Tell
 from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted, RoleWorks
 from mesh.core.request_messages import STATE_BYTES_MAX
 from mesh.core.spec import Deployment
 from mesh.core.vigil import FAULTY, Finding, examine, has_worked
 from mesh.errors import RoomfulError
-from mesh.shell.kept import KeptParts
+from mesh.shell.kept import KeptClock, KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, role_of
 from mesh.shell.logs import Logs
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
@@ -48,6 +49,8 @@ class Processes:
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json")
+        self._kept_clock = KeptClock(run / "clock.json")
+        self.course = self._kept_clock.course  # of the room's time on this machine
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
         self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
@@ -78,6 +81,12 @@ class Processes:
         for instance in self.supervisor.running():
             self.link.send(instance, generations.get(instance, 0), order)
 
+    def set_clock(self, course: Course) -> None:
+        """The room's time runs so from now on: for every process that runs, and for those that will."""
+        self.course = course
+        self._kept_clock.write(course, self._now())
+        self.tell_all(course.as_order())
+
     def _launch(self, order: Launch) -> None:
         """Start the process, unless it is no longer wanted; wait for its predecessor to end first."""
         part = self._cast().parts.get(order.instance)
@@ -91,6 +100,7 @@ class Processes:
             role = role_of(order.instance, self.deployment)
             state = self._states.get(order.instance)
             config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), state)
+            config["clock"] = self.course.as_order()
             pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config))
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))

@@ -10,38 +10,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from mesh.core.clock import course_of
 from mesh.core.frames import ARRAY_TYPES, Sender
 from mesh.errors import RoleError
 from mesh.shell.answering import Answering
 from mesh.shell.arrays import as_travelling, fit, type_of
 from mesh.shell.asking import Answer, Asking
 from mesh.shell.host_config import HostConfig
+from mesh.shell.room_clock import RoomClock
 from mesh.shell.sources import Routes
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output
 
 FRAME_DEADLINE_S = 60.0  # for a frame that became a request
-
-
-class RoomClock:
-    """Seconds of the room, from the machine's steady clock and an offset that the agent may correct. Never goes back."""
-
-    def __init__(self, offset_s: float | None) -> None:
-        offset_ns = time.time_ns() - time.monotonic_ns() if offset_s is None else int(offset_s * 1e9)
-        self._offset_ns = offset_ns
-        self._last_ns = 0
-
-    def correct(self, offset_s: float) -> None:
-        """A better offset. Where it is less than before, the clock stands until the room has caught up."""
-        self._offset_ns = int(offset_s * 1e9)
-
-    def now_ns(self) -> int:
-        """Nanoseconds of the room."""
-        now_ns = time.monotonic_ns() + self._offset_ns
-        if now_ns < self._last_ns:
-            return self._last_ns
-        self._last_ns = now_ns
-        return now_ns
 
 
 class Stage:
@@ -51,7 +32,7 @@ class Stage:
         self, config: HostConfig, standing: Standing, asking: Asking, answering: Answering,
         tell: Callable[[dict[str, Any]], None], pump: Callable[[], None],
     ) -> None:  # fmt: skip
-        self.clock = RoomClock(config.clock_offset_s)
+        self.clock = RoomClock(None if config.clock is None else course_of(config.clock))
         self.captured_ns: int | None = None  # of the frame that is being handled
         self.outputs: dict[str, Output] = {}
         self.routes = Routes()

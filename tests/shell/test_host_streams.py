@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from mesh.shell.stage import RoomClock
 from tests.shell.host_harness import Agent
 
 ROLES = """
@@ -207,12 +206,3 @@ def test_a_burst_of_events_arrives_whole_and_in_order(agent: Agent) -> None:
     agent.until(lambda: ear.facts["heard"][-1][0] == 599, "the last of them")
     assert [value for value, *_ in ear.facts["heard"] if value >= 0] == list(range(600))
     assert ear.pulse["dropped"] == {"n": 0}
-
-
-def test_the_room_s_clock_never_goes_back() -> None:
-    clock = RoomClock(offset_s=1000.0)
-    before = clock.now_ns()
-    clock.correct(offset_s=0.0)
-    assert clock.now_ns() == before
-    clock.correct(offset_s=2000.0)
-    assert clock.now_ns() >= before + 999 * 10**9

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mesh.core.clock import Course
 from mesh.core.effects import Launch
 from mesh.core.events import Event
 from mesh.core.node import Node
@@ -75,6 +76,8 @@ class Machine:
     queued: dict[str, Launch] = field(default_factory=dict)  # waits for its predecessor to end
     lines: dict[str, Line] = field(default_factory=dict)
     lost_writes: int = 0
+    wall_s: float = 1.8e9  # what its wall clock shows when its own clock shows 0
+    course: Course | None = None  # of the room's time, as the roles here were told
     failing: dict[str, str] = field(default_factory=dict)  # role -> "fails" or "hangs", at each start
     load_s: dict[str, float] = field(default_factory=dict)  # role -> seconds of set-up here
 

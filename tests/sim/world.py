@@ -15,7 +15,7 @@ from typing import Any
 from zlib import crc32
 
 from mesh.core.codec import decode, encode, seal, unseal
-from mesh.core.effects import Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
+from mesh.core.effects import ClockSet, Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
     Carrier,
     DeploymentRead,
@@ -150,7 +150,7 @@ class World:
         machine.boot = f"{self.rng.getrandbits(32):08x}"
         record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, machine.installation)
         saved = {key: value for key, value in machine.disk.items() if value is not None}
-        machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved)
+        machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved, machine.wall_s)
         machine.inbox, machine.wake_t, machine.handling = [], float("inf"), False
         for process in [each for each in machine.processes.values() if each.orphan]:
             self.stage.found(machine, process)
@@ -349,6 +349,8 @@ class World:
                 self.stage.halt(machine, effect)
             case Tell():
                 self.stage.told(machine, effect)
+            case ClockSet():
+                machine.course = effect.course
             case Save():
                 machine.write(effect.key, effect.value)
             case Report():
