@@ -59,6 +59,10 @@ class Copies:
             return "gone"
         return "down" if self.is_down(id) else copy.state
 
+    def any(self, role: str) -> bool:
+        """Whether anybody plays the role, reachable or not."""
+        return bool(self._of.get(role))
+
     def is_down(self, id: CopyId) -> bool:
         """Whether its connection is broken."""
         return self._avoid.get(id) == NEVER

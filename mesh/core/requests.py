@@ -7,7 +7,7 @@ Rules, in the order of their weight:
 - where a copy is suspect, gone, unreachable or refuses, its requests move to another one, if there is another;
 - a request is sent again to the same copy when it was not acknowledged, when its answer has a hole, or has been silent;
 - each piece is counted once and in order, by (try, index);
-- one that nobody answered by its deadline is lost, and said so.
+- one that nobody answered by its deadline is lost, and said so; sooner where nobody plays the role and a fallback is laid by.
 
 Pure: time is an argument, every method returns what is to be done. Decided against: a broker (one more machine to
 lose), time-outs as the sign of death (a long answer is not a dead one; the nodes' own heartbeats know better), and
@@ -31,6 +31,7 @@ UNACKNOWLEDGED_S = 1.0
 SILENT_S = 2.0
 BUSY_S = 0.1
 REFUSED_S = 1.0
+ALONE_S = 5.0  # nobody plays the role for so long: what was laid by for that case is said, if there is something
 
 
 class Tell(NamedTuple):
@@ -48,11 +49,13 @@ class Heard(NamedTuple):
 
 
 class Over(NamedTuple):
-    """A request ended: "answered", "cancelled" or "lost", and why in words."""
+    """A request ended: "answered", "cancelled" or "lost", and why in words. `handed`: its caller was given pieces of an answer."""
 
     id: str
     outcome: str
     why: str = ""
+    role: str = ""
+    handed: bool = False
 
 
 class Bridged(NamedTuple):
@@ -89,6 +92,8 @@ class _Open:
     silent_since_s: float = 0.0
     sent_s: float = 0.0
     heard_s: float = 0.0
+    fallback: bool = False  # something can be said instead of an answer
+    alone_since_s: float | None = None  # nobody at all plays its role
 
     @property
     def have(self) -> int:
@@ -113,11 +118,12 @@ class Asker:
 
     def ask(
         self, role: str, input: str, value: Any, *, type: str, captured_ns: int, deadline_s: float, now: float,
-        topic: str = "", supersede: bool = False, streamed: bool = False,
+        topic: str = "", supersede: bool = False, streamed: bool = False, fallback: bool = False,
     ) -> tuple[str, list[Effect]]:  # fmt: skip
         """Asks, and returns the request's id. `deadline_s` is a moment.
 
-        `supersede` cancels what is open of the same output, role and input; `streamed` hands its pieces on.
+        `supersede` cancels what is open of the same output, role and input; `streamed` hands its pieces on; `fallback`: there is
+        something to say instead when nobody plays the role.
         """
         effects: list[Effect] = []
         if supersede:
@@ -130,7 +136,7 @@ class Asker:
         self._number += 1
         id = f"{self.prefix}.{number}"
         ask = Ask(id, "", 0, input, value, type, captured_ns, 0, supersedes=supersede, node=self.node)
-        self._open[id] = _Open(number, id, role, topic, ask, deadline_s, streamed)
+        self._open[id] = _Open(number, id, role, topic, ask, deadline_s, streamed, fallback=fallback)
         self.asked += 1
         self._waiting.append((number, id))
         return id, effects + self._fill(now)
@@ -202,6 +208,8 @@ class Asker:
             if now >= request.deadline_s:
                 effects += self._tell_cancel(request)
                 effects += self._lose(request, f"nobody of {request.role} answered in time")
+            elif self._is_left_alone(request, now):
+                effects += self._lose(request, f"nobody plays {request.role}")
             elif self._overdue(request, now):
                 effects.append(self._tell_ask(request, now))
         return effects + self._settle(now)
@@ -269,6 +277,15 @@ class Asker:
 
     def _ask_for_the_rest(self, request: _Open, now: float) -> list[Effect]:
         return [self._tell_ask(request, now)] if now - request.sent_s >= TICK_S else []
+
+    def _is_left_alone(self, request: _Open, now: float) -> bool:
+        """Whether nobody has played its role for so long that the fallback is better than waiting."""
+        if not request.fallback or self._copies.any(request.role):
+            request.alone_since_s = None
+            return False
+        if request.alone_since_s is None:
+            request.alone_since_s = now
+        return now - request.alone_since_s >= ALONE_S
 
     def _overdue(self, request: _Open, now: float) -> bool:
         limit_s = SILENT_S if request.accepted else UNACKNOWLEDGED_S
@@ -359,7 +376,7 @@ class Asker:
     def _lose(self, request: _Open, why: str) -> list[Effect]:
         self.lost += 1
         self._close(request)
-        return [Over(request.id, "lost", why)]
+        return [Over(request.id, "lost", why, request.role, bool(request.handed or request.said))]
 
     def _close(self, request: _Open) -> None:
         self._let_go(request)

@@ -40,7 +40,9 @@ def routes_for(role: RoleSpec, scene: Scene) -> dict[str, Any]:
         "inputs": {wire.input: _input(wire, role, scene) for wire in role.inputs if not answers(role, wire, scene.deployment)},
         "asks": _asks(role, scene),
         "roles": {
-            other.name: {"inputs": list(answering), "copies": list(_sources(other, scene))}
+            other.name: {
+                "inputs": list(answering), "copies": list(_sources(other, scene)), "fallback": fallback_of(other, scene.deployment),
+            }
             for other in scene.deployment.roles
             if other.name != role.name and (answering := answering_inputs(other, scene.deployment))
         },
@@ -60,6 +62,15 @@ def follows(claim: Claim, role: RoleSpec, scene: Scene) -> dict[str, Any] | None
         return {"sources": sources, "here": [], "askers": {}}
     here = sorted(node for node, reach in scene.reach.items() if not reach.suspect)
     return {"sources": sources, "here": here, "askers": dict(_askers(role, scene))}
+
+
+def fallback_of(role: RoleSpec, deployment: Deployment) -> dict[str, str] | None:
+    """What is said in an answering role's place when nobody plays it, and on which stream. By whoever asked, since nobody else is left."""
+    kind = deployment.kinds.get(role.kind)
+    stream, type_ = next(iter(kind.outputs_for(role.options).items()), ("", "")) if kind else ("", "")
+    if type_ != "text" or "text" not in role.fallback or not answering_inputs(role, deployment):
+        return None
+    return {"stream": f"{role.name}.{stream}", "text": role.fallback["text"]}
 
 
 def _askers(role: RoleSpec, scene: Scene) -> Iterator[tuple[str, list[Any] | None]]:
@@ -99,9 +110,13 @@ def _input(wire: Wire, role: RoleSpec, scene: Scene) -> dict[str, Any]:
     source = scene.deployment.role(wire.role)
     kind = stream_type(source, wire.stream, scene.deployment)
     delivery = wire.delivery or ("queue" if kind in ("text", "event") else "latest")
+    sources = list(_sources(source, scene, hot=True))
+    instead = fallback_of(source, scene.deployment) if not sources else None
+    if instead is not None and instead["stream"] == f"{wire.role}.{wire.stream}":
+        sources = [playing for name, who in _askers(source, scene) if who is not None and (playing := _playing(name, scene)) is not None]
     return {
         "stream": f"{wire.role}.{wire.stream}", "type": kind, "delivery": delivery,
-        "sources": list(_sources(source, scene, hot=True)),
+        "sources": sources,
     }
 
 
@@ -113,7 +128,7 @@ def _asks(role: RoleSpec, scene: Scene) -> dict[str, list[dict[str, Any]]]:
                 asked.setdefault(wire.stream, []).append({
                     "role": other.name, "input": wire.input, "type": stream_type(role, wire.stream, scene.deployment),
                     "when_superseded": _when_superseded(other, scene.deployment),
-                    "copies": list(_sources(other, scene)),
+                    "copies": list(_sources(other, scene)), "fallback": fallback_of(other, scene.deployment),
                 })
     return asked
 

@@ -22,6 +22,7 @@ from mesh.core.requests import Asker, Bridged, Effect, Heard, Over, Tell
 from mesh.errors import RoleError, WireError
 from mesh.shell import curve
 from mesh.shell.arrays import as_value
+from mesh.shell.fallbacks import Fallbacks
 from mesh.shell.sources import Source
 from mesh.shell.streams import bounded, endpoint
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
@@ -111,7 +112,7 @@ class Asking:
 
     def __init__(
         self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, asker: Asker,
-        tell: Callable[[dict[str, Any]], None],
+        tell: Callable[[dict[str, Any]], None], fallbacks: Fallbacks,
     ) -> None:  # fmt: skip
         self.context = context
         self.public = public
@@ -119,6 +120,8 @@ class Asking:
         self.waiting = waiting
         self.asker = asker
         self.refused = 0
+        self.fallbacks = fallbacks
+        self.say_instead: Callable[[str, str], None] = lambda stream, line: None
         self._tell = tell
         self._lines: dict[CopyId, Line] = {}
         self._answers: weakref.WeakValueDictionary[str, Answer] = weakref.WeakValueDictionary()
@@ -138,7 +141,8 @@ class Asking:
 
     def ask(self, role: str, input: str, value: Any, answer: Answer | None = None, **more: Any) -> None:
         """One request; its pieces go to `answer`, if there is one."""
-        id, effects = self.asker.ask(role, input, value, now=time.monotonic(), streamed=answer is not None, **more)
+        fallback = self.fallbacks.has(role)
+        id, effects = self.asker.ask(role, input, value, now=time.monotonic(), streamed=answer is not None, fallback=fallback, **more)
         if answer is not None:
             answer.id = id
             self._answers[id] = answer
@@ -180,10 +184,15 @@ class Asking:
 
     def _over(self, over: Over) -> None:
         answer = self._answers.pop(over.id, None)
-        if answer is not None:
-            answer.over = over
+        said = self.fallbacks.next(over.role) if over.outcome == "lost" and not over.handed else None
         if over.outcome == "lost":
-            self._tell({"type": "event", "event": "request_lost", "level": "error", "what": over.why, "request": over.id})
+            what = f"{over.why}; its fallback is said instead" if said else over.why
+            self._tell({"type": "event", "event": "request_lost", "level": "error", "what": what, "request": over.id})
+        if answer is not None:
+            answer.over = over if said is None else over._replace(outcome="answered")
+            answer.pieces.extend(() if said is None else [said[1]])
+        elif said is not None:
+            self.say_instead(*said)
 
     def drop(self) -> None:
         """Cancels everything open: whoever plays from now on asks for itself."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,10 +11,9 @@ from typing import Any
 from mesh.core.effects import Launch
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import RoomfulError
+from mesh.shell.fallbacks import lines_of
 from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.keys import InstallationKey
-
-FALLBACK_BYTES_MAX = 256 * 1024
 
 
 @dataclass(slots=True)
@@ -85,12 +83,7 @@ def _opening(deployment: Deployment) -> dict[str, Any] | None:
 
 def fallback_lines(role: RoleSpec, folder: Path) -> list[str]:
     """The lines of the role's fallback text. A file that cannot be read means none: a fallback must never stop a role."""
-    lines: list[str] = []
-    if "text" in role.fallback:
-        with contextlib.suppress(OSError):
-            text = (folder / role.fallback["text"]).read_bytes()[:FALLBACK_BYTES_MAX].decode("utf-8", "replace")
-            lines += [line.strip() for line in text.splitlines() if line.strip()]
-    return lines
+    return lines_of(folder / role.fallback["text"]) if "text" in role.fallback else []
 
 
 def role_of(instance: str, deployment: Deployment) -> RoleSpec:

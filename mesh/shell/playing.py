@@ -26,6 +26,7 @@ from mesh.shell import curve
 from mesh.shell.answering import Answering
 from mesh.shell.asking import Asking
 from mesh.shell.border import Border
+from mesh.shell.fallbacks import Fallbacks
 from mesh.shell.following import Followers, FollowLine
 from mesh.shell.handlers import Handlers
 from mesh.shell.host_config import HostConfig
@@ -62,7 +63,7 @@ class Playing:
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
         self._inputs = Inputs(*ways, link.tell)
-        self._asking = Asking(*ways, Asker(""), link.tell)
+        self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)))
         self._answering = Answering(*ways)
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
@@ -288,6 +289,7 @@ class Playing:
             self._inputs.route(routes.inputs, self._handlers)
         else:
             self._inputs.close()
+        self._asking.fallbacks.route(routes.fallbacks)
         self._asking.route(routes.copies if self._standing.playing else {})
         self._follow_line.follow(routes.followed)
         self._following.route(routes.company)

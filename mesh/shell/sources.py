@@ -60,6 +60,7 @@ class Routes:
     asks: Mapping[str, tuple[Consumer, ...]] = field(default_factory=dict)  # by output
     askable: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # role -> the inputs on which it answers
     copies: Mapping[str, tuple[Source, ...]] = field(default_factory=dict)  # by role
+    fallbacks: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # role -> its stream, and the file of what is said instead
     followed: tuple[Source, ...] = ()  # whose open answers and state this process keeps in mind
     company: Company = Company()
 
@@ -74,7 +75,11 @@ def read_routes(told: Mapping[str, Any]) -> Routes:
     askable = {role: tuple(entry["inputs"]) for role, entry in told.get("roles", {}).items()}
     inputs = tuple(_route(name, entry) for name, entry in told.get("inputs", {}).items())
     follows = told.get("follows") or {"sources": (), "here": (), "askers": {}}
-    return Routes(inputs, asks, askable, copies, _sources(follows["sources"]), company(follows))
+    told_asks = [each for entries in told.get("asks", {}).values() for each in entries]
+    fallbacks = {role: entry.get("fallback") for role, entry in told.get("roles", {}).items()}
+    fallbacks |= {each["role"]: each.get("fallback") for each in told_asks}
+    instead = {role: (str(each["stream"]), str(each["text"])) for role, each in fallbacks.items() if each}
+    return Routes(inputs, asks, askable, copies, instead, _sources(follows["sources"]), company(follows))
 
 
 def _route(name: str, entry: Mapping[str, Any]) -> Route:

@@ -52,6 +52,8 @@ class Stage:
         """The role's streams."""
         self.outputs = {name: Output(self._config.role, name, type_, socket) for name, type_ in outputs.items()}
         self._first = next(iter(self.outputs.values()), None)
+        self._socket = socket
+        self._asking.say_instead = self.say_instead
         self._speak_as()
 
     @property
@@ -136,6 +138,14 @@ class Stage:
         self._standing.word = before.is_faulty(time.monotonic(), str(what))
         if before.faulty != self._standing.word.faulty:
             print(f"faulty: {what}", flush=True)
+
+    def say_instead(self, stream: str, line: str) -> None:
+        """A whole text on the stream of a role that nobody plays, for those who listen to it."""
+        role, _, name = stream.partition(".")
+        out = Output(role, name, "text", self._socket)
+        config = self._config
+        out.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, "text"))
+        out.send(line, self.clock.now_ns(), self._standing.muted, self._new_utterance(), 0, False)
 
     # ---- how
 

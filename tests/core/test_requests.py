@@ -7,9 +7,9 @@ from random import Random
 import pytest
 
 from mesh.core.answers import QUEUE_MAX
-from mesh.core.copies import AT_ONE_COPY_MAX
+from mesh.core.copies import AT_ONE_COPY_MAX, Copy, CopyId
 from mesh.core.request_messages import Ask, Cancel, Refused
-from mesh.core.requests import LOSSES_MAX, WAITING_MAX
+from mesh.core.requests import ALONE_S, LOSSES_MAX, WAITING_MAX, Asker, Over
 from tests.core.request_room import PIECES, Room
 
 STEPS = {
@@ -276,6 +276,21 @@ def test_a_request_nobody_answers_is_lost_at_its_deadline_and_says_why() -> None
     room.pass_time(0.2)
     assert room.over == {id: "lost"}
     assert "in time" in room.why[id]
+
+
+def test_where_nobody_plays_a_role_with_a_fallback_a_request_waits_a_while_and_not_for_ever() -> None:
+    asker = Asker("mood:1:1")
+    id, _ = asker.ask("poet", "prompt", "calm", type="text", captured_ns=0, deadline_s=60.0, now=0.0, fallback=True)
+    other, _ = asker.ask("poet", "prompt", "calm", type="text", captured_ns=0, deadline_s=60.0, now=0.0)
+    # A moment without anybody is only a change of holder
+    assert asker.tick(0.2) == []
+    asker.route({"poet": [Copy(CopyId("poet/1", "n", 1), "playing")]}, 1.0)
+    assert Over(id, "lost", "nobody plays poet", "poet") not in asker.tick(1.0 + ALONE_S)
+    asker.route({}, 7.0)
+    asker.tick(7.1)
+    # Then it is over, and the one for which nothing is laid by still waits
+    assert asker.tick(7.2 + ALONE_S) == [Over(id, "lost", "nobody plays poet", "poet")]
+    assert asker.open == 1 and asker.lost == 1 and other != id
 
 
 def test_what_was_lost_on_the_way_is_asked_for_again() -> None:

@@ -10,7 +10,7 @@ import pytest
 from mesh.core.claims import Ledger
 from mesh.core.instances import instances
 from mesh.core.messages import NodeState
-from mesh.core.routes import Reach, Scene, answering_inputs, answers, routes_for, stream_type
+from mesh.core.routes import Reach, Scene, answering_inputs, answers, follows, routes_for, stream_type
 from mesh.core.spec import Deployment, RoleSpec, Wire
 from tests.core.cases import EYE, KINDS, MOOD, POET, PRESENCE, ROOM, WALL, claim, said
 
@@ -130,3 +130,34 @@ def test_routes_do_not_depend_on_the_order_in_which_claims_were_read() -> None:
     one = {"n-door": said(claim("eye", 3)), "n-shelf": said(claim("eye", 4)), "n-left": said(claim("poet/1"))}
     two = dict(reversed(one.items()))
     assert routes_for(PRESENCE, _scene(one)) == routes_for(PRESENCE, _scene(two))
+
+
+def test_where_nobody_plays_a_role_that_answers_its_listeners_hear_those_who_asked() -> None:
+    room = replace(ROOM, roles=(*ROOM.roles[:3], replace(POET, fallback={"text": "lines.txt"}), WALL))
+    states = {"n-door": said(claim("mood", 3), claim("poet/1"))}
+    # Given a copy that plays: it is heard, and who asks knows what to say instead
+    assert [each["instance"] for each in routes_for(WALL, _scene(states, room=room))["inputs"]["line"]["sources"]] == ["poet/1"]
+    asks = routes_for(MOOD, _scene(states, room=room))["asks"]["tags"]
+    assert asks[0]["fallback"] == {"stream": "poet.line", "text": "lines.txt"}
+    # When none does
+    alone = {"n-door": said(claim("mood", 3))}
+    assert [each["instance"] for each in routes_for(WALL, _scene(alone, room=room))["inputs"]["line"]["sources"]] == ["mood"]
+    # But nobody is heard in its place where nothing is laid by
+    assert routes_for(WALL, _scene(alone))["inputs"]["line"]["sources"] == []
+
+
+def test_a_copy_follows_the_others_and_a_standby_its_holder() -> None:
+    states = {
+        "n-door": said(claim("poet/1"), claim("mood", 2)), "n-left": said(claim("poet/2")),
+        "n-shelf": said(claim("mood", 0, part="standby", state="ready")),
+    }
+    scene = _scene(states, {**HERE, "n-left": Reach(("10.0.0.3",), suspect=True)})
+    followed = follows(claim("poet/1"), POET, scene)
+    assert followed is not None
+    assert [(each["instance"], each["state"]) for each in followed["sources"]] == [("poet/2", "suspect")]
+    assert followed["here"] == ["n-door", "n-shelf"]
+    assert followed["askers"] == {"mood": ["n-door", 1]}
+    standing = follows(claim("mood", part="standby", state="ready"), MOOD, scene)
+    assert standing is not None and [each["node"] for each in standing["sources"]] == ["n-door"]
+    assert follows(claim("eye"), EYE, scene) is None
+    assert follows(claim("mood"), MOOD, scene) is None, "a holder without copies has nobody to follow"

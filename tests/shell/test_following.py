@@ -145,3 +145,22 @@ def test_a_state_that_is_too_large_is_said_once_and_the_last_that_fitted_is_kept
     assert sum("too large" in what for what in holder.events()) == 1
     states = [msgpack.unpackb(message["data"]) for message in holder.said if message["type"] == "state"]
     assert states and all(len(state["words"]) <= 4 for state in states)
+
+
+def test_where_nobody_plays_a_role_its_fallback_is_said_in_its_place_and_so_it_is_told(agent: Agent) -> None:
+    # Given a role that asks one whom nobody plays, for which two lines are laid by
+    (agent.folder / "lines.txt").write_text("The room is quiet.\n\nIt waits.\n")
+    fallback = {"stream": "poet.line", "text": "lines.txt"}
+    mood = agent.start("mood", "Mood")
+    wall = agent.start("wall", "Listener", routes={"inputs": {"line": {**mood.stream("tags", "text"), "stream": "poet.line"}}})
+    asking = agent.start("asker", "Asker", routes={"roles": {"poet": {"inputs": ["prompt"], "copies": [], "fallback": fallback}}})
+    entry = {"role": "poet", "input": "prompt", "type": "text", "when_superseded": "queue", "copies": [], "fallback": fallback}
+    mood.route(asks={"tags": [entry]})
+    # When they ask
+    write(agent, "tags", "calm", "dawn")
+    write(agent, "questions", "why")
+    # Then whoever listens hears the lines on that role's stream, the caller is given one, and the loss is told
+    agent.until(lambda: [value for value, *_ in wall.facts.get("heard", [])] == ["The room is quiet.", "It waits."], "the fallback")
+    agent.until(lambda: asking.facts.get("got") == [["The room is quiet."]], "the caller's")
+    assert mood.requests["lost"] == 2 and mood.requests["answered"] == 0
+    assert any("nobody plays poet; its fallback is said instead" in what for what in mood.events())
