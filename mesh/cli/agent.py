@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ Examples:
   roomful agent deployments/whispering-room --name door     on the machine by the door
   roomful agent --seed 192.168.1.20                          same folder as last time; mDNS does not pass here
 """
-
-
 @click.command(epilog=EPILOG)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @click.option("--name", default="", help="Which machine of the deployment file this is; kept for the next start.")
@@ -32,9 +29,11 @@ Examples:
 @click.option("--key", "key_path", type=click.Path(path_type=Path), help="The installation's key file.")
 @click.option("--json", "as_json", is_flag=True, help="Print every event as one JSON object a line.")
 @click.option("--rehearsal", is_flag=True, hidden=True)
+@click.option("--run", "run_folder", type=click.Path(path_type=Path), hidden=True)
 @click.option("--kinds", type=click.Path(path_type=Path), hidden=True)
 def command(
-    folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool, kinds: Path | None
+    folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool,
+    run_folder: Path | None, kinds: Path | None,
 ) -> None:
     """Run this machine's node: it finds the others, and plays its share of the deployment in FOLDER.
 
@@ -53,7 +52,7 @@ def command(
         raise UsageError("there is no deployment.yaml in this folder", where=str(chosen),
                          instead="Give the folder that holds it, such as deployments/whispering-room.")
     path = key_path or default_key_path()
-    with _only_one(here), _run_folder(here, rehearsal) as run:
+    with _only_one(here), _run_folder(here, run_folder) as run:
         settings = Settings(
             here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal, kinds,
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
@@ -81,13 +80,12 @@ def _remembered(store: Any) -> Path:
 
 
 @contextlib.contextmanager
-def _run_folder(here: Path, rehearsal: bool) -> Iterator[Path]:
+def _run_folder(here: Path, given: Path | None) -> Iterator[Path]:
     """A short path for the link's socket: the same at each start, so that roles find the agent after the one that crashed."""
     from mesh.shell.finding import rehearsals
 
-    if rehearsal:
-        with tempfile.TemporaryDirectory(prefix="roomful-") as run:
-            yield Path(run)
+    if given is not None:
+        yield given
         return
     run_folder = rehearsals() / f"run-{hashlib.sha256(str(here.resolve()).encode()).hexdigest()[:12]}"
     run_folder.mkdir(mode=0o700, parents=True, exist_ok=True)

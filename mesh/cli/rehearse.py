@@ -7,7 +7,7 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,18 @@ Examples:
   roomful rehearse my-piece --fault "kill shelf at 15s"     and see who takes over
   roomful rehearse my-piece --machines 6                    with spare machines beside those of the file
 """
+CAUSES = {"lost": "its machine was lost", "failed": "it ended there", "planned": "handed over"}
+PATIENCE_S = 60.0  # for everything to play, beyond --for, where a fault waits for that
 
 
 @click.command(epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--machines", type=click.IntRange(1, 64), help="At least this many nodes; those above the file's are spares.")
-@click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Stop after this long.  [default: until Ctrl-C]")
+@click.option("--for", "for_s", type=click.FloatRange(min=0.1), metavar="SECONDS",
+              help="Stop after this long, but not before the faults have shown their effect.  [default: until Ctrl-C]")
 @click.option("--fault", "faults", multiple=True, metavar='"VERB WHAT at TIME"',
-              help='"kill MACHINE at 8s", "crash ROLE at 8s", "hang ROLE at 8s" or "cut MACHINE at 8s for 10s". Repeatable.')
+              help='"kill MACHINE at 8s", "crash ROLE at 8s", "hang ROLE at 8s" or "cut MACHINE at 8s for 10s", counted from '
+                   "when everything plays. Repeatable.")
 @click.option("--headless", is_flag=True, help="No live view and no windows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; the last is a summary.")
 def command(folder: Path, machines: int | None, for_s: float | None, faults: tuple[str, ...], headless: bool, as_json: bool) -> None:
@@ -49,8 +53,13 @@ def command(folder: Path, machines: int | None, for_s: float | None, faults: tup
     asyncio.run(_play(rehearsal, view, wanted, for_s))
     summary = rehearsal.tally.summary()
     view.end(summary)
-    all_played = bool(summary["roles"]) and all(role["state"] == "playing" for role in summary["roles"].values())
-    if for_s is not None and not all_played:
+    missed = [f"“{row['fault']}”: {row['why']}" for row in summary["faults"] if row["t"] is None]
+    if missed:
+        again = "Give it longer with --for, or another time." if for_s is not None else "Let it play longer, or give an earlier time."
+        raise RoomfulError(f"not every fault was brought about: {'; '.join(missed)}", where=str(folder), instead=again)
+    dark = tuple(f"@{fault.target}" for fault in wanted if fault.verb == "kill")  # what was to stay with a machine that was killed
+    states = [role["state"] for name, role in summary["roles"].items() if not dark or not name.endswith(dark)]
+    if for_s is not None and (not states or any(state != "playing" for state in states)):
         again = "Rehearse it without --for, and read `roomful logs` meanwhile."
         raise RoomfulError(_not_playing(summary), where=str(folder), instead=again)
 
@@ -69,6 +78,17 @@ async def _play(rehearsal: Any, view: Any, faults: list[Any], for_s: float | Non
         await rehearsal.bring_about(faults)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), for_s)
+        if for_s is not None and faults and not stop.is_set():
+            await _first(stop.wait(), rehearsal.have_happened(), PATIENCE_S + max(fault.at_s + fault.lasts_s for fault in faults))
+
+
+async def _first(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any], within_s: float) -> None:
+    """Until one of them has ended, or the time is over; then neither goes on."""
+    tasks = [asyncio.ensure_future(one), asyncio.ensure_future(other)]
+    await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
@@ -132,6 +152,9 @@ class LineView:
         requests = summary["requests"]
         click.echo(f"Ended. {requests['asked']} requests asked, {requests['answered']} answered, {requests['lost']} lost; "
                    f"{sum(summary['frames'].values())} frames.")
+        for row in summary["takeovers"]:
+            gap = "nobody heard a gap" if row["gap_ms"] is None else f"its listeners missed it for {row['gap_ms']:.0f} ms"
+            click.echo(f"  {row['instance']} went from {row['from']} to {row['to']} ({CAUSES.get(row['cause'], row['cause'])}): {gap}")
 
 
 class JsonView(LineView):

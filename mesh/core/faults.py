@@ -5,7 +5,8 @@
     hang ROLE at TIME                one role's process stands still
     cut MACHINE at TIME for TIME     its network is gone, then back
 
-ROLE may be an instance ("poet/1"); a role with several is hit where it is listed first.
+TIME counts from the moment at which everything first plays. ROLE may be an instance ("poet/1"); a role with several is hit
+where it is listed first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: `verb` as above, `at_s` seconds after the start, `lasts_s` for a cut."""
+    """One fault: `verb` as above, `at_s` seconds after everything first plays, `lasts_s` for a cut."""
 
     verb: str
     target: str

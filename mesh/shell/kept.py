@@ -1,6 +1,6 @@
 """What an agent leaves beside its socket for the agent after it: which processes it had, so that they can be adopted.
 
-Not in the state folder: this is true only for as long as those processes run, and after a power cut they do not. Written
+Not in the state folder: this is true only for as long as those processes run, and after a power cut they do not (`boot` tells). Written
 whenever it changes, without waiting for the disk: a crash of the agent leaves the system's memory as it was.
 """
 
@@ -21,8 +21,9 @@ from mesh.core.messages import Claim
 class KeptParts:
     """The file of one agent's parts."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, boot: str) -> None:
+        """`boot` names this run of the computer: after a power cut a process's number belongs to somebody else."""
+        self._path, self._boot = path, boot
         self._written = ""
 
     def write(self, parts: Iterable[Part]) -> None:
@@ -32,7 +33,7 @@ class KeptParts:
             for part in parts
             if (c := part.claim).state != STARTING
         ]
-        text = json.dumps(rows)
+        text = json.dumps({"boot": self._boot, "parts": rows})
         if text == self._written:
             return
         self._written = text
@@ -44,12 +45,13 @@ class KeptParts:
     def read(self) -> Iterator[tuple[Claim, str]]:
         """(claim, how it was launched) of each process that the agent before had. Nothing when it left nothing readable."""
         try:
-            rows = json.loads(self._path.read_text())
+            kept = json.loads(self._path.read_text())
+            rows = kept["parts"] if kept["boot"] == self._boot else ()
             for instance, epoch, part, state, generation, frames, requests, pid, restarts, standby in rows:
                 yield Claim(
                     str(instance), int(epoch), str(part), str(state), int(generation), int(frames), int(requests), int(pid), int(restarts),
                 ), str(standby)
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, KeyError):
             return
 
     def forget(self) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import zmq
 
 from mesh.errors import RoomfulError
-from mesh.shell.storage import home
+from mesh.shell.storage import home, sync_folder
 
 FORMAT = "roomful-key-1"
 SECRET_BYTES = 32
@@ -122,24 +122,45 @@ def new_key(path: Path) -> InstallationKey:
 
 
 def save_key(path: Path, key: InstallationKey) -> None:
-    """Writes the file, mode 0600, and to the disk before it returns; refuses to overwrite."""
+    """Writes the file, mode 0600, and to the disk before it returns; refuses to overwrite. It appears whole or not at all: it is
+    written beside and linked into its place, so that a power cut leaves no half of a key."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
         if path.exists():
-            instead = "Show it with: roomful key show. Move it away to make another: machines with the old one stay out."
-            raise KeyFileError("there is a key already, and it was kept", where=str(path), instead=instead) from None
-        raise _unwritten(path, error) from None
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
+            raise _taken(path)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
             file.write(key.text + "\n")
             file.flush()
             os.fsync(file.fileno())
+        _put_in_place(beside, path)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        raise (_taken(path) if path.is_file() else _unwritten(path, error)) from None
     except OSError as error:
-        with contextlib.suppress(OSError):
-            path.unlink()
         raise _unwritten(path, error) from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+
+
+def _put_in_place(beside: Path, path: Path) -> None:
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a USB stick's file system knows no links
+        os.rename(beside, path)
+
+
+def _taken(path: Path) -> KeyFileError:
+    try:
+        load_key(path)
+    except KeyFileError as fault:
+        return KeyFileError(f"a file is there already that is no key: {fault.what}", where=str(path),
+                            instead="If nothing else needs it, remove it and call this again.")
+    instead = "Show it with: roomful key show. Move it away to make another: machines with the old one stay out."
+    return KeyFileError("there is a key already, and it was kept", where=str(path), instead=instead)
 
 
 def load_key(path: Path) -> InstallationKey:

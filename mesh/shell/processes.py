@@ -25,6 +25,7 @@ from mesh.errors import RoomfulError
 from mesh.shell.kept import KeptClock, KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, role_of
 from mesh.shell.logs import Logs
+from mesh.shell.machine import host_mark
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
 from mesh.shell.transport import Link
 
@@ -48,7 +49,7 @@ class Processes:
         self._failures: dict[str, str] = {}
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
-        self._kept = KeptParts(run / "parts.json")
+        self._kept = KeptParts(run / "parts.json", host_mark())
         self._kept_clock = KeptClock(run / "clock.json")
         self.course = self._kept_clock.course  # of the room's time on this machine
         self.link = Link(self._on_role)

@@ -16,21 +16,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from mesh.core.faults import Fault
+from mesh.core.instances import instances
 from mesh.core.spec import Deployment
 from mesh.shell.finding import rehearsals
 from mesh.shell.keys import save_key, throwaway_key
 from mesh.shell.kinds import write_kinds
 from mesh.shell.storage import Store
+from mesh.shell.tally import Tally
 
 MACHINES_WITHOUT_FILE = 3
 STOP_S = 8.0
+LOOK_S = 0.1
+SOCKET_FOLDER_MAX = 80  # characters: the system takes 104 to 108 for a socket's whole path
+AFTERMATH_S = 5.0  # after the last fault: time in which take-overs happen and their gaps are told
 ABANDONED_S = 600.0
 LINE_BYTES_MAX = 4 * 1024 * 1024
 QUIET = ("report", "role_gap", "settled", "following")
@@ -41,77 +45,6 @@ def machine_names(deployment: Deployment, count: int | None) -> list[str]:
     names = [machine.name for machine in deployment.machines]
     wanted = max(count or 0, len(names) or MACHINES_WITHOUT_FILE)
     return [*names, *(f"spare-{number}" for number in range(1, wanted - len(names) + 1))]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What the room did, gathered from its nodes' reports. `wired` are the streams that some role hears."""
-
-    wired: tuple[str, ...] = ()
-    roles: dict[str, dict[str, Any]] = field(default_factory=dict)  # instance -> what its holder last said
-    standbys: dict[str, dict[str, Any]] = field(default_factory=dict)
-    pulses: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)  # (instance, machine, generation)
-    takeovers: list[dict[str, Any]] = field(default_factory=list)
-    health: dict[str, str] = field(default_factory=dict)
-
-    def take(self, event: dict[str, Any]) -> None:
-        """One event of one node."""
-        match event["event"]:
-            case "report":
-                self._report(event["machine"], event["roles"])
-            case "takeover":
-                before = self.roles.get(event["instance"], {}).get("machine")
-                row = {"instance": event["instance"], "from": before, "to": event["to"], "cause": event["cause"], "gap_ms": None}
-                self.takeovers.append(row)
-            case "role_gap":
-                self._gap(event)
-
-    def _report(self, machine: str, roles: dict[str, dict[str, Any]]) -> None:
-        self.health[machine] = "alive"
-        for name, said in list(self.standbys.items()):
-            if said["machine"] == machine and roles.get(name, {}).get("part") != "standby":
-                del self.standbys[name]
-        for name, said in self.roles.items():
-            if said["machine"] == machine and roles.get(name, {}).get("part") != "holder":
-                said["state"] = "ended"
-        for name, said in roles.items():
-            where = self.roles if said["part"] == "holder" else self.standbys
-            known = where.get(name)
-            if known is None or (said["epoch"], machine == known["machine"]) >= (known["epoch"], False):
-                where[name] = {"machine": machine, **said}
-            if said["pulse"]:
-                self.pulses[(name, machine, said["generation"])] = said["pulse"]
-
-    def _gap(self, event: dict[str, Any]) -> None:
-        for takeover in self.takeovers:
-            if takeover["gap_ms"] is None and event.get("source") == takeover["instance"]:
-                takeover["gap_ms"] = event.get("gap_ms")
-
-    def page_addresses(self) -> dict[str, str]:
-        """Where the room's pages are: instance -> address."""
-        found = {}
-        for (name, _, _), pulse in sorted(self.pulses.items()):
-            if pulse.get("facts", {}).get("page"):
-                found[name] = str(pulse["facts"]["page"])
-        return found
-
-    def summary(self) -> dict[str, Any]:
-        """The last line of `rehearse --json`."""
-        frames = dict.fromkeys(self.wired, 0)
-        requests = dict.fromkeys(("asked", "answered", "cancelled", "lost", "open", "retried"), 0)
-        for (name, _, _), pulse in self.pulses.items():
-            role = name.split("@")[0].split("/")[0]
-            for stream, count in pulse.get("frames", {}).items() if pulse.get("playing") else ():
-                full = stream if "." in stream else f"{role}.{stream}"
-                if count or full in frames:
-                    frames[full] = frames.get(full, 0) + count
-            for key, count in pulse.get("requests", {}).items():
-                if key in requests:
-                    requests[key] += count
-        roles = {
-            name: {key: said[key] for key in ("machine", "state", "restarts", "pid")} for name, said in sorted(self.roles.items())
-        }
-        return {"event": "summary", "frames": frames, "roles": roles, "requests": requests, "takeovers": self.takeovers}
 
 
 def _sweep(folder: Path) -> None:
@@ -139,12 +72,15 @@ class Rehearsal:
         self._stopping = False
         self._faults: list[asyncio.Task[None]] = []
         self._said: set[tuple[str, ...]] = set()
-        self.home = Path()
+        self.home = self._run = Path()
 
     async def __aenter__(self) -> Rehearsal:
         rehearsals().mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(rehearsals())
         self.home = Path(tempfile.mkdtemp(prefix=f"{self.deployment.installation[:20]}-", dir=rehearsals()))
+        self._run = self.home / "run"  # of the agents' sockets: here, so that one that is killed leaves nothing
+        if len(str(self._run)) > SOCKET_FOLDER_MAX:
+            self._run = Path(tempfile.mkdtemp(prefix="roomful-", dir="/tmp"))
         save_key(self.home / "key", throwaway_key())
         write_kinds(self.home / "kinds.json", self.deployment.kinds)
         for machine in self.machines:
@@ -152,17 +88,35 @@ class Rehearsal:
         return self
 
     async def bring_about(self, faults: Sequence[Fault]) -> None:
-        """Bring about each fault at its time, counted from when everything first plays."""
+        """Bring about each fault at its time, counted from the moment at which everything plays: a slow computer then shows the
+        same as a fast one. What never comes to that is in the tally, with the reason."""
         for fault in faults:
-            self._faults.append(asyncio.create_task(self._at_its_time(fault)))
+            row = {"fault": str(fault), "t": None, "why": "not everything played before the rehearsal ended"}
+            self.tally.faults.append(row)
+            self._faults.append(asyncio.create_task(self._at_its_time(fault, row)))
 
-    async def _at_its_time(self, fault: Fault) -> None:
-        await asyncio.sleep(max(0.0, fault.at_s - (time.monotonic() - self.started_s)))
+    async def have_happened(self) -> None:
+        """Returns when every fault was brought about, or could not be, and what follows from it has had time to show."""
+        while any(not fault.done() for fault in self._faults):
+            await asyncio.gather(*self._faults, return_exceptions=True)
+        await asyncio.sleep(AFTERMATH_S)
+
+    async def _all_play(self) -> None:
+        wanted = [each.name for each in instances(self.deployment)]
+        while not self.tally.all_played(wanted):
+            await asyncio.sleep(LOOK_S)
+
+    async def _at_its_time(self, fault: Fault, row: dict[str, Any]) -> None:
+        await self._all_play()
+        row["why"] = "the rehearsal ended before its time"
+        await asyncio.sleep(fault.at_s)
         try:
             touched = await self._fault(fault)
         except (ProcessLookupError, LookupError) as missing:
+            row["why"] = str(missing)
             self.tell({"event": "trouble", "what": f"{fault}: {missing}", "machine": fault.target})
             return
+        row["t"], row["why"] = round(time.monotonic() - self.started_s, 3), ""
         self.tell({"event": "fault", "fault": str(fault), "what": str(fault), "pids": touched})
 
     async def _fault(self, fault: Fault) -> list[int]:
@@ -173,15 +127,18 @@ class Rehearsal:
             self._cut(fault.target, True)
             self._faults.append(asyncio.create_task(self._mend(fault)))
             return []
-        name = next((name for name in sorted(self.tally.roles) if fault.target in (name, name.split("@")[0].split("/")[0])), None)
-        if name is None or not self.tally.roles[name]["pid"]:
-            raise LookupError(f"{fault.target} does not play")
-        pid = int(self.tally.roles[name]["pid"])
+        names = [each.name for each in instances(self.deployment) if fault.target in (each.name, each.role.name)]
+        said = next((said for name in names if (said := self.tally.roles.get(name)) and said["pid"] and said["state"] != "ended"), None)
+        if said is None:
+            raise LookupError(f"{fault.target} does not play at that moment")
+        pid = int(said["pid"])
         os.kill(pid, signal.SIGKILL if fault.verb == "crash" else signal.SIGSTOP)
         return [pid]
 
     def _kill_machine(self, machine: str) -> list[int]:
         """As a power cut: the agent and all it started, at one moment, with no goodbye."""
+        if self._agents[machine].returncode is not None:
+            raise LookupError(f"{machine} is gone already")
         agent = psutil.Process(self._agents[machine].pid)
         family = [*agent.children(recursive=True), agent]
         for process in (agent, *family):
@@ -206,6 +163,7 @@ class Rehearsal:
 
     async def __aexit__(self, *unused: object) -> None:
         await self._stop()
+        shutil.rmtree(self._run, ignore_errors=True)
         shutil.rmtree(self.home, ignore_errors=True)
 
     def pids(self) -> dict[str, int]:
@@ -214,12 +172,14 @@ class Rehearsal:
 
     async def _start(self, machine: str) -> None:
         here = self.home / machine
+        run = self._run / str(len(self._agents))
         here.mkdir()
+        run.mkdir(parents=True)
         Store(here).write("order", [1, "up", "rehearsal"])
         errors = open(here / "agent.log", "wb")  # noqa: SIM115 - the child holds it
         self._agents[machine] = agent = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
-            "--rehearsal", "--kinds", str(self.home / "kinds.json"), "--json",
+            "--rehearsal", "--run", str(run), "--kinds", str(self.home / "kinds.json"), "--json",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True,
             env={**os.environ, "ROOMFUL_HOME": str(here), "PYTHONPATH": _import_path()}, limit=LINE_BYTES_MAX,
         )
@@ -239,7 +199,7 @@ class Rehearsal:
     def _hear(self, machine: str, event: dict[str, Any]) -> None:
         if self._stopping:  # what ends now ends because the rehearsal does
             return
-        self.tally.take(event)
+        self.tally.take(event, time.monotonic())
         if event["event"] in QUIET:
             return
         if event["event"] == "node_up":

@@ -7,8 +7,16 @@
 
 Galleries switch rooms off at the wall. A value is written beside the old one, forced to disk, and renamed over
 it; the old one is kept as `.previous`. Each file begins with a checksum of what follows, so that a file cut or garbled
-at any byte is known as such and the previous value is read. Decided against: SQLite (a journal of its own to recover,
-and one file in which damage reaches everything) and an append-only log (grows on a machine that runs for months).
+at any byte is known as such and the previous value is read.
+
+What was told to others and what is on disk. A life's number is on disk before anything is told (`read_identity`), and so is the
+deployment's folder. All else (epochs, the order, a number raised in mid-life, peers) is written in the order in which it was
+decided, by one thread, while the node goes on: a take-over that waited for an SD card would be seen by visitors. A cut may so
+lose the last of these. It does no harm: a node that starts listens for a second before it claims anything, whoever heard a
+higher number says so, and the node goes above it (DESIGN.md, 4.2 and 4.10; the simulator loses last writes too).
+
+Decided against: SQLite (a journal of its own to recover, and one file in which damage reaches everything) and an append-only
+log (grows on a machine that runs for months).
 """
 
 from __future__ import annotations
@@ -30,6 +38,7 @@ from mesh.errors import RoomfulError
 MAGIC = b"roomful-store-1 "
 CHECK_HEX = 32
 VALUE_BYTES_MAX = 16_000_000
+RAISED_MAX = 1000  # by more than this nobody raises his number in one life: skipped when the number raised last was damaged
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 _ABSENT = object()
 
@@ -100,7 +109,7 @@ class Store:
             if _load(path) not in (_ABSENT, _DAMAGED):
                 os.replace(path, _previous(path))
             os.replace(scratch, path)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError as error:
             with contextlib.suppress(OSError):
                 scratch.unlink()
@@ -116,7 +125,8 @@ class Store:
 def read_identity(store: Store, name: str = "") -> Identity:
     """This node's identity, one life further; made at the first start. On disk before it returns.
 
-    A life counted on a damaged disk skips a number, since the lost value may have been one higher.
+    Above every number of an earlier life that is on disk. A life counted on a damaged disk skips numbers, since the lost value may
+    have been higher.
 
     Raises:
         StorageError: it could not be kept; a node that forgets who it was must not play.
@@ -126,12 +136,16 @@ def read_identity(store: Store, name: str = "") -> Identity:
     node = kept.get("node")
     if not (isinstance(node, str) and re.fullmatch(r"[0-9a-f]{32}", node)):
         node = uuid.uuid4().hex
-    lived = kept.get("incarnation", 0)
-    lived = lived if isinstance(lived, int) and lived >= 0 else 0
+    raised, raised_age = store.read_with_age("incarnation", 0)  # by a refutation, in mid-life
+    lived = max(_count(kept.get("incarnation", 0)), _count(raised) + (RAISED_MAX if raised_age == 1 else 0))
     given = name or str(kept.get("name") or "")
     identity = Identity(node, lived + (2 if age == 1 else 1), given)
     store.write("node", {"node": node, "incarnation": identity.incarnation, "name": given})
     return identity
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 0
 
 
 _DAMAGED = object()
@@ -163,7 +177,7 @@ def _previous(path: Path) -> Path:
     return path.with_name(path.name + ".previous")
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Forces the renames themselves to disk; a file system that cannot do this is not a fault."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -205,21 +205,22 @@ class Input:
         if header.request is not None and not self._utterances.accepts(header, time.monotonic()):
             return False
         if sender is not self._sender:
-            self._turn_to(sender)
+            self._turn_to(sender, speaks=header.request is not None)
         voice = self._voice
         passed = header.number - voice.number - 1
         if passed > 0 and voice.number >= 0:
             self.dropped += passed
         voice.number = header.number
-        voice.meter.arrived(voice.holder, time.monotonic())
+        voice.meter.arrived(voice.holder, time.monotonic(), header.request)
         self.received += 1
         return True
 
-    def _turn_to(self, sender: Sender) -> None:
-        """Another one speaks than just before."""
+    def _turn_to(self, sender: Sender, *, speaks: bool) -> None:
+        """Another one speaks than just before. Copies that answer share a meter: each goes on where another stopped."""
         voice = self._voices.get(sender)
         if voice is None:
-            meter = self._meters.setdefault(sender.instance, GapMeter(sender.instance))
+            name = sender.instance.partition("/")[0] if speaks else sender.instance
+            meter = self._meters.setdefault(name, GapMeter(name))
             voice = self._voices[sender] = _Voice(meter, (sender.node, sender.generation))
         self._sender, self._voice = sender, voice
 

@@ -67,3 +67,38 @@ def test_a_process_started_again_on_the_same_node_is_a_change() -> None:
     heard(meter, A, 0.0, 3)
     meter.arrived(("node-a", 2), 1.0)
     assert meter.waits
+
+
+def test_a_stream_with_pauses_of_its_own_has_a_gap_only_beyond_them() -> None:
+    # Given speech: sentences of five pieces, eight seconds apart
+    meter, now = GapMeter("poet"), 0.0
+    for _ in range(6):
+        now = heard(meter, A, now + 8.0, 5, step_s=0.14)
+    # When the next sentence comes from another, 8.5 s later
+    last_s = heard(meter, B, now + 8.5, 5, step_s=0.14)
+    # Then half a second is what could be noticed, not eight
+    gap = meter.due(last_s + AROUND_S)
+    assert gap is not None and gap.gap_ms == pytest.approx(500, abs=1)
+
+
+def test_the_time_between_two_answers_is_no_gap_and_a_pause_within_one_is() -> None:
+    # Given two copies that answer in turn, eight seconds apart
+    meter = GapMeter("poet")
+    for number, holder in enumerate((A, B, A)):
+        for piece in range(10):
+            meter.arrived(holder, number * 8.0 + piece * 0.1, f"r{number}")
+    assert not meter.waits
+    # When one stops in the middle of its answer and the other goes on
+    meter.arrived(B, 17.2, "r2")
+    # Then the pause within the sentence is the gap
+    gap = meter.due(17.2 + AROUND_S)
+    assert gap is not None and gap.gap_ms == pytest.approx(200, abs=1)
+
+
+def test_a_single_stutter_does_not_make_a_steady_stream_uneven() -> None:
+    meter = GapMeter("mood")
+    last_s = heard(meter, A, 0.0, 30)
+    last_s = heard(meter, A, last_s + 0.5, 200)
+    last_s = heard(meter, B, last_s + 0.3, 50)
+    gap = meter.due(last_s + AROUND_S)
+    assert gap is not None and gap.gap_ms == pytest.approx(290, abs=1)
