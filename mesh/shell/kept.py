@@ -1,6 +1,7 @@
 """What an agent leaves beside its socket for the agent after it: which processes it had, so that they can be adopted.
 
-Not in the state folder: this is true only for as long as those processes run, and after a power cut they do not (`boot` tells). Written
+Not in the state folder: this is true only for as long as those processes run, and after a power cut they do not
+(`boot` tells). Written
 whenever it changes, without waiting for the disk: a crash of the agent leaves the system's memory as it was.
 """
 
