@@ -118,17 +118,18 @@ class Asker:
 
     def ask(
         self, role: str, input: str, value: Any, *, type: str, captured_ns: int, deadline_s: float, now: float,
-        topic: str = "", supersede: bool = False, streamed: bool = False, fallback: bool = False,
+        topic: str = "", supersede: bool = False, pass_over: bool = False, streamed: bool = False, fallback: bool = False,
     ) -> tuple[str, list[Effect]]:  # fmt: skip
         """Asks, and returns the request's id. `deadline_s` is a moment.
 
-        `supersede` cancels what is open of the same output, role and input; `streamed` hands its pieces on; `fallback`: there is
-        something to say instead when nobody plays the role.
+        `supersede` cancels what is open of the same output, role and input, `pass_over` what of it is not in work yet; `streamed`
+        hands its pieces on; `fallback`: there is something to say instead when nobody plays the role.
         """
         effects: list[Effect] = []
-        if supersede:
+        if supersede or pass_over:
+            in_work = set() if supersede else self._in_work()
             for old in list(self._open.values()):
-                if (old.topic, old.role, old.ask.input) == (topic, role, input):
+                if (old.topic, old.role, old.ask.input) == (topic, role, input) and old.id not in in_work:
                     effects += self.cancel(old.id, now, why="a newer one took its place", fill=False)
         if len(self._waiting) >= WAITING_MAX:
             effects += self._lose(self._open[self._waiting[0][1]], f"more than {WAITING_MAX} were waiting")
@@ -140,6 +141,14 @@ class Asker:
         self.asked += 1
         self._waiting.append((number, id))
         return id, effects + self._fill(now)
+
+    def _in_work(self) -> set[str]:
+        """The requests that a copy answers now, as far as can be known here: the oldest of mine that each has."""
+        oldest: dict[CopyId, _Open] = {}
+        for request in self._open.values():
+            if request.copy is not None and (request.copy not in oldest or request.number < oldest[request.copy].number):
+                oldest[request.copy] = request
+        return {request.id for request in oldest.values()}
 
     def cancel(self, id: str, now: float, why: str = "no longer wanted", fill: bool = True) -> list[Effect]:
         """No longer wanted. Nothing when it is over already."""

@@ -64,9 +64,15 @@ def config_for(
         "curve_public": stead.key.curve_public.decode(), "curve_secret": stead.key.curve_secret.decode(),
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
-        "settings": {"cores": os.cpu_count() or 1, "opening": _opening(deployment)}, "playing": False, "standby": order.standby,
+        "settings": {"cores": os.cpu_count() or 1, "opening": _opening(deployment), "models": _files(deployment, stead.folder)},
+        "playing": False, "standby": order.standby,
         "state": None if state is None else base64.b64encode(state).decode(),
     }
+
+
+def _files(deployment: Deployment, folder: Path) -> dict[str, str]:
+    """Where each model lies here, for a role that lays others over its own (adapters)."""
+    return {name: str(folder / model.file) for name, model in deployment.models.items()}
 
 
 def _model(role: RoleSpec, deployment: Deployment, folder: Path) -> dict[str, Any] | None:

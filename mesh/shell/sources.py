@@ -50,6 +50,7 @@ class Consumer:
     role: str
     input: str
     supersede: bool
+    pass_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def read_routes(told: Mapping[str, Any]) -> Routes:
     copies = {role: _sources(entry["copies"]) for role, entry in told.get("roles", {}).items()}
     asks = {}
     for output, entries in told.get("asks", {}).items():
-        asks[output] = tuple(Consumer(each["role"], each["input"], each.get("when_superseded") == "cancel") for each in entries)
+        asks[output] = tuple(_consumer(each) for each in entries)
         copies.update({each["role"]: _sources(each["copies"]) for each in entries})
     askable = {role: tuple(entry["inputs"]) for role, entry in told.get("roles", {}).items()}
     inputs = tuple(_route(name, entry) for name, entry in told.get("inputs", {}).items())
@@ -80,6 +81,11 @@ def read_routes(told: Mapping[str, Any]) -> Routes:
     fallbacks |= {each["role"]: each.get("fallback") for each in told_asks}
     instead = {role: (str(each["stream"]), str(each["text"])) for role, each in fallbacks.items() if each}
     return Routes(inputs, asks, askable, copies, instead, _sources(follows["sources"]), company(follows))
+
+
+def _consumer(entry: Mapping[str, Any]) -> Consumer:
+    rule = entry.get("when_superseded")
+    return Consumer(entry["role"], entry["input"], rule == "cancel", rule == "finish")
 
 
 def _route(name: str, entry: Mapping[str, Any]) -> Route:

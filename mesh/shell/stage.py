@@ -172,7 +172,7 @@ class Stage:
         for consumer in self.routes.asks[out.name]:
             self._asking.ask(
                 consumer.role, consumer.input, value, type=out.type, captured_ns=captured_ns, topic=out.name,
-                supersede=consumer.supersede, deadline_s=time.monotonic() + FRAME_DEADLINE_S,
+                supersede=consumer.supersede, pass_over=consumer.pass_over, deadline_s=time.monotonic() + FRAME_DEADLINE_S,
             )  # fmt: skip
 
     def _only_input(self, role: str) -> str:

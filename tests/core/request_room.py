@@ -84,11 +84,11 @@ class Room:
 
     # ---- what the role wants
 
-    def ask(self, supersede: bool = False, streamed: bool = True, deadline_s: float = 1e6) -> str:
+    def ask(self, supersede: bool = False, pass_over: bool = False, streamed: bool = True, deadline_s: float = 1e6) -> str:
         value = f"question {len(self.answers)}"
         id, effects = self.asker.ask(
             ROLE, "prompt", value, type="text", captured_ns=0, deadline_s=self.now + deadline_s, now=self.now,
-            topic="tags", supersede=supersede, streamed=streamed,
+            topic="tags", supersede=supersede, pass_over=pass_over, streamed=streamed,
         )  # fmt: skip
         self.answers[id] = value
         self.handed[id] = []

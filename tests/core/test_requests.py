@@ -201,6 +201,19 @@ def test_a_newer_frame_cancels_the_open_request_of_the_same_output() -> None:
     assert room.utterances.get(old, []) == []
 
 
+def test_a_sentence_in_work_is_finished_and_of_those_that_wait_only_the_newest_is_said() -> None:
+    # Given a copy that speaks, one more that it has taken, and others that wait
+    room = Room(copies=1)
+    spoken, *between = [room.ask() for _ in range(5)]
+    room.deliver_to_copy(room.processes[0])
+    room.work(room.processes[0])
+    # When a newer one comes that lets the sentence finish
+    new = room.ask(pass_over=True)
+    # Then all between are left out, and the two others are said
+    settle(room)
+    assert room.over == {spoken: "answered", **dict.fromkeys(between, "cancelled"), new: "answered"}
+
+
 def test_each_copy_holds_two_and_the_rest_wait_here() -> None:
     room = Room(copies=2)
     for _ in range(10):
