@@ -1,9 +1,10 @@
 """Detectors: from the outputs of the usual exports to boxes in the picture.
 
-Four families cover nearly every detector that can be downloaded: YOLOv8's grid [1, 4 + classes, n], YOLOv5's
-[1, n, 5 + classes], exports with suppression built in [1, n, 6], and separate outputs for boxes and scores
-(SSD, RetinaNet, TensorFlow's zoo). Which one it is shows in the shapes; option `detector` settles a doubt.
-Layouts as in Ultralytics' export documentation and TensorFlow's object detection API.
+A dozen families cover nearly every detector that can be downloaded. Those that give boxes: YOLOv8's grid [1, 4 + classes, n],
+YOLOv5's [1, n, 5 + classes], exports with suppression built in [1, n, 6] (YOLOv10 too), separate outputs for boxes and scores (SSD,
+UltraFace, RetinaNet, TensorFlow's zoo), DETR's pair without suppression. Those that give distances from a grid are in `anchors`.
+Which one it is shows in names and shapes; option `detector` settles a doubt. Layouts as in Ultralytics' export documentation,
+TensorFlow's object detection API and Hugging Face's DETR.
 """
 
 from __future__ import annotations
@@ -14,24 +15,33 @@ from typing import Any
 import numpy as np
 
 from mesh.errors import RoleError
+from roles.inference import anchors
+from roles.inference.anchors import Found, corners, sigmoid
 from roles.inference.intake import Array, Fit, Size
 
 ENDED_ROWS_MAX = 1000  # an export with suppression built in gives at most so many rows
+WITHIN = 2.0  # boxes whose largest number is no larger than this are in 0..1 of the picture
 
 
 def find_boxes(outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any) -> list[dict[str, Any]]:
-    """[{"label", "score", "box": [x0, y0, x1, y1] in 0..1 of the picture}], best first, overlaps of one label suppressed."""
-    boxes, scores, kinds = _read(outputs, size, labels, options)
+    """[{"label", "score", "box": [x0, y0, x1, y1] in 0..1 of the picture}], best first, overlaps of one label suppressed; with
+    "points" [[x, y], …] where the model gives them."""
+    boxes, scores, kinds, points = read_boxes(outputs, size, labels, options)
     good = scores >= options.min_score
     boxes, scores, kinds = boxes[good], scores[good], kinds[good]
-    if len(boxes) and float(boxes.max()) <= 2.0:  # already 0..1 of the model's picture
+    points = points[good] if points is not None else None
+    if len(boxes) and float(np.abs(boxes).max()) <= WITHIN:  # already 0..1 of the model's picture
         boxes = boxes * np.array([*size, *size], np.float64)
-    kept = suppress(boxes, scores, kinds, options.iou)[: options.max_boxes]
-    places = np.round(fit.back(boxes[kept]), 4)
-    return [
-        {"label": _label(labels, int(kinds[at])), "score": round(float(scores[at]), 4), "box": place.tolist()}
-        for at, place in zip(kept, places, strict=True)
-    ]
+        points = points * np.array(size, np.float64) if points is not None else None
+    order = np.argsort(-scores, kind="stable")
+    kept = suppress(boxes, scores, kinds, options.iou) if family_of(outputs, labels, options) != "detr" else [int(at) for at in order]
+    found = []
+    for at in kept[: options.max_boxes]:
+        place = np.round(fit.back(boxes[at : at + 1])[0], 4).tolist()
+        found.append({"label": _label(labels, int(kinds[at])), "score": round(float(scores[at]), 4), "box": place})
+        if points is not None:
+            found[-1]["points"] = np.round(fit.points_back(points[at]), 4).tolist()
+    return found
 
 
 def suppress(boxes: Array, scores: Array, kinds: Array, iou_max: float) -> list[int]:
@@ -52,33 +62,110 @@ def _label(labels: list[str], kind: int) -> str:
     return labels[kind] if 0 <= kind < len(labels) else str(kind)
 
 
-def _read(outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any) -> tuple[Array, Array, Array]:
-    """(boxes (n, 4) as x0 y0 x1 y1, scores (n,), kinds (n,)) of whichever family this is."""
-    grids = [value for value in outputs.values() if value.ndim in (2, 3) and (min(value.shape[-2:]) >= 5 or value.shape[-1] == 6)]
-    pair = _pair(outputs)
-    if options.detector == "pair" or (options.detector == "auto" and pair is not None):
-        if pair is None:
-            raise _unknown(outputs)
-        return _from_pair(outputs, *pair, labels, options.box_order)
+def family_of(outputs: Mapping[str, Array], labels: list[str], options: Any) -> str:
+    """The family by option, names and shapes; RoleError that describes the outputs when it is none."""
+    if options.detector != "auto":
+        return str(options.detector)
+    names, last = [name.lower() for name in outputs], [value.shape[-1] if value.ndim else 0 for value in outputs.values()]
+    if all(any(name.startswith(part) for name in names) for part in ("cls_", "obj_", "bbox_")):
+        return "yunet"
+    if options.priors is not None or (last.count(4) == 1 and last.count(10) == 1 and last.count(2) == 1):
+        return "priors"
+    if len(outputs) in (6, 9) and last.count(4) == 3 and last.count(1) == 3:
+        return "scrfd"
+    if len(outputs) == 2 and 1 in last and max(last) in (16, 18) and min(value.shape[-2] for value in outputs.values()) > 400:
+        return "blaze"
+    if len(outputs) == 2 and _is_detr(outputs):
+        return "detr"
+    if _pair(outputs) is not None:
+        return "pair"
+    heads = [value for value in outputs.values() if value.ndim == 5 or (value.ndim == 4 and min(value.shape[1:]) > 1)]
+    if len(heads) >= 2 and not _grids(outputs):
+        return "yolo_heads"
+    grids = _grids(outputs)
     if not grids:
         raise _unknown(outputs)
-    grid = grids[0][0] if grids[0].ndim == 3 else grids[0]
-    family = options.detector if options.detector != "auto" else _family(grid, labels)
+    return _grid_family(_flat(grids[0]), labels)
+
+
+def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any) -> tuple[Array, Array, Array, Array | None]:
+    """(boxes (n, 4) as x0 y0 x1 y1, scores (n,), kinds (n,), points (n, k, 2) or None) of whichever family this is."""
+    family = family_of(outputs, labels, options)
+    if family in ("yunet", "blaze", "scrfd", "priors", "yolox", "yolo_heads"):
+        return _best(_from_grid(family, outputs, size, labels, options), labels)
+    if family in ("pair", "detr"):
+        pair = _pair(outputs)
+        if pair is None:
+            raise _unknown(outputs)
+        return (*_from_pair(outputs, *pair, labels, options, family), None)
+    grids = _grids(outputs)
+    if not grids:
+        raise _unknown(outputs)
+    grid = _flat(grids[0])
     if family == "yolo8":
         rows = grid.T if grid.shape[0] < grid.shape[1] else grid
-        return _corners(rows[:, :4]), rows[:, 4:].max(axis=1), rows[:, 4:].argmax(axis=1)
+        said = _classes(rows[:, 4 : 4 + len(labels)] if 0 < len(labels) < rows.shape[1] - 4 else rows[:, 4:], options.activation)
+        return corners(rows[:, :4]), said.max(axis=1), said.argmax(axis=1), None
     if family == "yolo5":
         rows = grid if grid.shape[1] < grid.shape[0] else grid.T
         sure = rows[:, 5:].max(axis=1) if rows.shape[1] > 5 else 1.0
         kinds = rows[:, 5:].argmax(axis=1) if rows.shape[1] > 5 else np.zeros(len(rows), int)
-        return _corners(rows[:, :4]), rows[:, 4] * sure, kinds
-    return grid[:, :4].astype(np.float64), grid[:, 4], grid[:, 5].astype(int)
+        return corners(rows[:, :4]), rows[:, 4] * sure, kinds, None
+    if grid.shape[1] == 7:  # a number of the picture comes first: ends of YOLOv7
+        return grid[:, 1:5].astype(np.float64), grid[:, 6], grid[:, 5].astype(int), None
+    return _ordered(grid[:, :4].astype(np.float64), options.box_order), grid[:, 4], grid[:, 5].astype(int), None
 
 
-def _family(grid: Array, labels: list[str]) -> str:
+def _from_grid(family: str, outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any) -> Found:
+    """Boxes of a family that gives distances from a grid."""
+    if family == "yunet":
+        return anchors.yunet(outputs, size)
+    if family == "scrfd":
+        return anchors.scrfd(outputs, size)
+    if family == "yolo_heads":
+        return anchors.yolo_heads(outputs, size, options.anchors or anchors.YOLO_ANCHORS)
+    if family == "yolox":
+        grids = _grids(outputs)
+        if not grids:
+            raise _unknown(outputs)
+        grid = _flat(grids[0])
+        return anchors.yolox(grid if grid.shape[1] < grid.shape[0] else grid.T, size)
+    flat = sorted((value.reshape(-1, value.shape[-1]) for value in outputs.values()), key=lambda value: value.shape[1])
+    if family == "blaze":
+        if len(flat) < 2:
+            raise _unknown(outputs)
+        return anchors.blaze(flat[-1].astype(np.float64), flat[0], size)
+    locations = next((value for value in flat if value.shape[1] == 4), None)
+    marks = next((value for value in flat if value.shape[1] >= 10 and value.shape[1] != len(labels) + 1), None)
+    sure = next((value for value in flat if value is not locations and value is not marks), None)
+    if locations is None or sure is None:
+        raise _unknown(outputs)
+    steps, sizes, variance = (*anchors.RETINAFACE, [0.1, 0.2])
+    if options.priors is not None:
+        steps, sizes, variance = options.priors.steps, options.priors.sizes, options.priors.variance
+    likely = _foreground(_classes(sure.astype(np.float64), options.activation, options.background != "none"), labels, options.background)
+    return anchors.priors(locations.astype(np.float64), likely, marks, size, steps, sizes, variance)
+
+
+def _best(found: Found, labels: list[str]) -> tuple[Array, Array, Array, Array | None]:
+    boxes, scores, points = found
+    return boxes, scores.max(axis=1), scores.argmax(axis=1), points
+
+
+def _grids(outputs: Mapping[str, Array]) -> list[Array]:
+    """Outputs that are rows of boxes with their scores."""
+    return [value for value in outputs.values() if value.ndim in (2, 3) and (min(value.shape[-2:]) >= 5 or value.shape[-1] in (6, 7))]
+
+
+def _flat(grid: Array) -> Array:
+    return grid[0] if grid.ndim == 3 else grid
+
+
+def _grid_family(grid: Array, labels: list[str]) -> str:
     """yolo8, yolo5 or ended, by the shape (rows, columns) and the number of labels."""
     rows, columns = grid.shape
-    if columns == 6 and rows <= ENDED_ROWS_MAX and len(labels) != 1:
+    numbered = columns == 7 and len(labels) not in (2, 3) and not grid[:, 0].any()  # the number of the picture, 0
+    if rows <= ENDED_ROWS_MAX and (numbered or (columns == 6 and len(labels) != 1)):
         return "ended"
     channels = min(rows, columns)
     if labels and channels in (4 + len(labels), 5 + len(labels)):
@@ -86,10 +173,40 @@ def _family(grid: Array, labels: list[str]) -> str:
     return "yolo8" if rows < columns else "yolo5"
 
 
-def _corners(centred: Array) -> Array:
-    """centre x, centre y, width, height -> x0, y0, x1, y1."""
-    middle, half = centred[:, :2].astype(np.float64), centred[:, 2:].astype(np.float64) / 2
-    return np.concatenate([middle - half, middle + half], axis=1)
+def _classes(rows: Array, activation: str, exclusive: bool = False) -> Array:
+    """Scores as probabilities: as they are where they already are, else by the activation asked for, or by what they look like."""
+    if activation == "none" or (activation == "auto" and (not rows.size or (rows.min() >= 0 and rows.max() <= 1))):
+        return rows.astype(np.float64)
+    if activation == "softmax" or (activation == "auto" and exclusive and rows.shape[1] > 1):
+        powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+        softened: Array = powers / powers.sum(axis=1, keepdims=True)
+        return softened
+    return sigmoid(rows)
+
+
+def _foreground(scores: Array, labels: list[str], background: str) -> Array:
+    """The scores without the column that says "nothing here"."""
+    if background == "auto":
+        background = "first" if scores.shape[1] == 2 or len(labels) == scores.shape[1] - 1 else "none"
+    return scores[:, 1:] if background == "first" else scores[:, :-1] if background == "last" else scores
+
+
+def _is_detr(outputs: Mapping[str, Array]) -> bool:
+    """Logits of each query beside boxes in 0..1: at most some hundred queries, numbers below 0 among the scores."""
+    if not any("logit" in name.lower() for name in outputs):
+        return False
+    return any(value.ndim == 3 and value.shape[-1] == 4 and value.shape[-2] <= ENDED_ROWS_MAX for value in outputs.values())
+
+
+def _ordered(boxes: Array, order: str) -> Array:
+    """Boxes in another order of numbers as x0, y0, x1, y1."""
+    if order == "yxyx":
+        return boxes[:, [1, 0, 3, 2]]
+    if order == "cxcywh":
+        return corners(boxes)
+    if order == "xywh":
+        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+    return boxes
 
 
 def _pair(outputs: Mapping[str, Array]) -> tuple[str, str, str | None] | None:
@@ -115,28 +232,31 @@ def _holds_kinds(name: str, values: Array) -> bool:
 
 
 def _from_pair(
-    outputs: Mapping[str, Array], boxes_name: str, scores_name: str, kinds_name: str | None, labels: list[str], order: str
+    outputs: Mapping[str, Array], boxes_name: str, scores_name: str, kinds_name: str | None, labels: list[str], options: Any, family: str
 ) -> tuple[Array, Array, Array]:
     boxes = outputs[boxes_name].reshape(-1, 4).astype(np.float64)
     if not len(boxes):
         return boxes, np.zeros(0), np.zeros(0, int)
+    order = options.box_order
     if order == "auto":
-        order = "yxyx" if "detection_boxes" in boxes_name else "xyxy"
-    if order == "yxyx":
-        boxes = boxes[:, [1, 0, 3, 2]]
-    elif order == "cxcywh":
-        boxes = _corners(boxes)
-    elif order == "xywh":
-        boxes = np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-    scores = outputs[scores_name].reshape(len(boxes), -1).astype(np.float64)
+        order = "cxcywh" if family == "detr" else "yxyx" if "detection_boxes" in boxes_name else "xyxy"
+    boxes = _ordered(boxes, order)
     if kinds_name is not None:
         kinds = outputs[kinds_name].reshape(-1).astype(int)
         first = 1 if "detection_classes" in kinds_name else 0  # TensorFlow's zoo counts from 1
-        return boxes, scores[:, 0], kinds - first
-    if scores.shape[1] == 1:
-        return boxes, scores[:, 0], np.zeros(len(boxes), int)
-    background = scores.shape[1] == 2 or len(labels) == scores.shape[1] - 1  # column 0 says "nothing here"
-    scores = scores[:, 1:] if background else scores
+        return boxes, outputs[scores_name].reshape(-1).astype(np.float64), kinds - first
+    value = outputs[scores_name]
+    if value.ndim >= 2 and value.shape[-1] == len(boxes) and value.shape[-2] != len(boxes):
+        value = np.swapaxes(value, -1, -2)  # classes before boxes
+    scores = value.reshape(len(boxes), -1).astype(np.float64)
+    if family == "detr":  # DETR has a class for nothing, the last; its followers (RT-DETR, Deformable) have none and use sigmoids
+        nothing = options.background == "last" or (options.background == "auto" and len(labels) == scores.shape[1] - 1)
+        nothing = nothing or (options.background == "auto" and options.activation in ("auto", "softmax") and scores.shape[1] in (92, 251))
+        scores = _classes(scores, "softmax" if nothing and options.activation == "auto" else options.activation)
+        scores = scores[:, :-1] if nothing else scores
+    else:
+        scores = _classes(scores, options.activation, exclusive=True)
+        scores = _foreground(scores, labels, options.background)
     return boxes, scores.max(axis=1), scores.argmax(axis=1)
 
 

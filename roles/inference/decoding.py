@@ -7,8 +7,6 @@ their metadata and some say nothing. What can be seen from the numbers is seen; 
 from __future__ import annotations
 
 import ast
-import importlib.util
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +18,8 @@ from mesh.errors import RoleError
 from mesh.role import Frame
 from roles.inference.boxes import find_boxes
 from roles.inference.intake import Array, Fit, Size
+from roles.inference.keypoints import figures
+from roles.inference.own_code import own_function
 
 SMALL_MAX = 64  # other outputs of up to so many numbers travel with the classes
 EVENT_NUMBERS_MAX = 4096  # larger outputs of a raw model are left out of the event
@@ -31,16 +31,67 @@ Decoder = Callable[[Outputs, Fit, Size, Frame], Any]
 def make_decoder(options: Any, labels: list[str], folder: Path) -> Decoder:
     """What option `decode` names: takes (outputs by name, fit, the model's picture size, frame), gives an event's value."""
     if options.decode == "classes":
-        return lambda outputs, fit, size, frame: classes(outputs, labels, options.scores)
+        return lambda outputs, fit, size, frame: classes(outputs, labels, options.scores, options.activation)
     if options.decode == "boxes":
         return lambda outputs, fit, size, frame: {"boxes": find_boxes(outputs, fit, size, labels, options)}
     if options.decode == "raw":
         return lambda outputs, fit, size, frame: raw(outputs)
-    own = own_function(options.decode, folder)
+    if options.decode == "keypoints":
+        return lambda outputs, fit, size, frame: {"figures": figures(outputs, fit, size, labels, options)}
+    if options.decode == "embedding":
+        return lambda outputs, fit, size, frame: {"values": embedding(outputs, options.scores).tolist()}
+    if options.decode == "probability":
+        return Probability(options, labels)
+    own = own_function(options.decode, folder, "option decode", "use classes, boxes, keypoints, embedding, probability, raw, or ")
     return lambda outputs, fit, size, frame: own(dict(outputs), frame)
 
 
-def classes(outputs: Outputs, labels: list[str], wanted: str | None) -> dict[str, Any]:
+class Probability:
+    """One number between 0 and 1 with a memory: what began at `threshold` ends below `release`, when it has been there for `hold_s`.
+
+    {"probability", "active", "changed"}; of a model with several scores, the one of the first label, or the last.
+    """
+
+    def __init__(self, options: Any, labels: list[str]) -> None:
+        self._options, self._labels = options, labels
+        self._release = options.release if options.release is not None else max(0.0, options.threshold - 0.15)
+        self._active, self._above_s = False, float("-inf")
+
+    def __call__(self, outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> dict[str, Any]:
+        likely = self._of(outputs)
+        now_s = frame.captured_s
+        before = self._active
+        if likely >= (self._release if self._active else self._options.threshold):
+            self._active, self._above_s = True, now_s
+        elif now_s - self._above_s >= self._options.hold_s:
+            self._active = False
+        return {"probability": round(likely, 4), "active": self._active, "changed": self._active != before}
+
+    def _of(self, outputs: Outputs) -> float:
+        name = self._options.scores or _score_output(outputs, self._labels, least=1)
+        if name not in outputs:
+            raise _no_scores(outputs, f"the model has no output {name!r}")
+        row = outputs[name].reshape(-1).astype(np.float64)
+        if not row.size:
+            raise _no_scores(outputs, f"output {name!r} is empty")
+        if row.size > 1:
+            row = activated(row, self._options.activation)
+            return float(row[0] if self._labels else row[-1])
+        bare = self._options.activation in ("auto", "none") and 0 <= row[0] <= 1
+        return float(row[0]) if bare else float(1 / (1 + np.exp(-np.clip(row[0], -60, 60))))
+
+
+def embedding(outputs: Outputs, wanted: str | None) -> Array:
+    """The model's vector, float32 of length 1."""
+    name = wanted or next((name for name, value in outputs.items() if value.size > 1), next(iter(outputs), ""))
+    if name not in outputs:
+        raise _no_scores(outputs, f"the model has no output {name!r}")
+    vector = outputs[name].astype(np.float32).reshape(-1)
+    length = float(np.linalg.norm(vector))
+    return vector / length if length > 0 else vector
+
+
+def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation: str = "auto") -> dict[str, Any]:
     """{"label", "score", "scores": {label: probability}} and, by their names, the model's other small outputs.
 
     Scores that are no probabilities yet (0..1, summing to 1) go through a softmax. `wanted` names the output that
@@ -56,7 +107,7 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None) -> dict[str
         raise RoleError(
             f"{len(labels)} labels for {len(row)} classes", where=f"output {name}", instead="give option labels one word for each class"
         )
-    likely = probabilities(row)
+    likely = activated(row, activation)
     words = labels or [str(number) for number in range(len(likely))]
     best = int(likely.argmax())
     found: dict[str, Any] = {
@@ -70,6 +121,14 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None) -> dict[str
     return found
 
 
+def activated(row: Array, activation: str) -> Array:
+    """A row of scores as probabilities, by the activation asked for."""
+    if activation == "sigmoid":
+        squashed: Array = 1 / (1 + np.exp(-np.clip(row, -60, 60)))
+        return squashed
+    return row if activation == "none" else probabilities(row)
+
+
 def probabilities(row: Array) -> Array:
     """A softmax, unless the numbers already are probabilities."""
     if (row >= 0).all() and abs(float(row.sum()) - 1.0) < 1e-2:
@@ -79,13 +138,16 @@ def probabilities(row: Array) -> Array:
     return softened
 
 
-def _score_output(outputs: Outputs, labels: list[str]) -> str:
+def _score_output(outputs: Outputs, labels: list[str], least: int = 2) -> str:
     rows = {name: max(value.shape, default=1) for name, value in outputs.items() if value.size == max(value.shape, default=1)}
     for name, length in rows.items():
         if labels and length == len(labels):
             return name
     for name, length in rows.items():
-        if length > 1:
+        if length >= least and np.issubdtype(outputs[name].dtype, np.floating):
+            return name
+    for name, length in rows.items():
+        if length >= least and np.issubdtype(outputs[name].dtype, np.number):
             return name
     raise _no_scores(outputs, "none of the model's outputs is one row of scores")
 
@@ -94,7 +156,7 @@ def _no_scores(outputs: Outputs, what: str) -> RoleError:
     return RoleError(
         f"{what}; it gives {shapes(outputs)}",
         where="option decode: classes",
-        instead="name the output in option scores, or set decode to boxes, raw or a function of your own",
+        instead="name the output in option scores, or set decode to boxes, keypoints, raw or a function of your own",
     )
 
 
@@ -111,26 +173,6 @@ def plain(value: Array) -> Any:
 def shapes(outputs: Outputs) -> str:
     """The outputs in words, for messages."""
     return ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in outputs.items())
-
-
-def own_function(reference: str, folder: Path) -> Callable[[dict[str, Array], Frame], Any]:
-    """The function that "./roles.py:name" means: called with (outputs by name, frame), it gives the event's value."""
-    file, _, name = reference.partition(":")
-    path = folder / file
-    hint = f"write a function in {file or 'roles.py'} and give it as ./roles.py:its_name"
-    if not name or not path.is_file():
-        raise RoleError(f"there is no decoder {reference!r}", where="option decode", instead=f"use classes, boxes, raw, or {hint}")
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise RoleError(f"{file} is outside the deployment's folder", where="option decode", instead=hint)
-    spec = importlib.util.spec_from_file_location(f"deployment_{path.stem}_decoder", path)
-    if spec is None or spec.loader is None:
-        raise RoleError(f"{file} is not Python", where="option decode", instead=hint)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function = getattr(module, name, None)
-    if not inspect.isfunction(function):
-        raise RoleError(f"{file} has no function {name}", where="option decode", instead=hint)
-    return function
 
 
 def read_labels(asked: list[str] | str | None, metadata: Mapping[str, str], folder: Path) -> list[str]:

@@ -10,7 +10,7 @@ same result to one grey level; decided against: requiring OpenCV on a machine th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
@@ -24,6 +24,8 @@ NUMBER_TYPES = {
     "tensor(double)": "float64",
     "tensor(uint8)": "uint8",
     "tensor(int8)": "int8",
+    "tensor(int16)": "int16",
+    "tensor(uint16)": "uint16",
     "tensor(int32)": "int32",
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
@@ -50,6 +52,11 @@ class Fit:
         clipped: Array = np.clip(moved, 0.0, 1.0)
         return clipped
 
+    def points_back(self, points: Array) -> Array:
+        """Points (n, 2) as x, y in the model's pixels -> 0..1 of the picture; outside of it where they lie outside."""
+        moved: Array = (points - (self.left, self.top)) / (self.width, self.height)
+        return moved
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
@@ -66,10 +73,20 @@ class Intake:
     std: Array
     resize: str  # stretch | letterbox | crop
     pad: int
+    corner: bool = False  # a letterbox has its bars right and below only
+    multiple: int = 0  # above 0: the picture's own size, rounded to it, in place of `size`
+
+    def fitted(self, picture: Array) -> Intake:
+        """The same for a picture of this size, where the model takes any."""
+        if not self.multiple:
+            return self
+        height, width = picture.shape[:2]
+        sides = tuple(max(self.multiple, round(side / self.multiple) * self.multiple) for side in (width, height))
+        return replace(self, size=(sides[0], sides[1]))
 
     def prepare(self, picture: Array) -> tuple[Array, Fit]:
         """A uint8 picture, RGB (height, width, 3) or grey (height, width), as the model's input, and where it lies in it."""
-        placed, fit = place(in_colour(picture, self.colour), self.size, self.resize, self.pad)
+        placed, fit = place(in_colour(picture, self.colour), self.size, self.resize, self.pad, self.corner)
         if self.scale != 1.0 or self.mean.any() or (self.std != 1.0).any():
             values = (placed.astype(np.float32) * np.float32(self.scale) - self.mean) / self.std
         else:
@@ -79,7 +96,7 @@ class Intake:
             values = values.transpose(2, 0, 1)
         elif self.layout == "nhw":
             values = values[:, :, 0]
-        ready = np.ascontiguousarray(values[None] if self.batched else values, dtype=self.number_type)
+        ready = as_numbers(values[None] if self.batched else values, self.number_type)
         return ready, fit
 
 
@@ -102,6 +119,12 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     number_type = _number_type(kind, options.dtype)
     whole = number_type not in ("float32", "float16", "float64")
     scale = options.scale if options.scale is not None else (1.0 if whole else 1.0 / 255.0)
+    for option, value in (("mean", options.mean), ("std", options.std)):
+        if isinstance(value, list) and len(value) not in (1, channels or len(value)):
+            raise RoleError(
+                f"option {option} has {len(value)} numbers, the model's picture {channels} channels: {wants}", where=f"option {option}",
+                instead="give one number, or one for each channel",
+            )  # fmt: skip
     return Intake(
         name=name,
         layout=layout,
@@ -114,7 +137,20 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
         std=np.asarray(options.std, np.float32),
         resize=options.resize,
         pad=options.pad,
+        corner=options.place == "corner",
+        multiple=options.multiple if options.size == "frame" and None in (width, height) else 0,
     )
+
+
+def as_numbers(values: Array, number_type: str) -> Array:
+    """The same numbers in another type; whole ones rounded and held within its range."""
+    kind = np.dtype(number_type)
+    if np.issubdtype(kind, np.integer) and not np.issubdtype(values.dtype, np.integer):
+        values = np.rint(values)
+    if np.issubdtype(kind, np.integer):
+        limits = np.iinfo(kind)
+        values = np.clip(values, limits.min, limits.max) if values.dtype != kind else values
+    return np.asarray(values, dtype=kind, order="C")  # not ascontiguousarray, which makes a row of a single number
 
 
 def _no_picture(wants: str) -> RoleError:
@@ -150,6 +186,8 @@ def _sides(rows: list[int | None], layout: str) -> tuple[int | None, int | None,
 
 
 def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size:
+    if asked == "frame":
+        return (width or 1, height or 1) if None not in (width, height) else (1, 1)
     if asked != "auto":
         across, down = (int(side) for side in asked.split("x"))
         if width not in (None, across) or height not in (None, down):
@@ -180,12 +218,16 @@ def _number_type(kind: str, asked: str) -> str:
     own = NUMBER_TYPES.get(kind)
     if own is None:
         raise RoleError(f"the model's input is a {kind}, which Roomful cannot make", instead="export it with a float or uint8 input")
-    return own if asked == "auto" else asked
+    if asked not in ("auto", own):
+        raise RoleError(f"option dtype is {asked}, the model wants {own}", where="option dtype", instead="leave dtype out")
+    return own
 
 
 def as_vector(value: Any, name: str, shape: Sequence[Any], kind: str) -> Array:
     """A vector frame in the model's number type and shape; leading sides of 1 are added. RoleError where it does not fit."""
-    vector = np.asarray(value, dtype=_number_type(kind, "auto"))
+    vector = as_numbers(np.asarray(value), _number_type(kind, "auto"))
+    while vector.ndim > len(shape) and vector.shape[0] == 1:
+        vector = vector.reshape(vector.shape[1:])
     while vector.ndim < len(shape):
         vector = vector[None]
     fits = vector.ndim == len(shape) and all(
@@ -198,12 +240,21 @@ def as_vector(value: Any, name: str, shape: Sequence[Any], kind: str) -> Array:
     return vector
 
 
-def constants(feed: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Array]:
-    """The other inputs of a model, as given in option `feed`."""
-    unknown = sorted(set(feed) - set(kinds))
+def constants(feed: Mapping[str, Any], entries: Mapping[str, Any]) -> dict[str, Array]:
+    """The other inputs of a model (onnxruntime's entries by name), as given in option `feed`; sides of 1 are added as they are wanted."""
+    unknown = sorted(set(feed) - set(entries))
     if unknown:
-        raise RoleError(f"option feed names {', '.join(unknown)}; the model's inputs are {', '.join(kinds)}")
-    return {name: np.asarray(value, dtype=_number_type(kinds[name], "auto")) for name, value in feed.items()}
+        raise RoleError(
+            f"option feed names {', '.join(unknown)}; the model's inputs are {', '.join(entries)}", where="option feed",
+            instead="use these names",
+        )  # fmt: skip
+    return {name: as_vector(value, name, entries[name].shape, entries[name].type) for name, value in feed.items()}
+
+
+def zeros(name: str, entry: Any, asked: Sequence[int] | None) -> Array:
+    """What a state input holds at first: zeros of its shape, open sides as 1 or as option `state_shape` says."""
+    shape = list(asked) if asked is not None else [side if isinstance(side, int) and side > 0 else 1 for side in entry.shape]
+    return np.zeros(shape, _number_type(entry.type, "auto"))
 
 
 def in_colour(picture: Array, colour: str) -> Array:
@@ -219,7 +270,7 @@ def in_colour(picture: Array, colour: str) -> Array:
     return picture[:, :, ::-1] if colour == "bgr" else picture
 
 
-def place(picture: Array, size: Size, how: str, pad: int) -> tuple[Array, Fit]:
+def place(picture: Array, size: Size, how: str, pad: int, corner: bool = False) -> tuple[Array, Fit]:
     """The picture in a frame of `size` (width, height): stretched, whole with bars (letterbox), or covering it (crop)."""
     width, height = size
     if how == "stretch":
@@ -228,7 +279,7 @@ def place(picture: Array, size: Size, how: str, pad: int) -> tuple[Array, Fit]:
     scale = min(across, down) if how == "letterbox" else max(across, down)
     inner = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     small = scaled(picture, inner)
-    left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+    left, top = (0, 0) if corner and how == "letterbox" else ((width - inner[0]) // 2, (height - inner[1]) // 2)
     fit = Fit(left, top, *inner)
     if how == "crop":
         return small[-top : -top + height, -left : -left + width], fit

@@ -140,13 +140,11 @@ def test_scores_that_cannot_be_found_are_asked_for(tmp_path: Path) -> None:
     model = brightness(tmp_path / "m.onnx")
     _, stage = play(model, LIGHT, scores="spot")
     assert set(stage.values("found")[0]) >= {"label", "count"}
-    role, _ = play(model, scores="nothing")
     with pytest.raises(RoleError) as fault:
-        role.on_image(Frame(LIGHT))
+        play(model, scores="nothing")
     assert "count float32[1, 2]" in fault.value.what
-    role, _ = play(model, labels=["a", "b", "c"])
     with pytest.raises(RoleError) as fault:
-        role.on_image(Frame(LIGHT))
+        play(model, labels=["a", "b", "c"])
     assert "3 labels for 2 classes" in fault.value.what
 
 
@@ -167,9 +165,8 @@ def test_a_size_that_the_graph_refuses_names_the_option(tmp_path: Path) -> None:
     model = write_onnx(tmp_path / "m.onnx", {"image": (FLOAT, [1, 3, "h", "w"])}, {"count": (FLOAT, [2])}, nodes, weights)
     _, stage = play(model, LIGHT, size="12x10")
     assert stage.values("found")
-    role, _ = play(model, size="13x10")
     with pytest.raises(RoleError) as fault:
-        role.on_image(Frame(LIGHT))
+        play(model, size="13x10")
     assert "size" in fault.value.instead
 
 

@@ -1,0 +1,139 @@
+"""Points on bodies, hands and faces: from maps, from two rows of bins, or from plain numbers.
+
+    maps       [1, points, h, w] (or last): the brightest place of each map, moved a quarter towards its brighter neighbour
+    simcc      two outputs [1, points, bins]: the brightest bin across and down (RTMPose)
+    yolo       [1, 5 + 3 * points, n]: a box, a score, then x y score of each point (YOLOv8-pose)
+    numbers    [1, 1, points, 3] and the like (MoveNet: y x score; BlazePose, face meshes: x y z …)
+
+Every figure is {"score", "points": [[x, y, score], …]} in 0..1 of the picture, with "box" where the model gives one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mesh.errors import RoleError
+from roles.inference.anchors import corners, sigmoid
+from roles.inference.boxes import suppress
+from roles.inference.intake import Array, Fit, Size
+
+ORDERS = {"xy": (0, 1, None), "yx": (1, 0, None), "xys": (0, 1, 2), "yxs": (1, 0, 2), "xyz": (0, 1, None)}
+WITHIN = 2.0
+
+
+def figures(outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any) -> list[dict[str, Any]]:
+    """The figures that the model sees, best first, those fainter than `min_score` left out."""
+    how = options.points if options.points != "auto" else _guess(outputs, options.scores)
+    if how == "yolo":
+        return _yolo(_named(outputs, options.scores), fit, size, options)
+    if how == "heatmaps":
+        points = _brightest(_named(outputs, options.scores), size)
+    elif how == "simcc":
+        points = _bins(outputs, size)
+    else:
+        points = _numbers(_named(outputs, options.scores), how, size, labels)
+    if labels and len(labels) != points.shape[1]:
+        raise RoleError(
+            f"{len(labels)} labels for {points.shape[1]} points", where="option labels", instead="give one word for each point, or none"
+        )
+    found = [_figure(each, fit) for each in points]
+    return sorted((each for each in found if each["score"] >= options.min_score), key=lambda each: -each["score"])
+
+
+def _figure(points: Array, fit: Fit) -> dict[str, Any]:
+    """(k, 3) as x, y in the model's pixels and a score."""
+    placed = np.concatenate([fit.points_back(points[:, :2]), points[:, 2:3]], axis=1)
+    return {"score": round(float(points[:, 2].mean()), 4), "points": np.round(placed, 4).tolist()}
+
+
+def _named(outputs: Mapping[str, Array], name: str | None) -> Array:
+    if name is not None and name not in outputs:
+        raise RoleError(f"the model has no output {name!r}; it has {', '.join(outputs)}", where="option scores", instead="name one of them")
+    return outputs[name] if name is not None else next(iter(outputs.values()))
+
+
+def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
+    values = [_named(outputs, name)] if name is not None else list(outputs.values())
+    if len(values) == 2 and all(value.ndim == 3 and value.shape[-1] > 64 for value in values) and values[0].shape[1] == values[1].shape[1]:
+        return "simcc"
+    value = values[0]
+    if value.ndim == 4 and min(value.shape[1], value.shape[3]) >= 1 and value.shape[2] > 4 and max(value.shape[1:3]) > 4:
+        if value.shape[-1] != 3:
+            return "heatmaps"
+    if value.ndim == 3 and min(value.shape[1:]) >= 8 and (min(value.shape[1:]) - 5) % 3 == 0 and max(value.shape[1:]) > 100:
+        return "yolo"
+    if value.shape[-1] == 3 and "pose" not in "".join(outputs):
+        return "yxs" if value.ndim == 4 else "xyz"
+    if value.shape[-1] == 2 or value.size % 2 == 0:
+        return "xy"
+    given = ", ".join(f"{name} {list(each.shape)}" for name, each in outputs.items())
+    raise RoleError(
+        f"the model's outputs are no points that Roomful knows: {given}", where="option decode: keypoints",
+        instead="set option points (heatmaps, simcc, yolo, xy, yx, xys, yxs, xyz), name the output in scores, or use your own function",
+    )  # fmt: skip
+
+
+def _brightest(maps: Array, size: Size) -> Array:
+    """[1, k, h, w], or [1, h, w, k] where that is the likelier, as one figure (1, k, 3)."""
+    values = maps[0] if maps.ndim == 4 else maps
+    if values.shape[2] < values.shape[0] and values.shape[2] < values.shape[1]:
+        values = values.transpose(2, 0, 1)
+    values = values if values.min() >= 0 and values.max() <= 1.5 else sigmoid(values)
+    count, rows, columns = values.shape
+    best = values.reshape(count, -1).argmax(axis=1)
+    found = []
+    for each, at in zip(values, best, strict=True):
+        row, column = divmod(int(at), columns)
+        x, y = float(column), float(row)
+        if 0 < column < columns - 1:
+            x += 0.25 * float(np.sign(each[row, column + 1] - each[row, column - 1]))
+        if 0 < row < rows - 1:
+            y += 0.25 * float(np.sign(each[row + 1, column] - each[row - 1, column]))
+        found.append(((x + 0.5) * size[0] / columns, (y + 0.5) * size[1] / rows, min(1.0, float(each[row, column]))))
+    return np.array([found])
+
+
+def _bins(outputs: Mapping[str, Array], size: Size) -> Array:
+    across, down = list(outputs.values())[:2]
+    x, y = across.argmax(axis=-1) * size[0] / across.shape[-1], down.argmax(axis=-1) * size[1] / down.shape[-1]
+    score = np.clip(np.minimum(across.max(axis=-1), down.max(axis=-1)), 0, 1)
+    stacked: Array = np.stack([x, y, score], axis=-1)
+    return stacked
+
+
+def _numbers(value: Array, order: str, size: Size, labels: list[str]) -> Array:
+    """Plain numbers, each point's together, as figures (n, k, 3)."""
+    across, down, sure = ORDERS[order]
+    each = 3 if order in ("xys", "yxs", "xyz") else 2
+    count = len(labels)
+    if value.shape[-1] not in (each, each * count) and count and value.size % count == 0:
+        each = value.size // count  # further numbers of each point: visibility, presence
+    flat = value.astype(np.float64).reshape(-1) if value.shape[-1] != each else value.astype(np.float64).reshape(-1, *value.shape[-2:])
+    if flat.size % each:
+        raise RoleError(
+            f"{value.size} numbers are no points of {each}", where="option points",
+            instead="set option points, or labels with a word for each",
+        )  # fmt: skip
+    points = flat.reshape(flat.shape[0] if flat.ndim == 3 else 1, -1, each)
+    scores = points[..., sure : sure + 1] if sure is not None else np.ones((*points.shape[:2], 1))
+    scores = scores if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else sigmoid(scores)
+    places = points[..., [across, down]]
+    if places.size and np.abs(places).max() <= WITHIN:
+        places = places * np.array(size, np.float64)
+    return np.concatenate([places, scores], axis=-1)
+
+
+def _yolo(value: Array, fit: Fit, size: Size, options: Any) -> list[dict[str, Any]]:
+    grid = value[0] if value.ndim == 3 else value
+    rows = grid.T if grid.shape[0] < grid.shape[1] else grid
+    rows = rows[rows[:, 4] >= options.min_score].astype(np.float64)
+    first = 5 + (rows.shape[1] - 5) % 3  # exports with suppression built in have a class after the score
+    boxes = rows[:, :4] if first == 6 else corners(rows[:, :4])
+    found = []
+    for at in suppress(boxes, rows[:, 4], np.zeros(len(rows), int), options.iou)[: options.max_boxes]:
+        figure = _figure(rows[at, first:].reshape(-1, 3), fit)
+        found.append({**figure, "score": round(float(rows[at, 4]), 4), "box": np.round(fit.back(boxes[at : at + 1])[0], 4).tolist()})
+    return found

@@ -1,0 +1,89 @@
+"""What an artist can say of an ONNX model, in words that hold for any: what goes in, what comes out, where it runs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from mesh.role import Options
+
+
+class Priors(Options):
+    """Where a detector looks: boxes around each cell of grids over the picture (SSD, RetinaFace)."""
+
+    steps: list[int] = Field(description="pixels from cell to cell, for each grid, such as [8, 16, 32]")
+    sizes: list[list[float]] = Field(description="the boxes' sides in pixels, for each grid, such as [[16, 32], [64, 128], [256, 512]]")
+    variance: list[float] = Field(default=[0.1, 0.2], min_length=2, max_length=2, description="what places and sizes are multiplied by")
+
+
+class OnnxOptions(Options):
+    decode: str = Field(
+        "classes",
+        description="classes, boxes, keypoints, embedding, probability, raw, or a function of your own such as ./decode.py:faces",
+    )
+    output: str = Field("found", pattern=r"^[a-z][a-z0-9_-]*$", description="the name of the stream of events")
+    input: str | None = Field(None, description="the model's input that frames go to, where it has several")
+    wired: dict[str, str] = Field(
+        default_factory=dict, description="further inputs of the role, each with the model's input that its newest frame goes to"
+    )
+    feed: dict[str, Any] = Field(default_factory=dict, description="constant values for the model's other inputs, by name")
+    state: dict[str, str] = Field(
+        default_factory=dict, description="what the model remembers, as {its input: the output that follows it}; zeros at first"
+    )
+    state_shape: dict[str, list[int]] = Field(default_factory=dict, description="shapes of state inputs whose sides the model leaves open")
+    # a picture
+    layout: Literal["auto", "nchw", "nhwc"] = Field("auto", description="where the colour channels are: nchw first, nhwc last")
+    size: str = Field(
+        "auto",
+        pattern=r"^(auto|frame|[1-9]\d{0,4}x[1-9]\d{0,4})$",
+        description='for a model that takes any size: width x height such as "640x640", or frame for the picture\'s own',
+    )
+    multiple: int = Field(32, ge=1, le=1024, description="size: frame is rounded to multiples of this")
+    colour: Literal["auto", "rgb", "bgr", "grey"] = Field("auto", description="the colours the model was trained on")
+    scale: float | None = Field(
+        None, description="what a pixel (0..255) is multiplied by; 1/255 when left out (1 for models of whole numbers, and for sound)"
+    )
+    mean: float | list[float] = Field(0.0, description="subtracted after scaling; one number, or one for each channel")
+    std: float | list[float] = Field(1.0, description="divided by after that; one number, or one for each channel")
+    dtype: Literal["auto", "float32", "float16", "float64", "uint8", "int8", "int16", "int32", "int64"] = Field(
+        "auto", description="the input's number type; read from the model"
+    )
+    resize: Literal["stretch", "letterbox", "crop"] = Field("stretch", description="how a picture of another shape is fitted")
+    pad: int = Field(114, ge=0, le=255, description="the grey of a letterbox's bars")
+    place: Literal["middle", "corner"] = Field("middle", description="letterbox: where the picture lies; corner is top left")
+    # sound
+    rate: int = Field(16000, ge=1000, le=384000, description="sound: samples a second that the model wants")
+    heard_rate: int | None = Field(None, ge=1000, le=384000, description="sound: samples a second that come, where that is not the same")
+    window: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples the model hears at once; read from the model")
+    hop: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples from one window to the next; the window when left out")
+    context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")
+    # what comes out
+    labels: list[str] | str | None = Field(
+        None, description="the classes' names, or a text file with one on each line; from the model when left out"
+    )
+    scores: str | None = Field(None, description="the model's output that holds the scores, or the vector, where it has several")
+    detector: Literal[
+        "auto", "yolo8", "yolo5", "yolox", "yolo_heads", "ended", "pair", "detr", "priors", "yunet", "blaze", "scrfd"
+    ] = Field("auto", description="boxes: the family, where the outputs leave a doubt")
+    box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
+        "auto", description="boxes: the order of the numbers (detector: pair, ended)"
+    )
+    anchors: list[list[float]] = Field(
+        default_factory=list, description="boxes: widths and heights in pixels, small to large, of yolo_heads; YOLOv5's own when left out"
+    )
+    priors: Priors | None = Field(None, description="boxes: the grids of an SSD or RetinaFace; RetinaFace's own when left out")
+    activation: Literal["auto", "none", "sigmoid", "softmax"] = Field("auto", description="what makes the outputs probabilities")
+    background: Literal["auto", "first", "last", "none"] = Field("auto", description="boxes: where the class for nothing stands")
+    min_score: float = Field(0.4, ge=0, le=1, description="boxes, keypoints: fainter ones are left out")
+    iou: float = Field(0.5, gt=0, le=1, description="boxes: two of one label that overlap more are one")
+    max_boxes: int = Field(100, ge=1, le=10000, description="boxes: at most so many")
+    points: Literal["auto", "heatmaps", "simcc", "yolo", "xy", "yx", "xys", "yxs", "xyz"] = Field(
+        "auto", description="keypoints: as maps, or as numbers in this order (s: score)"
+    )
+    threshold: float = Field(0.5, ge=0, le=1, description="probability: at this it begins")
+    release: float | None = Field(None, ge=0, le=1, description="probability: below this it ends; 0.15 less than threshold when left out")
+    hold_s: float = Field(0.0, ge=0, le=60, description="probability: it ends when it has been below for so long")
+    # where
+    threads: int | None = Field(None, ge=1, le=256, description="processor threads; the machine's cores less one when left out")
+    providers: list[str] | None = Field(None, description="where it may run, in order, such as [cuda, cpu]")
