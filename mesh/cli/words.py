@@ -32,6 +32,11 @@ def sentence(event: dict[str, Any]) -> str:
         why = f": {event['why']}" if event.get("why") and event.get("state") != "stopped" else ""
         where = f" on {event['machine']}" if event.get("machine") else ""
         return f"{event['instance']} is {event['state']}{where}{why}"
+    if event.get("event") == "role_edit":
+        if not event.get("what"):
+            return f"{event['instance']} plays what was edited in {event['file']}"
+        trace = f"\n{event['traceback'].rstrip()}" if event.get("traceback") else ""
+        return f"{event['instance']} plays on as it was; what was edited in {event['file']} cannot play: {event['what']}{trace}"
     form = SENTENCES.get(str(event.get("event")), "")
     try:
         return form.format(**event)

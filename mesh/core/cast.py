@@ -307,6 +307,15 @@ class Cast:
         self.record(name).played(now)
         return True
 
+    def renewed(self, name: str, generation: int, ports: tuple[int, int], pid: int) -> bool:
+        """Another process, of edited code, takes the place of the one that plays: nothing else changes. False when none plays here."""
+        if name not in self.parts:
+            return False
+        self.generations[name] = generation
+        self._restate(name, state=STARTING, generation=generation, trouble="")
+        self._restate(name, state=READY, frames_port=ports[0], requests_port=ports[1], pid=pid)
+        return True
+
     def works(self, name: str, generation: int) -> None:
         """A role that was faulty works again."""
         part = self.parts.get(name)

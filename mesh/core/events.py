@@ -89,6 +89,17 @@ class RoleWorks:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleRenewed:
+    """A second process of an instance, made from edited code, is set up and takes the first one's place: as `RoleReady`."""
+
+    instance: str
+    generation: int
+    frames_port: int
+    requests_port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
 class RoleStarted:
     """The process of a launched instance exists."""
 
@@ -130,6 +141,6 @@ class Wanted:
 
 
 Event = (
-    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleWorks | RoleEnded | RoleStarted | RoleFound
-    | DeploymentRead | Measured | Wanted
+    Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleRenewed | RoleWorks | RoleEnded | RoleStarted
+    | RoleFound | DeploymentRead | Measured | Wanted
 )

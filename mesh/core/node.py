@@ -29,6 +29,7 @@ from mesh.core.events import (
     RoleEnded,
     RoleFound,
     RoleReady,
+    RoleRenewed,
     RoleStarted,
     RoleWorks,
     Tick,
@@ -207,6 +208,8 @@ class Node:
         self.dirty = True
         if isinstance(event, RoleReady):
             self.cast.ready(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid, now)
+        elif isinstance(event, RoleRenewed):
+            self.cast.renewed(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid)
         elif isinstance(event, RoleStarted):
             self.cast.started(event.instance, event.generation, event.pid)
         elif isinstance(event, RoleFound):

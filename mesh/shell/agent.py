@@ -35,6 +35,7 @@ from mesh.core.events import (
 )
 from mesh.core.messages import PROTOCOL, Answer, Beat, Call, Message, NodeRecord
 from mesh.core.node import Node
+from mesh.core.routes import role_name
 from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS
 from mesh.errors import RoomfulError, WireError
@@ -42,6 +43,7 @@ from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
 from mesh.shell.deafness import Deafness
+from mesh.shell.edits import LOOK_S, Edits
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.keys import InstallationKey
 from mesh.shell.kinds import read_kinds
@@ -109,6 +111,8 @@ class Agent:
         self.feed(Measured({**machine.measure(), **self.settings.capabilities}))
         self._dial_remembered(deployment)
         self._tasks.append(loop.create_task(self._still_here()))
+        if self.settings.rehearsal:
+            self._tasks.append(loop.create_task(self._watch_edits(Edits(self.settings.folder, deployment))))
         await self._stopping.wait()
         await self._close()
 
@@ -261,6 +265,15 @@ class Agent:
             if self.settings.rehearsal:
                 self.report("report", {"machine": self.node.me.name, "roles": self.roles_now()})
             await asyncio.sleep(STILL_HERE_S)
+
+    async def _watch_edits(self, edits: Edits) -> None:
+        """In a rehearsal an edited role, or page, plays at once."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for role, path in edits.look().items():
+                renew = self.processes.renew if path.endswith(".py") else self.processes.restart
+                for instance in [each for each in self.node.cast.parts if role_name(each) == role]:
+                    renew(instance, path)
 
     # ---- the network
 

@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
 from mesh.core.clock import Course
 from mesh.core.effects import Halt, Launch, Tell
-from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted, RoleWorks
+from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleWorks
 from mesh.core.request_messages import STATE_BYTES_MAX
 from mesh.core.spec import Deployment
 from mesh.core.vigil import FAULTY, Finding, examine, has_worked
 from mesh.errors import RoomfulError
+from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, role_of
 from mesh.shell.logs import Logs
@@ -30,6 +32,16 @@ from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
 from mesh.shell.transport import Link
 
 STOP_GRACE_S = 2.0
+
+
+@dataclass(slots=True)
+class Trial:
+    """A second process of an instance, of edited code, that is being set up. `key` is its name at the supervisor."""
+
+    key: str
+    generation: int
+    file: str
+    failed: bool = False
 
 
 class Processes:
@@ -48,6 +60,8 @@ class Processes:
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
+        self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
+        self._restarting: set[str] = set()
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json", host_mark())
         self._kept_clock = KeptClock(run / "clock.json")
@@ -93,6 +107,9 @@ class Processes:
         part = self._cast().parts.get(order.instance)
         if part is None or part.claim.generation != order.generation or self.leaving:
             return
+        trial = self._trials.pop(order.instance, None)
+        if trial is not None:  # the one whose place it would have taken has ended first, and starts from the edited code anyway
+            self.supervisor.kill(trial.key)
         if order.instance in self.supervisor.running():
             self._waiting[order.instance] = order
             return
@@ -108,21 +125,88 @@ class Processes:
             return
         self._feed(RoleStarted(order.instance, order.generation, pid))
 
+    # ---- edited code, in a rehearsal
+
+    def renew(self, instance: str, file: str) -> None:
+        """Start a second process of an instance whose code was edited; it takes the place of the first once it is set up."""
+        part = self._cast().parts.get(instance)
+        if part is None or instance not in self.supervisor.running() or self.deployment is None or self.stead is None or self.leaving:
+            return
+        old = self._trials.pop(instance, None)
+        if old is not None:
+            self.supervisor.kill(old.key)
+        generation = max(self._cast().generations.get(instance, 0), old.generation if old else 0) + 1
+        trial = self._trials[instance] = Trial(f"{instance}~{generation}", generation, file)
+        order = Launch(instance, generation, part.claim.epoch, part.standby)
+        role = role_of(instance, self.deployment)
+        config = config_for(order, role, self.deployment, self.stead, (0, 0), self._states.get(instance))
+        config["clock"] = self.course.as_order()
+        try:
+            self.supervisor.start(LaunchOrder(instance, generation, config, key=trial.key))
+        except (RoomfulError, OSError) as fault:
+            del self._trials[instance]
+            self._report("role_edit", told(instance, file, {"what": str(fault)}))
+
+    def restart(self, instance: str, file: str) -> None:
+        """End and start again an instance that shows an edited file: a page keeps its address so."""
+        if instance in self.supervisor.running():
+            self._restarting.add(instance)
+            self._failures[instance] = f"{file} was edited"
+            self.supervisor.stop(instance, STOP_GRACE_S)
+            self._report("role_edit", told(instance, file, None))
+
+    def _hear_trial(self, instance: str, trial: Trial, message: dict[str, Any]) -> None:
+        if message.get("type") == "failed":
+            self._report("role_edit", told(instance, trial.file, message))
+            trial.failed = True
+        elif message.get("type") == "ready":
+            del self._trials[instance]
+            old = f"{instance}~before-{trial.generation}"
+            if instance in self.supervisor.running():
+                self.supervisor.rename(instance, old)
+            self.supervisor.rename(trial.key, instance)
+            self.pulses.pop(instance, None)
+            self._pulsed_s.pop(instance, None)
+            generation = self._cast().generations.get(instance, 0)
+            ports = message["frames_port"], message["requests_port"]
+            self._feed(RoleRenewed(instance, trial.generation, *ports, message.get("pid", 0)))
+            self.link.send(instance, generation, {"type": "stop"})
+            self.supervisor.stop(old, STOP_GRACE_S)
+            self._report("role_edit", told(instance, trial.file, None))
+
+    def _trial_ended(self, end: Exit) -> None:
+        """A trial, or the process that one took the place of, is over. One that ended without a word is told of as well."""
+        instance = end.instance.partition("~")[0]
+        trial = self._trials.get(instance)
+        if trial is not None and trial.key == end.instance:
+            del self._trials[instance]
+            if not trial.failed and not end.asked:
+                self._report("role_edit", told(instance, trial.file, {"what": _why_ended(end)}))
+
     # ---- what the processes do and say
 
     def _on_exit(self, end: Exit) -> None:
+        if "~" in end.instance:
+            self._trial_ended(end)
+            return
         why = self._failures.pop(end.instance, "") or _why_ended(end)
         self.pulses.pop(end.instance, None)
         self._pulsed_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
-        self._feed(RoleEnded(end.instance, end.generation, why, clean=end.asked and not faulty, faulty=faulty, worked_s=worked_s))
+        clean = end.asked and not faulty and end.instance not in self._restarting
+        self._restarting.discard(end.instance)
+        self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s))
         waiting = self._waiting.pop(end.instance, None)
         if waiting is not None:
             self._launch(waiting)
 
     def _on_role(self, instance: str, generation: int, message: dict[str, Any]) -> None:
         """A role's process speaks."""
+        trial = self._trials.get(instance)
+        if trial is not None and trial.generation == generation:
+            self._hear_trial(instance, trial, message)
+            return
         if generation != self._cast().generations.get(instance):
             return
         match message.get("type"):

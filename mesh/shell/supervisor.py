@@ -45,6 +45,7 @@ class LaunchOrder:
     generation: int
     config: Mapping[str, Any]
     niceness: int = 5
+    key: str = ""  # its name here, where another process of the instance runs as well; see `rename`
     env: Mapping[str, str] = field(default_factory=dict)
     module: str = HOST_MODULE
 
@@ -102,7 +103,7 @@ class Supervisor:
         Raises:
             RoleError: it runs already, or the system refuses (no memory, no processes left).
         """
-        if order.instance in self._running:
+        if (order.key or order.instance) in self._running:
             raise RoleError(f"{order.instance} runs already", instead="Stop it first, and wait until it has ended.")
         output = self._open_log(order)
         try:
@@ -116,7 +117,7 @@ class Supervisor:
             os.close(output)
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + order.niceness)
-        self._watch(Running(order.instance, order.generation, child.pid, child=child))
+        self._watch(Running(order.key or order.instance, order.generation, child.pid, child=child))
         return child.pid
 
     def adopt(self, instance: str, generation: int, pid: int) -> bool:
@@ -137,6 +138,12 @@ class Supervisor:
         _signal(running, signal.SIGTERM)
         if running.timer is None:
             running.timer = self._loop.call_later(grace_s, _signal_group, running.pid)
+
+    def rename(self, before: str, after: str) -> None:
+        """Know a running process by another name from now on."""
+        running = self._running.pop(before)
+        running.instance = after
+        self._running[after] = running
 
     def kill(self, instance: str) -> None:
         """Ends the process and all it started, at once."""

@@ -167,7 +167,8 @@ class Onnx(Role):
         for entry in rest:
             for name, output in self._session.outputs.items():
                 core = re.sub(r"^(in|input|prev|old)_|_?(in|input|prev|old|0)$", "", entry.name.lower())
-                if core and core in name.lower() and entry.type == output.type and len(entry.shape) == len(output.shape) and "float" in entry.type:
+                alike = "float" in entry.type and entry.type == output.type and len(entry.shape) == len(output.shape)
+                if core and core in name.lower() and alike:
                     pairs.setdefault(entry.name, name)
         if not pairs:
             return ""

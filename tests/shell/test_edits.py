@@ -1,0 +1,163 @@
+"""Editing while a rehearsal plays: the edited role plays at once, a mistake leaves the old one playing, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from mesh.core.spec import Deployment, RoleSpec
+from mesh.shell.edits import Edits, own_files
+from tests.shell.pieces import ROLES, small_piece
+from tests.shell.until import until
+
+ROOMFUL = [sys.executable, "-m", "mesh.cli.entry"]
+EDITED = ROLES.replace("self.count += 1", "self.count += 1; self.say('edited')", 1)
+
+
+def deployment(**options: Any) -> Deployment:
+    roles = (
+        RoleSpec("mood", "./roles.py:Mood"),
+        RoleSpec("seen", "inference.onnx", options={"decode": "./decode.py:faces"}),
+        RoleSpec("wall", "display.web", options={"page": "pages/wall.html"}, fallback={"text": "fallback/lines.txt"}),
+        RoleSpec("clip", "sensing.recorded", options={"source": "day.mcap"}),
+    )
+    return Deployment("x", roles=roles)
+
+
+def saved(folder: Path, path: str, text: str) -> None:
+    file = folder / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "roles"),
+    [
+        ("roles.py", {"mood"}), ("decode.py", {"seen"}), ("words.py", {"mood"}), ("pages/wall.css", {"wall"}),
+        ("fallback/lines.txt", {"wall"}),
+        ("day.mcap", {"clip"}), ("notes.txt", set()), ("other.py", set()), ("models/poet.gguf", set()), ("pages/.wall.html.swp", set()),
+    ],
+)  # fmt: skip
+def test_a_saved_file_concerns_the_roles_that_are_made_of_it_and_no_others(tmp_path: Path, path: str, roles: set[str]) -> None:
+    # Given a folder as it was
+    for name, text in {"roles.py": "import words\n", "decode.py": "", "words.py": "", "pages/wall.html": ""}.items():
+        saved(tmp_path, name, text)
+    edits = Edits(tmp_path, deployment())
+    assert edits.look() == {}
+    # When one file is saved
+    saved(tmp_path, path, "import words\nchanged = 1")
+    # Then it counts once it has stayed the same for a look, and once only
+    assert edits.look() == {} and set(edits.look()) == roles and edits.look() == {}
+
+
+CODE = (
+    "import random\nRATE = {rate}\ndef often(): return {often}\n"
+    "class A(Role):\n    x = often()\nclass B(Role):\n    y = {b}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "roles"),
+    [({"b": 3}, {"b"}), ({"often": 9}, {"a"}), ({"rate": 2}, {"a", "b"}), ({"b": "1  # a remark"}, set()), ({"b": "("}, {"a"})],
+)
+def test_of_the_roles_in_one_file_only_those_are_concerned_whose_code_has_changed(tmp_path: Path, change: Any, roles: set[str]) -> None:
+    plain = {"rate": 1, "often": 1, "b": 1}
+    saved(tmp_path, "roles.py", CODE.format(**plain))
+    edits = Edits(tmp_path, Deployment("x", roles=(RoleSpec("a", "./roles.py:A"), RoleSpec("b", "./roles.py:B"))))
+    saved(tmp_path, "roles.py", CODE.format(**plain | change) + "\n")
+    edits.look()
+    assert set(edits.look()) == roles
+
+
+def test_a_role_s_own_files_are_its_kind_s_and_its_functions() -> None:
+    assert own_files(RoleSpec("a", "./roles.py:A", options={"function": "./f/g.py:h", "text": "./page.html"})) == {"roles.py", "f/g.py"}
+
+
+class Rehearsed:
+    """A rehearsal of the small piece that plays until the test ends."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [*ROOMFUL, "rehearse", str(folder), "--json", "--headless"], stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "ROOMFUL_HOME": str(home)},
+        )  # fmt: skip
+        self.pids: dict[str, int] = {}
+
+    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            event: dict[str, Any] = json.loads(line)
+            if wanted(event):
+                return event
+        raise AssertionError("the rehearsal ended first")
+
+    def playing(self, *instances: str) -> None:
+        missing = set(instances)
+
+        def seen(event: dict[str, Any]) -> bool:
+            if event["event"] == "role_state" and event["state"] == "playing":
+                missing.discard(event["instance"])
+            return not missing
+
+        self.until(seen)
+
+    def end(self) -> dict[str, Any]:
+        self.process.send_signal(signal.SIGINT)
+        out, _ = self.process.communicate(timeout=30)
+        return json.loads(out.splitlines()[-1])  # type: ignore[no-any-return]
+
+
+def hosts(pid: int) -> dict[int, str]:
+    """The processes of roles under a rehearsal, holders' and standbys', with their instances."""
+    found = {}
+    for each in psutil.Process(pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if each.status() != psutil.STATUS_ZOMBIE and "mesh.shell.host" in each.cmdline():
+                found[each.pid] = each.cmdline()[-1]
+    return found
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Rehearsed]:
+    rehearsed = Rehearsed(small_piece(tmp_path / "piece"), tmp_path / "home")
+    yield rehearsed
+    if rehearsed.process.poll() is None:
+        rehearsed.process.kill()
+    rehearsed.process.communicate()
+
+
+def test_an_edited_role_plays_a_mistake_does_not_and_the_others_stay_as_they_were(room: Rehearsed) -> None:
+    # Given a room that plays
+    room.playing("drift", "words", "poet/1", "poet/2", "wall@c")
+    before = hosts(room.process.pid)
+    # When a mistake is saved
+    (room.folder / "roles.py").write_text(ROLES.replace("self.count = 0", "self.count = nothing", 1))
+    mistake = room.until(lambda event: event["event"] == "role_edit" and event["instance"] == "drift")
+    # Then the artist reads where it is, with the traceback
+    assert "nothing" in mistake["what"] and "roles.py" in mistake["traceback"]
+    # When it is put right
+    began_s = time.monotonic()
+    (room.folder / "roles.py").write_text(EDITED)
+    edit = room.until(lambda event: event["event"] == "role_edit" and event["instance"] == "drift" and not event["what"])
+    assert edit["file"] == "roles.py"
+    room.until(lambda event: event["event"] == "role_event" and event.get("what") == "edited")
+    # Then the new one plays within a few seconds, no other process was touched, and none was started again for a crash
+    assert time.monotonic() - began_s < 20
+    asyncio.run(until(lambda: [name for pid, name in before.items() if pid not in hosts(room.process.pid)] == ["drift"], 20))
+    assert len(hosts(room.process.pid)) == len(before)
+    summary = room.end()
+    assert {role["state"] for role in summary["roles"].values()} == {"playing"}
+    assert all(role["restarts"] == 0 for role in summary["roles"].values())
