@@ -91,6 +91,9 @@ def _print(said: dict[str, Any]) -> None:
         mark, colour = MARKS.get(role["state"], ("●", "red"))
         console.print(Text.assemble(f"  {name}  ", (f"{mark} {role['state']}", colour), f"  {role['why']}"))
     for name, role in said["roles"].items():
+        if role.get("model"):
+            console.print(Text.assemble((f"  {name}  ", "dim"), f"plays the model {role['model']}"))
+    for name, role in said["roles"].items():
         if role.get("restarts"):
             times = "once" if role["restarts"] == 1 else f"{role['restarts']} times"
             console.print(Text(f"  {name} was started anew {times} on {role['machine']}: `roomful logs {name}`", "yellow"))

@@ -328,11 +328,11 @@ class Cast:
         self.generations[claim.instance] = max(claim.generation, self.generations.get(claim.instance, 0))
         self.parts[claim.instance] = Part(replace(claim, heard=1), standby)
 
-    def started(self, name: str, generation: int, pid: int) -> None:
-        """The process of a launched instance exists."""
+    def started(self, name: str, generation: int, pid: int, model: str = "") -> None:
+        """The process of a launched instance exists; of a ladder, it plays `model`."""
         part = self.parts.get(name)
         if part is not None and part.claim.generation == generation:
-            self._restate(name, pid=pid)
+            self._restate(name, pid=pid, model=model)
 
     def ended(self, end: RoleEnded, view: View, now: float) -> list[Effect]:
         """A process ended unasked. Another place that is ready takes over; else it is started again here, or given up."""

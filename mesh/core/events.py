@@ -101,11 +101,12 @@ class RoleRenewed:
 
 @dataclass(frozen=True, slots=True)
 class RoleStarted:
-    """The process of a launched instance exists."""
+    """The process of a launched instance exists; of a ladder, it plays `model`."""
 
     instance: str
     generation: int
     pid: int
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ class Claim:
     heard: Count = 0  # the size of this node's side: falls at once, grows only when sides that met have settled
     trouble: Words = ""  # why it does not play, in plain words
     first: Count = 0  # the epoch at which this holder began: claiming anew above another does not make it a later comer
+    model: Name = ""  # of a ladder: the model that it plays here
 
 
 @dataclass(frozen=True, slots=True)

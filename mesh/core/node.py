@@ -211,7 +211,7 @@ class Node:
         elif isinstance(event, RoleRenewed):
             self.cast.renewed(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid)
         elif isinstance(event, RoleStarted):
-            self.cast.started(event.instance, event.generation, event.pid)
+            self.cast.started(event.instance, event.generation, event.pid, event.model)
         elif isinstance(event, RoleFound):
             self.cast.adopt(event.claim, event.standby)
         elif isinstance(event, RoleEnded) and not event.clean:

@@ -152,6 +152,7 @@ def _who_plays(node: Node) -> dict[str, Any]:
                 "machine": names.get(believed.node, believed.node[:8]), "state": believed.claim.state,
                 "why": _waiting(believed.claim), "standby": standbys, "epoch": believed.claim.epoch,
                 "restarts": believed.claim.restarts, "pid": believed.claim.pid,
+                **({"model": believed.claim.model} if believed.claim.model else {}),
             }
     return found
 

@@ -108,7 +108,8 @@ class Agent:
         self.processes.deployment = deployment
         self.processes.adopt()
         self.feed(DeploymentRead(deployment, (1, revision)))
-        self.feed(Measured({**machine.measure(), **self.settings.capabilities}))
+        self.processes.measured = {**machine.measure(), **self.settings.capabilities}
+        self.feed(Measured(self.processes.measured))
         self._dial_remembered(deployment)
         self._tasks.append(loop.create_task(self._still_here()))
         if self.settings.rehearsal:
@@ -348,6 +349,7 @@ class Agent:
         return {
             name: {
                 "part": part.claim.part, "state": part.claim.state, "pid": part.claim.pid, "restarts": part.claim.restarts,
+                "model": part.claim.model,
                 "generation": part.claim.generation, "epoch": part.claim.epoch, "pulse": self.processes.pulses.get(name, {}),
             }
             for name, part in self.node.cast.parts.items()

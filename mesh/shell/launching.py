@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -68,6 +69,15 @@ def config_for(
         "playing": False, "standby": order.standby,
         "state": None if state is None else base64.b64encode(state).decode(),
     }
+
+
+def sizes(role: RoleSpec, deployment: Deployment, folder: Path) -> dict[str, int]:
+    """The models of a role's ladder that lie on this disk, with their bytes."""
+    found = {}
+    for name in role.ladder:
+        with contextlib.suppress(OSError, KeyError):
+            found[name] = (folder / deployment.models[name].file).stat().st_size
+    return found
 
 
 def _files(deployment: Deployment, folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,14 @@ from mesh.core.claims import STARTING
 from mesh.core.clock import Course
 from mesh.core.effects import Halt, Launch, Tell
 from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleWorks
+from mesh.core.ladder import Rungs
 from mesh.core.request_messages import STATE_BYTES_MAX
-from mesh.core.spec import Deployment
+from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.vigil import FAULTY, Finding, examine, has_worked
 from mesh.errors import RoomfulError
 from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
-from mesh.shell.launching import Ports, Stead, config_for, role_of
+from mesh.shell.launching import Ports, Stead, config_for, role_of, sizes
 from mesh.shell.logs import Logs
 from mesh.shell.machine import host_mark
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
@@ -60,6 +61,9 @@ class Processes:
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
+        self.measured: dict[str, Any] = {}  # what this machine has
+        self._rungs = Rungs()
+        self._playing: dict[str, str] = {}  # instance of a ladder -> the model that it plays here
         self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
         self._restarting: set[str] = set()
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
@@ -115,7 +119,7 @@ class Processes:
             return
         assert self.deployment is not None and self.stead is not None
         try:
-            role = role_of(order.instance, self.deployment)
+            role = self._on_rung(order.instance, role_of(order.instance, self.deployment))
             state = self._states.get(order.instance)
             config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), state)
             config["clock"] = self.course.as_order()
@@ -123,7 +127,31 @@ class Processes:
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))
             return
-        self._feed(RoleStarted(order.instance, order.generation, pid))
+        self._feed(RoleStarted(order.instance, order.generation, pid, self._playing.get(order.instance, "")))
+
+    def _on_rung(self, instance: str, role: RoleSpec) -> RoleSpec:
+        """The role with the model of its ladder that this machine plays."""
+        assert self.deployment is not None and self.stead is not None
+        if len(role.ladder) < 2:
+            return role
+        has = {**self.measured, **self.deployment.has_of(self.stead.machine)}
+        others = [role_of(name, self.deployment) for name in self._cast().parts if name != instance]
+        free = int(has.get("memory_bytes", 0)) - sum(other.needs.memory_bytes for other in others)
+        here = sizes(role, self.deployment, self.stead.folder)
+        model = self._rungs.choose(instance, role, here, max(1, free) if has.get("memory_bytes") else 0)
+        if model != self._playing.get(instance):
+            self._report("role_event", {"instance": instance, "what": f"plays the model {model}"})
+        self._playing[instance] = model
+        return replace(role, model=model)
+
+    def _down_the_ladder(self, instance: str) -> None:
+        """A model that could not be set up here gives way to a smaller one."""
+        part, model = self._cast().parts.get(instance), self._playing.get(instance)
+        if model is None or part is None or part.claim.state != STARTING or self.deployment is None:
+            return
+        smaller = self._rungs.failed(instance, role_of(instance, self.deployment), model)
+        if smaller:
+            self._report("role_event", {"instance": instance, "what": f"the model {model} could not be loaded here; {smaller} is next"})
 
     # ---- edited code, in a rehearsal
 
@@ -138,7 +166,7 @@ class Processes:
         generation = max(self._cast().generations.get(instance, 0), old.generation if old else 0) + 1
         trial = self._trials[instance] = Trial(f"{instance}~{generation}", generation, file)
         order = Launch(instance, generation, part.claim.epoch, part.standby)
-        role = role_of(instance, self.deployment)
+        role = self._on_rung(instance, role_of(instance, self.deployment))
         config = config_for(order, role, self.deployment, self.stead, (0, 0), self._states.get(instance))
         config["clock"] = self.course.as_order()
         try:
@@ -194,6 +222,8 @@ class Processes:
         self._pulsed_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
+        if not end.asked:
+            self._down_the_ladder(end.instance)
         clean = end.asked and not faulty and end.instance not in self._restarting
         self._restarting.discard(end.instance)
         self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s))
