@@ -28,6 +28,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "camera": ("cv2",),
     "web": ("starlette", "uvicorn"),
     "osc": ("pythonosc",),
+    "sound": ("soundfile", "sounddevice"),
     "screen": ("pygame", "cv2"),
 }
 _GPU_NODES = ("dev/nvidia0", "dev/kfd", "dev/nvhost-gpu", "dev/dri/renderD128")
