@@ -26,6 +26,8 @@ VERBS = {
     "kinds": "the kinds of role, with their options",
     "key": "make, show or add the installation's key",
     "agent": "run this machine's node",
+    "install": "let this machine play by itself when it is switched on",
+    "uninstall": "no longer",
     "up": "let the room play",
     "down": "let the room rest until `up`",
     "status": "who is here, who plays what, and what is wrong",
@@ -37,7 +39,7 @@ VERBS = {
     "restore-role": "let a role go back to the machine that it prefers",
 }
 GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "kinds"),
-          "the technician": ("key", "agent", "up", "down", "status", "watch", "events", "logs", "drain", "undrain",
+          "the technician": ("key", "agent", "install", "uninstall", "up", "down", "status", "watch", "events", "logs", "drain", "undrain",
                             "restore-role")}
 
 

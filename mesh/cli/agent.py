@@ -44,7 +44,7 @@ def command(
     from mesh.shell.keys import default_key_path, load_key
     from mesh.shell.storage import Store, home
 
-    _check_seeds(seeds)
+    check_seeds(seeds)
     here = home()
     store = Store(here)
     chosen = folder or _remembered(store)
@@ -61,7 +61,8 @@ def command(
         asyncio.run(_run(Agent(settings), here, path))
 
 
-def _check_seeds(seeds: tuple[str, ...]) -> None:
+def check_seeds(seeds: tuple[str, ...]) -> None:
+    """Raises UsageError for a seed that is no host."""
     from mesh.core.addresses import host_port
     from mesh.core.quantities import Unclear
 

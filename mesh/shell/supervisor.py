@@ -26,6 +26,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 from mesh.errors import RoleError
@@ -35,6 +36,7 @@ HOST_MODULE = "mesh.shell.host"
 LAST_LINES = 20
 POLL_S = 0.02  # where the system has no process descriptors
 ROTATE_S = 2.0
+OOM_SCORE_ABOVE, OOM_SCORE_MAX = 500, 1000  # of a role above its agent, proc(5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Supervisor:
             os.close(output)
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + order.niceness)
+        _yield_memory(child.pid)
         self._watch(Running(order.key or order.instance, order.generation, child.pid, child=child))
         return child.pid
 
@@ -253,6 +256,13 @@ def _spawn(order: LaunchOrder, output: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **order.env},
         )
+
+
+def _yield_memory(pid: int) -> None:
+    """Where memory runs out the kernel ends a role before its agent: an ordinary user may raise this number, though not lower it."""
+    with contextlib.suppress(OSError, ValueError):
+        own = int(Path("/proc/self/oom_score_adj").read_text())
+        Path(f"/proc/{pid}/oom_score_adj").write_text(str(min(OOM_SCORE_MAX, own + OOM_SCORE_ABOVE)))
 
 
 def _in_memory(data: bytes) -> IO[bytes]:
