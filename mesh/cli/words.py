@@ -16,6 +16,7 @@ SENTENCES = {
     "claimed_anew": "two held {instance}; this machine keeps it",
     "gave_up": "gave up on {instance} here: {why}",
     "role_faulty": "{instance} does not work: {what}",
+    "handing_over": "{instance} is handed over before it is started anew: {why}",
     "adopted": "{instance} played on without an agent and is kept",
     "role_failed": "{instance} cannot play: {what}",
     "role_event": "{instance}: {what}",

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 
 from mesh.core import claims
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
-from mesh.core.effects import Effect, Halt, Launch, Report, Tell
-from mesh.core.events import RoleEnded
+from mesh.core.effects import Effect, End, Halt, Launch, Report, Tell
+from mesh.core.events import RoleEnded, RoleTooLarge
 from mesh.core.instances import Instance
 from mesh.core.messages import Claim
 from mesh.core.placement import Placement
 from mesh.core.restart import Record
 from mesh.core.timing import Timing
 
+OUTGROWN_S = 10.0  # for how long a machine does not play what it hands over because it grew too large
 HOLD, STAND, SUCCEED, NOTHING = "hold", "stand", "succeed", "nothing"
 
 
@@ -357,6 +358,17 @@ class Cast:
             restarts=self.record(name).restarts,
         )
         return [report, Launch(name, generation, self.parts[name].claim.epoch, self.parts[name].standby, delay_s)]
+
+    def outgrown(self, end: RoleTooLarge, view: View, now: float) -> list[Effect]:
+        """It uses more memory than it may. Where another is loaded that one takes over first, and the process ends then; else now."""
+        name, part = end.instance, self.parts.get(end.instance)
+        if part is None or part.claim.generation != end.generation:
+            return []
+        ready = any(each.claim.state == READY and each.node != view.me for each in view.ledger.standbys.get(name, ()))
+        if part.claim.part != HOLDER or not ready:
+            return [End(name, end.generation, end.why)]
+        self.gave_up[name], self.try_again_s[name] = end.why, now + OUTGROWN_S
+        return [Report("handing_over", {"instance": name, "why": end.why})]
 
     def record(self, name: str) -> Record:
         """The recent history of the instance's process here."""

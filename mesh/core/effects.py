@@ -65,6 +65,15 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class End:
+    """End the process of an instance at once, as if it had ended by itself: a `RoleEnded` with this `why` follows."""
+
+    instance: str
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tell:
     """Orders for a role's process: {"type": "play" | "mute" | "routes", …}."""
 
@@ -96,4 +105,4 @@ class Report:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | Tell | ClockSet | Save | Report
+Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | End | Tell | ClockSet | Save | Report

@@ -100,6 +100,15 @@ class RoleRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleTooLarge:
+    """A role's process uses more memory than the file allows it. `why` is in plain words."""
+
+    instance: str
+    generation: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RoleStarted:
     """The process of a launched instance exists; of a ladder, it plays `model`."""
 
@@ -143,5 +152,5 @@ class Wanted:
 
 Event = (
     Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleRenewed | RoleWorks | RoleEnded | RoleStarted
-    | RoleFound | DeploymentRead | Measured | Wanted
+    | RoleTooLarge     | RoleFound | DeploymentRead | Measured | Wanted
 )

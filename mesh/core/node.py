@@ -31,6 +31,7 @@ from mesh.core.events import (
     RoleReady,
     RoleRenewed,
     RoleStarted,
+    RoleTooLarge,
     RoleWorks,
     Tick,
     Wanted,
@@ -216,6 +217,8 @@ class Node:
             self.cast.adopt(event.claim, event.standby)
         elif isinstance(event, RoleEnded) and not event.clean:
             return self.cast.ended(event, self._view(now), now)
+        elif isinstance(event, RoleTooLarge):
+            return self.cast.outgrown(event, self._view(now), now)
         elif isinstance(event, RoleWorks):
             self.cast.works(event.instance, event.generation)
         return []

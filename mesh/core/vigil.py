@@ -3,7 +3,8 @@
 A process that exists may still be stuck in one call for ever, stopped, or growing until the machine dies. Each
 role's watch thread tells every quarter second how long the present call has lasted and how much memory is used; a
 silence of that thread says that the whole process stands still. Loading a model is not a hang: nothing is judged
-before the role has said that it is ready.
+before the role has said that it is ready. A role that leaks is handed over before it is ended, where a standby is loaded; one
+that grows so fast that there may be no time for that is ended at once.
 
 What only the role can know (its picture is frozen, its model answers nonsense) it says itself, with `Role.works` and
 `Role.faulty`: its last word goes out with every pulse, and a word that holds for a while only (`works(for_s=…)`) turns
@@ -19,7 +20,9 @@ from typing import Any
 
 HUNG_S = 20.0  # one call of a role's method that lasts longer than this has hung; an answer counts each piece anew
 STILL_S = 2.5  # no pulse for this long: stopped, or stuck in a library that lets no other thread run
-HUNG, TOO_LARGE, FAULTY = "hung", "too large", "faulty"
+CEILING = 1.5  # times its limit: a role that grows so fast is ended at once, before the machine has no memory left
+HAND_OVER_S = 5.0  # for so long a role above its limit may go on until its standby has taken over
+HUNG, TOO_LARGE, OVERGROWN, FAULTY = "hung", "too large", "overgrown", "faulty"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is wrong with a role's process (`HUNG`, `TOO_LARGE` or `FAULTY`), and that in words for a person."""
+    """What is wrong with a role's process (`HUNG`, `TOO_LARGE`, `OVERGROWN` or `FAULTY`), and that in words for a person."""
 
     what: str
     words: str
@@ -77,7 +80,8 @@ def examine(pulse: Mapping[str, Any], age_s: float, limit_bytes: int | None) -> 
         return Finding(HUNG, f"it hung: one call lasted {busy_s:.0f} s")
     used = pulse.get("rss_bytes", 0)
     if limit_bytes is not None and isinstance(used, int) and used > limit_bytes:
-        return Finding(TOO_LARGE, f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit_bytes / 1e6:,.0f} MB")
+        what = OVERGROWN if used > limit_bytes * CEILING else TOO_LARGE
+        return Finding(what, f"it used {used / 1e6:,.0f} MB of memory; its limit is {limit_bytes / 1e6:,.0f} MB")
     faulty = pulse.get("faulty")
     return Finding(FAULTY, faulty) if isinstance(faulty, str) and faulty else None
 

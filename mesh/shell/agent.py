@@ -20,7 +20,7 @@ from typing import Any
 from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
 from mesh.core.codec import decode, encode, seal, unseal
-from mesh.core.effects import ClockSet, Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
+from mesh.core.effects import ClockSet, Dial, Effect, End, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
     Carrier,
     DeploymentRead,
@@ -245,6 +245,8 @@ class Agent:
                 self.processes.launch(effect)
             case Halt():
                 self.processes.halt(effect)
+            case End():
+                self.processes.end(effect)
             case Tell():
                 self.processes.tell(effect)
             case ClockSet():

@@ -17,12 +17,12 @@ from typing import Any
 from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
 from mesh.core.clock import Course
-from mesh.core.effects import Halt, Launch, Tell
-from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleWorks
+from mesh.core.effects import End, Halt, Launch, Tell
+from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleTooLarge, RoleWorks
 from mesh.core.ladder import Rungs
 from mesh.core.request_messages import STATE_BYTES_MAX
 from mesh.core.spec import Deployment, RoleSpec
-from mesh.core.vigil import FAULTY, Finding, examine, has_worked
+from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, examine, has_worked
 from mesh.errors import RoomfulError
 from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
@@ -60,6 +60,7 @@ class Processes:
         self._pulsed_s: dict[str, float] = {}
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
+        self._too_large_s: dict[str, float] = {}
         self._faults: dict[str, float | None] = {}  # instance that is being ended because it does not work -> how long it did
         self.measured: dict[str, Any] = {}  # what this machine has
         self._rungs = Rungs()
@@ -220,6 +221,7 @@ class Processes:
         why = self._failures.pop(end.instance, "") or _why_ended(end)
         self.pulses.pop(end.instance, None)
         self._pulsed_s.pop(end.instance, None)
+        self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
         if not end.asked:
@@ -266,11 +268,29 @@ class Processes:
             limit = role_of(instance, self.deployment).limits.get("memory_bytes")
             pulse = self.pulses.get(instance, {})
             found = examine(pulse, self._now() - came_s, limit)
+            if found is not None and found.what == TOO_LARGE and self._may_hand_over(instance, part.claim.generation, found.words):
+                continue
             if found is not None:
-                del self._pulsed_s[instance]
+                self._pulsed_s.pop(instance, None)
                 self._end_faulty(instance, part.claim.pid, found, pulse.get("worked_s"))
             elif part.claim.trouble and has_worked(pulse):
                 self._feed(RoleWorks(instance, part.claim.generation))
+
+    def _may_hand_over(self, instance: str, generation: int, words: str) -> bool:
+        """Say once that it has grown too large. Whether it may go on for now."""
+        if instance not in self._too_large_s:
+            self._too_large_s[instance] = self._now()
+            self._report("role_faulty", {"instance": instance, "what": words})
+            self._feed(RoleTooLarge(instance, generation, words))
+        return self._now() < self._too_large_s[instance] + HAND_OVER_S
+
+    def end(self, effect: End) -> None:
+        """End a process at once; that it ended is then told as if it had done so itself."""
+        running = self.supervisor.running().get(effect.instance)
+        if running is not None and running.generation == effect.generation:
+            self._failures[effect.instance] = effect.why
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
 
     def _end_faulty(self, instance: str, pid: int, found: Finding, worked_s: float | None) -> None:
         """One that still obeys is asked to end, so that it lets go of its device; one that does not is ended."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mesh.core.cast import Cast, Part, View
+from mesh.core.cast import OUTGROWN_S, Cast, Part, View
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
-from mesh.core.effects import Effect, Halt, Launch, Report, Tell
-from mesh.core.events import RoleEnded
+from mesh.core.effects import Effect, End, Halt, Launch, Report, Tell
+from mesh.core.events import RoleEnded, RoleTooLarge
 from mesh.core.instances import Instance, instances
 from mesh.core.messages import Claim, NodeState
 from mesh.core.placement import Placement
@@ -121,6 +121,25 @@ def test_a_claim_made_while_the_room_starts_is_provisional_until_that_is_over() 
     stage.more = {"provisional": False}
     stage.decide()
     assert not stage.mine().provisional
+
+
+def test_what_grew_too_large_is_handed_over_where_another_is_loaded_and_ended_where_none_is() -> None:
+    # Given a holder with a standby that is loaded elsewhere
+    stage = Stage("presence", b=said(claim("presence", part=STANDBY, state=READY))).holds()
+    stage.decide()
+    # When it has grown too large, then this machine gives it up for a while, and nothing ends yet
+    effects = stage.cast.outgrown(RoleTooLarge("presence", 1, "it used 9 MB"), stage.view(), 10.0)
+    assert [type(each) for each in effects] == [Report] and stage.cast.gave_up == {"presence": "it used 9 MB"}
+    # When the other has taken over, then it ends here; and later this machine may stand by again
+    stage.placed, stage.others = "b", {"b": said(claim("presence", 2, planned=True))}
+    assert any(isinstance(each, Halt) for each in stage.decide(10.1))
+    stage.decide(10.0 + OUTGROWN_S)
+    assert stage.cast.gave_up == {}
+    # But where nobody is loaded, then it is ended now, as if by itself, so that it is started again here
+    alone = Stage("presence").holds()
+    alone.decide()
+    assert alone.cast.outgrown(RoleTooLarge("presence", 1, "big"), alone.view(), 10.0) == [End("presence", 1, "big")]
+    assert alone.cast.outgrown(RoleTooLarge("presence", 7, "of another life"), alone.view(), 10.0) == []
 
 
 def test_on_a_person_s_word_what_is_held_here_may_go_home_for_a_while() -> None:
