@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh.core.vigil import FAULTY, HUNG, HUNG_S, STILL_S, TOO_LARGE, Word, examine, has_worked
+from mesh.core.vigil import FAULTY, HUNG, HUNG_S, OVERGROWN, STILL_S, TOO_LARGE, Word, examine, has_worked
 
 WELL = {"busy_s": 0.1, "rss_bytes": 1000, "faulty": "", "worked_s": 5.0}
 
@@ -17,6 +17,8 @@ WELL = {"busy_s": 0.1, "rss_bytes": 1000, "faulty": "", "worked_s": 5.0}
     (WELL, STILL_S, HUNG),
     ({**WELL, "busy_s": HUNG_S}, 0.1, HUNG),
     ({**WELL, "rss_bytes": 2001}, 0.1, TOO_LARGE),
+    ({**WELL, "rss_bytes": 3000}, 0.1, TOO_LARGE),
+    ({**WELL, "rss_bytes": 3001}, 0.1, OVERGROWN),
     ({**WELL, "faulty": "the picture has not changed for 30 s"}, 0.1, FAULTY),
     ({**WELL, "faulty": "it is black", "busy_s": HUNG_S}, 0.1, HUNG),  # what hangs would not obey an order to end
     ({"busy_s": "long", "rss_bytes": None, "faulty": 7}, 0.1, None),  # a pulse that is nonsense proves nothing
