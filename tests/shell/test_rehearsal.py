@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.shell.pieces import ROLES, small_piece
+from tests.shell.pieces import DEPLOYMENT, ROLES, small_piece
 from tests.shell.until import until
 
 ROOMFUL = [sys.executable, "-m", "mesh.cli.entry"]
@@ -51,6 +51,16 @@ def test_more_machines_than_the_file_names_are_spares(tmp_path: Path) -> None:
     code, lines, errors = rehearse(small_piece(tmp_path / "piece"), "--for", "8", "--machines", "4")
     assert code == 0, errors
     assert "spare-1" in {line["name"] for line in lines if line["event"] == "node_up"}
+
+
+def test_a_role_plays_where_the_file_says_that_there_is_what_it_needs(tmp_path: Path) -> None:
+    # Given a role that likes a best, and needs a camera and memory, of which the file says that a and b have too little
+    text = DEPLOYMENT.replace("a: {}", "a: {has: {camera: false}}").replace("b: {}", "b: {has: {memory: 50MB}}")
+    text = text.replace("on: [a, any]", "on: [a, any], needs: {camera: true, memory: 60MB}")
+    # When it is rehearsed, on a computer that has enough of both for all, then it plays on the third
+    code, lines, errors = rehearse(small_piece(tmp_path / "piece", deployment=text), "--for", "10")
+    assert code == 0, errors
+    assert lines[-1]["roles"]["drift"]["machine"] == "c"
 
 
 def test_an_invalid_deployment_is_refused_before_anything_starts(tmp_path: Path) -> None:
