@@ -73,8 +73,6 @@ class Cast:
     restoring_s: dict[str, float] = field(default_factory=dict)  # instance -> until when its claim may be handed over, on a person's word
     next_look_s: float = float("inf")
 
-    # ---- a person's word
-
     def restore(self, name: str, now: float) -> None:
         """What is held here may go, once, to the machine that it prefers, as if the room had just started."""
         part = self.parts.get(name)
@@ -241,10 +239,9 @@ class Cast:
         return []
 
     def _is_restored(self, name: str, now: float) -> bool:
-        until_s = self.restoring_s.get(name, now)
-        if now < until_s:
-            self.next_look_s = min(self.next_look_s, until_s)
-        return now < until_s
+        due = self.restoring_s.get(name, now)
+        self.next_look_s = min(self.next_look_s, due) if now < due else self.next_look_s
+        return now < due
 
     def _is_outranked(self, name: str, part: Part, view: View, now: float) -> bool:
         """Whether consumers may listen to somebody else: another holder here stands above, or, for some time now, an epoch is known
@@ -367,7 +364,7 @@ class Cast:
         ready = any(each.claim.state == READY and each.node != view.me for each in view.ledger.standbys.get(name, ()))
         if part.claim.part != HOLDER or not ready:
             return [End(name, end.generation, end.why)]
-        self.gave_up[name], self.try_again_s[name] = end.why, now + OUTGROWN_S
+        self.gave_up[name], self.try_again_s[name] = end.why, now + OUTGROWN_S  # so that it is placed elsewhere
         return [Report("handing_over", {"instance": name, "why": end.why})]
 
     def record(self, name: str) -> Record:

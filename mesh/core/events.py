@@ -152,5 +152,5 @@ class Wanted:
 
 Event = (
     Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleRenewed | RoleWorks | RoleEnded | RoleStarted
-    | RoleTooLarge     | RoleFound | DeploymentRead | Measured | Wanted
+    | RoleTooLarge | RoleFound | DeploymentRead | Measured | Wanted
 )
