@@ -73,21 +73,29 @@ class Ledger:
     holdings: dict[str, list[Holding]] = field(default_factory=dict)
     standbys: dict[str, list[Holding]] = field(default_factory=dict)
     agreed: bool = True  # no instance has two holders
+    _known: dict[str, tuple[NodeState, tuple[Holding, ...]]] = field(default_factory=dict)  # node -> what it said last, and its claims
 
     def read(self, states: Mapping[str, NodeState]) -> None:
         """Take in what the nodes that are here say now. Epochs are remembered for ever, claims only while they are made."""
         self.holdings, self.standbys = {}, {}
         for node, state in sorted(states.items()):
-            for instance, epoch in state.epochs.items():
-                self.saw(instance, epoch)
-            for claim in state.claims:
-                self.saw(claim.instance, claim.epoch)
-                where = self.holdings if claim.part == HOLDER else self.standbys
-                where.setdefault(claim.instance, []).append(Holding(node, claim))
+            known = self._known.get(node)
+            if known is None or known[0] is not state:
+                known = self._known[node] = (state, self._take_down(node, state))
+            for holding in known[1]:
+                where = self.holdings if holding.claim.part == HOLDER else self.standbys
+                where.setdefault(holding.claim.instance, []).append(holding)
         self.agreed = True
         for instance, found in self.holdings.items():
             self.agreed &= len(found) == 1
             self._look_above(instance)
+
+    def _take_down(self, node: str, state: NodeState) -> tuple[Holding, ...]:
+        for instance, epoch in state.epochs.items():
+            self.saw(instance, epoch)
+        for claim in state.claims:
+            self.saw(claim.instance, claim.epoch)
+        return tuple(Holding(node, claim) for claim in state.claims)
 
     def _look_above(self, instance: str) -> None:
         """Consumers here would refuse a holder that stands below one of the same epoch whom they have heard: then that epoch is
@@ -116,7 +124,8 @@ class Ledger:
 
     def believed(self, instance: str) -> Holding | None:
         """The holder that consumers listen to: the highest (epoch, node)."""
-        return max(self.holdings.get(instance, ()), key=lambda each: each.rank, default=None)
+        holders = self.holdings.get(instance, ())
+        return holders[0] if len(holders) == 1 else max(holders, key=lambda each: each.rank, default=None)
 
     def winner(self, instance: str) -> Holding | None:
         """The holder that stays. With one holder, that one; with several, by `beats`."""

@@ -1,19 +1,19 @@
 """What a node wants done: the values that `Node.handle` returns, for the agent or the simulator to perform.
 
-A report is a value too: the deciding half never logs.
+A report is a value too: the deciding half never logs. The two that come twenty times a second are tuples, which are made three
+times as fast as a frozen dataclass.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mesh.core.clock import Course
 from mesh.core.messages import ClockWord, Datagram, Message, NodeRecord
 
 
-@dataclass(frozen=True, slots=True)
-class SendDatagram:
+class SendDatagram(NamedTuple):
     """A small message, at once, perhaps lost."""
 
     address: str
@@ -22,8 +22,7 @@ class SendDatagram:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SendControl:
+class SendControl(NamedTuple):
     """A message in order over the control link to `node`."""
 
     node: str

@@ -7,14 +7,13 @@ past life can be told from one of this.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mesh.core.messages import Claim, Message, NodeRecord
 from mesh.core.spec import Deployment
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(NamedTuple):
     """Time has passed; `lag_s` is how much later than asked this tick comes."""
 
     lag_s: float = 0.0
@@ -27,8 +26,7 @@ class PeerFound:
     record: NodeRecord
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(NamedTuple):
     """A message came, as a datagram from `address` or over a control link (`address` empty)."""
 
     message: Message

@@ -36,6 +36,7 @@ class Judge:
     held_since_s: float | None = None
     _judge_due_s: float = 0.0
     _judged_changes: int = -1
+    _stale: tuple[int, float] = (-1, 0.0)  # (changes of the table, how long one that only others watch may be silent)
 
     # ---- the beat, the knock, the digest
 
@@ -47,7 +48,7 @@ class Judge:
         late = now - self.beat_due_s
         self.beat_due_s = now + table.timing.beat_s - (late if late < table.timing.beat_s else 0.0)
         table.sequence += 1
-        ages = tuple((each.record.node, _ms(now - each.evidence.direct_s)) for each in table.watched() if each.health == ALIVE)
+        ages = tuple([(each.record.node, _ms(now - each.evidence.direct_s)) for each in table.watched() if each.health == ALIVE])
         me = table.me
         beat = Beat(me.node, me.boot, me.incarnation, table.sequence, version, ages[:AGES_MAX])
         effects: list[Effect] = [*table.send_to(table.observers(me.node), beat)]
@@ -92,14 +93,17 @@ class Judge:
     def judge(self, now: float) -> list[Effect]:
         """Suspect the silent, probe the suspects, bury those whom no probe reached. Call after the socket was drained."""
         effects: list[Effect] = []
-        for member in self.table.present():
-            if not self.table.watches(member.record.node):
+        watches = self.table.watches
+        present, lately_s = self.table.present(), now - self.table.timing.suspect_s + 1e-6  # a cheap test first
+        for member in present:
+            if not watches(member.record.node):
                 member.watched_s = None
             elif member.watched_s is None:
                 member.watched_s = now
-            if member.health == ALIVE and now >= self._doubt_due(member):
+            if member.health == ALIVE and member.evidence.freshest_s <= lately_s and now >= self._doubt_due(member):
                 effects += self._doubt(member, now)
-        effects += self._doubt_myself(now)
+        if self.held_since_s is not None or any(member.health == SUSPECT for member in present):
+            effects += self._doubt_myself(now)
         for member in self.table.present():
             if member.health == SUSPECT:
                 effects += self._pursue(member, now)
@@ -124,14 +128,19 @@ class Judge:
 
     def _doubt_due(self, member: Member) -> float:
         """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns."""
-        timing = self.table.timing
+        timing, evidence = self.table.timing, member.evidence
         if not self.table.watches(member.record.node):
-            return member.evidence.due_s(timing.stale_s + self._sync_s() * log2(len(self.table.members) + 1) * 2)
-        due = member.evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
-        if member.evidence.sequence < 0:
+            return evidence.due_s(self._stale_s())
+        due = evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
+        if evidence.sequence < 0:
             return max(due, member.met_s + timing.meet_s)
         # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come.
         return due if member.watched_s is None else max(due, member.watched_s + timing.suspect_s)
+
+    def _stale_s(self) -> float:
+        if self._stale[0] != self.table.changes:
+            self._stale = (self.table.changes, self.table.timing.stale_s + self._sync_s() * log2(len(self.table.members) + 1) * 2)
+        return self._stale[1]
 
     def _doubt(self, member: Member, now: float) -> list[Effect]:
         effects = self.table.change(member, SUSPECT, now)
@@ -182,7 +191,8 @@ class Judge:
         if self._judged_changes != self.table.changes:
             self._judged_changes = self.table.changes
             self._judge_due_s = min(map(self._due, self.table.present()), default=NEVER)
-        return min(self.beat_due_s, self.knock_due_s, self.sync_due_s, self._judge_due_s)
+        due_s = self.beat_due_s if self.beat_due_s < self._judge_due_s else self._judge_due_s
+        return min(due_s, self.knock_due_s, self.sync_due_s) if self.knock_due_s < due_s or self.sync_due_s < due_s else due_s
 
     def _due(self, member: Member) -> float:
         if member.health == ALIVE:
@@ -192,4 +202,4 @@ class Judge:
 
 
 def _ms(seconds: float) -> int:
-    return max(0, int(seconds * 1000))
+    return int(seconds * 1000) if seconds > 0 else 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mesh.core.detector import Evidence
 from mesh.core.effects import Effect, Report, SendControl, SendDatagram
@@ -81,9 +82,12 @@ class Table:
     changes: int = 0
     alarms: set[str] = field(default_factory=set)
     stale_links: set[str] = field(default_factory=set)  # peers out of touch for a while: the line to them may be in a TCP stall as long
+    # What follows from who is here, found again after each change.
     _observers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _watches: dict[str, bool] = field(default_factory=dict)
     _present: list[Member] | None = None
     _watched: list[Member] | None = None
+    _lost: list[Member] | None = None
 
     # ---- who is here, and who watches whom
 
@@ -111,18 +115,24 @@ class Table:
 
     def watches(self, node: str) -> bool:
         """Whether this node is one of those that watch `node`."""
-        return self.me.node in self.observers(node)
+        found = self._watches.get(node)
+        if found is None:
+            found = self._watches[node] = self.me.node in self.observers(node)
+        return found
 
     def lost(self) -> list[Member]:
         """The members held dead: they may only be unreachable."""
-        return [member for _, member in sorted(self.members.items()) if member.health == DEAD]
+        if self._lost is None:
+            self._lost = [member for _, member in sorted(self.members.items()) if member.health == DEAD]
+        return self._lost
 
     # ---- telling
 
     def send_to(self, nodes: Iterable[str], message: Datagram) -> Iterator[Effect]:
         """A datagram to each of these that has an address."""
+        members = self.members
         for node in nodes:
-            member = self.members.get(node)
+            member = members.get(node)
             if member is not None and member.address:
                 yield SendDatagram(member.address, member.record.beat_port, message, node)
 
@@ -182,7 +192,8 @@ class Table:
     def _changed(self) -> None:
         self.changes += 1
         self._observers.clear()
-        self._present = self._watched = None
+        self._watches.clear()
+        self._present = self._watched = self._lost = None
 
 
 def _neighbours(ring: list[str], node: str) -> tuple[str, ...]:
@@ -202,6 +213,7 @@ def _where(member: Member) -> str:
     return f"{member.record.node[:8]} at {member.address or ', '.join(member.record.addresses)}"
 
 
+@lru_cache(maxsize=1 << 14)
 def hash_order(node: str, asker: str = "") -> bytes:
     """Where a node stands on the ring, the same everywhere; with an `asker`, in that one's own order (rendezvous hashing,
     Thaler and Ravishankar 1998)."""

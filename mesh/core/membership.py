@@ -105,15 +105,18 @@ class Membership(Table):
                 return self._on_verdict(message, now)
 
     def _on_beat(self, beat: Beat, address: str, now: float) -> list[Effect]:
-        sender = self.members.get(beat.node)
+        members = self.members
+        sender = members.get(beat.node)
         before = sender.evidence.sequence if sender is not None else -1
         effects = self.sign_of_life(beat.node, beat.boot, beat.incarnation, beat.sequence, address, now)
-        sender = self.members.get(beat.node)
+        sender = members.get(beat.node)
         if sender is None or not sender.here or sender.record.boot != beat.boot or beat.sequence <= before:
             return effects  # what a late or doubled beat says of others is as stale as itself
         self._note_way(sender, address, now)
         for node, age_ms in beat.ages:
-            effects += self.hearsay(node, age_ms / 1000, now)
+            subject = members.get(node)
+            if subject is not None and (subject.health == SUSPECT or now - age_ms / 1000 > subject.evidence.freshest_s):
+                effects += self.hearsay(node, age_ms / 1000, now)
         return effects
 
     def _note_way(self, member: Member, address: str, now: float) -> None:

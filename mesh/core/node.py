@@ -40,7 +40,23 @@ from mesh.core.instances import Instance, instances
 from mesh.core.judging import Judge
 from mesh.core.members import LEFT, Member
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, Claim, ClockAsk, ClockTold, NodeRecord, NodeState, Order, Probe, ProbeFor, State
+from mesh.core.messages import (
+    Ack,
+    Beat,
+    BeatsWanted,
+    Claim,
+    ClockAsk,
+    ClockTold,
+    Digest,
+    NodeRecord,
+    NodeState,
+    Order,
+    Probe,
+    ProbeFor,
+    State,
+    StateWanted,
+    Verdict,
+)
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
 from mesh.core.routes import Prompter, Reach, Scene, role_name
@@ -51,7 +67,7 @@ from mesh.core.timing import WIRED, Timing
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
 NEVER = float("inf")
-SMALL_WORDS = (Beat, Probe, ProbeFor, Ack, ClockAsk, ClockTold)
+OFTEN_CALM = frozenset({Beat, Digest, Verdict, State, Ack, Probe, ProbeFor, StateWanted, BeatsWanted, ClockAsk, ClockTold})
 
 
 @dataclass(slots=True)
@@ -83,6 +99,8 @@ class Node:
     placement: Placement = NOTHING_PLACED
     seen_playing: set[str] = field(default_factory=set)
     clock: Timekeeper = field(init=False)
+    _words: State | None = None  # `published` as a message
+    _routed: tuple[object, ...] = ()  # what routes were drawn from last
     settle_due_s: float = 0.0  # when time alone calls for settling
     gone: bool = False
     dirty: bool = True
@@ -114,36 +132,42 @@ class Node:
         if not self._is_calm(event, now):
             effects += self._settle(now)
             self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment))
-        effects += self.judge.beat(now, self.published.version)
-        effects += self.judge.knock(now)
-        told = self.judge.digest(now, self.published.version)
-        return [*effects, SendControl(*told)] if told else effects
+        judge = self.judge
+        if now >= judge.beat_due_s or now >= judge.knock_due_s or now >= judge.sync_due_s:
+            effects += judge.beat(now, self.published.version)
+            effects += judge.knock(now)
+            told = judge.digest(now, self.published.version)
+            if told is not None:
+                effects.append(SendControl(*told))
+        return effects
 
     def _is_calm(self, event: Event, now: float) -> bool:
-        """Whether nothing follows from the event: most heartbeats, twenty a second or more, change nothing that is decided here."""
+        """Whether nothing follows from the event: most of what is heard, twenty times a second or more, changes nothing that is
+        decided here."""
         if self.dirty or self.contacts.news or now >= self.settle_due_s or self.membership.stale_links:
             return False
         if self.membership.changes != self.contacts.seen_changes:
             return False
-        return isinstance(event, Tick) or (isinstance(event, Heard) and isinstance(event.message, SMALL_WORDS))
+        if isinstance(event, Heard):
+            message = event.message
+            return type(message) in OFTEN_CALM and not (isinstance(message, Verdict) and message.subject == self.me.node)
+        return isinstance(event, Tick)
 
     def next_deadline(self) -> float:
         """When this node next has something to do if nothing happens until then."""
         if self.gone:
             return NEVER
-        return min(self.judge.next_deadline(), self.settle_due_s, self.clock.next_deadline())
+        due_s, clock_s = self.judge.next_deadline(), self.clock.next_deadline()
+        due_s = due_s if due_s < self.settle_due_s else self.settle_due_s
+        return due_s if due_s < clock_s else clock_s
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
         match event:
+            case Heard():
+                return self._hear(event, now)
             case Tick():
                 self.judge.lag(event.lag_s)
                 return []
-            case Heard(message=ClockAsk() as asked):
-                return self.clock.on_ask(asked, event.address, now)
-            case Heard(message=ClockTold() as told):
-                return self.clock.on_told(told, now)
-            case Heard():
-                return self.contacts.heard(event, self._told(), now)
             case PeerFound():
                 return self.peers.found(event.record, now)
             case LinkUp():
@@ -164,6 +188,14 @@ class Node:
                 return self._on_wanted(event, now)
             case _:
                 return self._on_role(event, now)
+
+    def _hear(self, event: Heard, now: float) -> list[Effect]:
+        message = event.message
+        if isinstance(message, ClockAsk):
+            return self.clock.on_ask(message, event.address, now)
+        if isinstance(message, ClockTold):
+            return self.clock.on_told(message, now)
+        return self.contacts.heard(event, self._told(), now)
 
     def _keep_time(self, now: float) -> list[Effect]:
         kept = self.clock.keeps
@@ -280,11 +312,15 @@ class Node:
 
     def _as_it_is(self) -> NodeState:
         """This node's state with what has changed since it was told last."""
-        return replace(
-            self.state, claims=self._claims(), gave_up=tuple(sorted(self.cast.gave_up.items())), hears=self.standing.side.size,
-            settled=self.standing.start.settled, starting=self.standing.start.starting, steady=self.standing.steadiness.steady,
-            put_aside=self.standing.steadiness.put_aside, aside_s=self.standing.steadiness.aside_s, keeps_time=self.clock.keeps,
-        )
+        state, start, steadiness = self.state, self.standing.start, self.standing.steadiness
+        changes: dict[str, Any] = {
+            "claims": self._claims(), "gave_up": tuple(sorted(self.cast.gave_up.items())), "hears": self.standing.side.size,
+            "settled": start.settled, "starting": start.starting, "steady": steadiness.steady, "put_aside": steadiness.put_aside,
+            "aside_s": steadiness.aside_s, "keeps_time": self.clock.keeps,
+        }
+        if any(getattr(state, key) != value for key, value in changes.items()):
+            self.state = state = replace(state, **changes)
+        return state
 
     def _names(self) -> dict[str, str]:
         return {self.me.node: self.me.name, **{m.record.node: m.record.name for m in self.membership.present()}}
@@ -309,12 +345,17 @@ class Node:
     # ---- telling
 
     def _told(self) -> State:
-        return State(self.me.node, self.me.incarnation, self.published, self.me.boot)
+        words = self._words
+        if words is None or words.state is not self.published or words.incarnation != self.me.incarnation:
+            words = self._words = State(self.me.node, self.me.incarnation, self.published, self.me.boot)
+        return words
 
     def _publish(self) -> tuple[list[Effect], list[Effect]]:
         """(what to keep on disk first, what to tell the others)"""
         epochs = {name: epoch for name, epoch in self.ledger.epochs.items() if epoch}
-        self.state = replace(self._as_it_is(), epochs=epochs)
+        self._as_it_is()
+        if epochs != self.state.epochs:
+            self.state = replace(self.state, epochs=epochs)
         if not self.standing.start.listened and (self.deployment is None or not self.state.capabilities):
             return [], []  # half a description would make the others move what it plays
         if self.state == self.published and self.state.version > 0:
@@ -327,10 +368,18 @@ class Node:
     def _tell_routes(self) -> list[Effect]:
         if self.deployment is None:
             return []
+        present = self.membership.present()
+        drawn_from = (
+            self.deployment, self._claims(), self.ledger.holdings, self.ledger.standbys,
+            [(each.record.node, each.address, each.record.addresses, each.health) for each in present],
+        )
+        if drawn_from == self._routed:
+            return []
+        self._routed = drawn_from
         names: dict[str, tuple[str, ...]] = {}
         for instance in self.instances:
             names[instance.role.name] = (*names.get(instance.role.name, ()), instance.name)
-        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in self.membership.present()}}
+        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in present}}
         return self.prompter.tell(self._claims(), Scene(self.deployment, names, self.ledger, reach))
 
     def holds(self, instance: str) -> bool:

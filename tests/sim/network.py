@@ -114,8 +114,10 @@ class Network:
 
     def datagram(self, sender: Machine, address: str, message: Message) -> None:
         """Towards whoever has that address now."""
-        receiver = self.world.at_address(address)
-        if receiver is None or not self.open(sender.key, receiver.key) or receiver.key in self.firewalled:
+        receiver = self.world.addresses.get(address)
+        if receiver is None or not receiver.powered or receiver.key in self.firewalled:
+            return
+        if self.blocked and not self.open(sender.key, receiver.key):
             return
         rng, weather = self.rng, self.weather
         self.sent += 1

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, get_args
 from zlib import crc32
 
 from mesh.core.codec import decode, encode, seal, unseal
@@ -36,6 +36,8 @@ from tests.sim.stage import Stage
 KEY = b"the room's key, thirty-two bytes"
 LATE_TICKS_MAX = 20
 STEPS_MAX = 3_000_000
+NEVER = float("inf")
+NAMES = {kind: kind.__name__.encode() for kind in get_args(Event)}
 
 
 class SimulationError(AssertionError):
@@ -96,15 +98,19 @@ class World:
 
     def after(self, delay_s: float, do: Callable[..., None], *args: Any) -> None:
         """Do something in so many seconds."""
-        self.at(self.t + delay_s, do, *args)
+        self.pushed += 1
+        heapq.heappush(self.queue, (self.t + delay_s, self.pushed, do, args))
 
     def run(self, until: float) -> None:
         """Let time pass until `until`. Raises SimulationError when it does not pass."""
-        queue = self.queue
+        queue, pop = self.queue, heapq.heappop
         while queue and queue[0][0] <= until:
-            self.t, _, do, args = heapq.heappop(queue)
-            do(*args)
-            self.steps += 1
+            for _ in range(1000):
+                self.t, _, do, args = pop(queue)
+                do(*args)
+                self.steps += 1
+                if not queue or queue[0][0] > until:
+                    break
             if self.steps > self.steps_max:
                 raise SimulationError(f"more than {self.steps_max} steps by {self.t:.3f} s: does time stand still?")
         self.t = max(self.t, until)
@@ -151,7 +157,7 @@ class World:
         record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, machine.installation)
         saved = {key: value for key, value in machine.disk.items() if value is not None}
         machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved, machine.wall_s)
-        machine.inbox, machine.wake_t, machine.handling = [], float("inf"), False
+        machine.inbox, machine.wake_t, machine.handling = [], NEVER, False
         for process in [each for each in machine.processes.values() if each.orphan]:
             self.stage.found(machine, process)
         self.feed(machine, DeploymentRead(self.deployment, (1, "rev")))
@@ -280,10 +286,15 @@ class World:
             if len(machine.inbox) < 4000:
                 machine.inbox.append(event)
             return
-        self.trace = crc32(f"{self.t:.9f} {machine.name} {type(event).__name__}".encode(), self.trace)
+        self.trace = crc32(b"%.9f %s %s" % (self.t, machine.name.encode(), NAMES[type(event)]), self.trace)
         machine.handling = True
-        for effect in agent.handle(event, machine.now(self.t)):
-            self._perform(machine, effect)
+        clock, datagram = machine.clock, self.network.datagram
+        plain = not (self.with_codec or self.watchers)
+        for effect in agent.handle(event, clock.zero_s + self.t * clock.rate):
+            if plain and type(effect) is SendDatagram:  # most effects are heartbeats
+                datagram(machine, effect.address, effect.message)
+            else:
+                self._perform(machine, effect)
         machine.handling = False
         if machine.inbox and machine.agent is agent:
             inbox, machine.inbox = machine.inbox, []
@@ -295,10 +306,13 @@ class World:
     def _arm(self, machine: Machine) -> None:
         if machine.agent is None or machine.paused:
             return
-        machine.due_s = machine.agent.next_deadline()
-        if machine.due_s == float("inf"):
+        due_s = machine.agent.next_deadline()
+        if due_s == machine.due_s and machine.wake_t != NEVER:
+            return  # its alarm is set already
+        machine.due_s = due_s
+        if due_s == NEVER:
             return
-        wake_t = max(machine.clock.when(machine.due_s), self.t + 0.002)
+        wake_t = max(machine.clock.when(due_s), self.t + 0.002)
         if wake_t < machine.wake_t - 1e-9:
             machine.wake_t = wake_t
             self.at(wake_t, self._wake, machine, machine.boot, wake_t)
@@ -306,7 +320,7 @@ class World:
     def _wake(self, machine: Machine, boot: str, wake_t: float) -> None:
         if machine.boot != boot or machine.wake_t != wake_t:
             return
-        machine.wake_t = float("inf")
+        machine.wake_t = NEVER
         if machine.agent is None or machine.paused:
             return
         if machine.due_s > machine.now(self.t) + 1e-9:
@@ -317,8 +331,8 @@ class World:
     def _tick(self, machine: Machine) -> None:
         assert machine.agent is not None
         now = machine.now(self.t)
-        lag_s = max(0.0, now - max(machine.due_s, 0.0)) if machine.due_s != float("inf") else 0.0
-        machine.wake_t = float("inf")
+        lag_s = max(0.0, now - max(machine.due_s, 0.0)) if machine.due_s != NEVER else 0.0
+        machine.wake_t = NEVER
         self.feed(machine, Tick(lag_s if lag_s > 0.003 else 0.0))
         if machine.agent is None or machine.agent.next_deadline() > now:
             machine.late_ticks = 0
