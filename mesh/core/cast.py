@@ -161,7 +161,7 @@ class Cast:
         if winner is not None and winner.node != view.me:
             above = believed is not None and believed.node != view.me
             return NOTHING if above else HOLD  # the loser stays until the winner has claimed above it
-        if placed is None and name in view.placement.for_nobody:
+        if name in view.placement.for_nobody:
             return HOLD  # the screens may only be out of reach: losing the network never stops a role
         return NOTHING if placed is None else HOLD
 

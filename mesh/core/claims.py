@@ -88,7 +88,7 @@ class Ledger:
         self.agreed = True
         for instance, found in self.holdings.items():
             self.agreed &= len(found) == 1
-            self._look_above(instance)
+            self._look_above(instance, found)
 
     def _take_down(self, node: str, state: NodeState) -> tuple[Holding, ...]:
         for instance, epoch in state.epochs.items():
@@ -97,12 +97,10 @@ class Ledger:
             self.saw(claim.instance, claim.epoch)
         return tuple(Holding(node, claim) for claim in state.claims)
 
-    def _look_above(self, instance: str) -> None:
+    def _look_above(self, instance: str, holders: list[Holding]) -> None:
         """Consumers here would refuse a holder that stands below one of the same epoch whom they have heard: then that epoch is
         used up, and saying so makes the holder claim above it."""
-        believed = self.believed(instance)
-        if believed is None:
-            return
+        believed = max(holders, key=lambda each: each.rank)
         seen = self.seen.get(instance, (0, ""))
         if believed.rank >= seen:
             self.seen[instance] = believed.rank

@@ -103,3 +103,17 @@ def test_in_a_ring_nobody_waits_for_the_others() -> None:
     awaited = waits_for(ring)
     assert awaited["a"] == awaited["c"] == awaited["self"] == frozenset()
     assert awaited["b"] == {"eye"}
+
+
+def test_who_has_settled_neither_unsettles_nor_becomes_a_joiner_when_machines_go_and_come() -> None:
+    start = _look(Start(0.0, WIRED), 2.0, complete=True)
+    assert start.settled and start.starting
+    _look(start, 3.0, complete=False)
+    assert start.settled
+    _look(start, 4.0, met_settled=True)
+    assert not start.joined and start.starting
+
+
+def test_a_node_without_a_deployment_looks_again_when_its_first_minutes_are_over() -> None:
+    start = _look(Start(0.0, WIRED), 2.0, grace_s=None)
+    assert start.next_due(None) == WIRED.provisional_s

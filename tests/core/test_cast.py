@@ -283,6 +283,12 @@ def test_a_node_that_still_listens_settles_only_what_two_hold() -> None:
     assert alone.mine().state == PLAYING
 
 
+def test_a_node_that_still_listens_begins_nothing_with_what_only_it_holds() -> None:
+    stage = Stage().holds(READY, heard=1)
+    assert stage.cast.agree(stage.view(), 10.0) == []
+    assert stage.mine().state == READY and stage.mine().heard == 1
+
+
 def test_a_node_that_still_listens_claims_above_whom_it_beats() -> None:
     stage = Stage(b=said(claim("eye", 5, heard=1, first=5))).holds(epoch=4)
     stage.placed = None

@@ -127,6 +127,61 @@ def test_a_complete_placement_of_6_machines_and_12_instances_is_found_whenever_t
     assert Judge(deployment, candidates).lawful(found.holders)
 
 
+@st.composite
+def large_cases(draw: st.DrawFn) -> tuple[Deployment, list[Candidate]]:
+    """Up to six machines and twelve instances of every sort, with about as much memory as they need."""
+    names = "abcdef"[: draw(st.integers(2, 6))]
+    wanted: list[RoleSpec] = []
+    count = 0
+    while count < 12 and draw(st.integers(0, 14)):
+        keys: dict[str, object] = {"on": draw(st.sampled_from([("any",), ("any",), ("label:x",), (names[0], "label:x")]))}
+        if draw(st.integers(0, 3)) == 0:
+            keys |= {"copies": draw(st.integers(2, 3)), "spread": draw(st.booleans())}
+        elif draw(st.integers(0, 5)) == 0:
+            keys = {"each": (draw(st.sampled_from(names)),)}
+        if wanted and draw(st.integers(0, 6)) == 0:
+            keys["with_"] = draw(st.sampled_from([each.name for each in wanted]))
+        keys["needs"] = Needs(draw(st.sampled_from([0, 1, 1, 2, 3])) * GB, camera=draw(st.integers(0, 8)) == 0)
+        added = role(f"r{len(wanted)}", **keys)
+        if count + added.copies > 12:
+            break
+        wanted.append(added)
+        count += added.copies
+    deployment = room(*wanted, machines=[Machine(name, draw(st.sampled_from([(), ("x",)]))) for name in names])
+    candidates = [machine(name, draw(st.integers(1, 5)), camera=draw(st.booleans())) for name in names]
+    return deployment, candidates
+
+
+def all_can_play(deployment: Deployment, candidates: list[Candidate]) -> bool:
+    """Whether there is any way to seat everybody: every way is tried, those that leave the same memory free and the same roles on the
+    same machines once."""
+    judge = Judge(deployment, candidates)
+    watched = {each.with_ for each in deployment.roles} | {each.name for each in deployment.roles if each.spread}
+    waiting = [each for each in instances(deployment)]
+    states = {(tuple((each.node, each.capabilities.memory_bytes) for each in candidates), frozenset[tuple[str, str]]())}
+    for each in waiting:
+        after = set()
+        for free, seen in states:
+            for at, (node, left) in enumerate(free):
+                if node not in judge.eligible[each.name] or left < each.role.needs.memory_bytes:
+                    continue
+                if (each.role.with_ and (each.role.with_, node) not in seen) or (each.role.spread and (each.role.name, node) in seen):
+                    continue
+                rest = (*free[:at], (node, left - each.role.needs.memory_bytes), *free[at + 1 :])
+                after.add((rest, seen | {(each.role.name, node)} if each.role.name in watched else seen))
+        states = after
+    return bool(states)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(large_cases())
+def test_up_to_6_machines_and_12_instances_everybody_plays_exactly_when_that_is_possible(case: tuple[Deployment, list[Candidate]]) -> None:
+    deployment, candidates = case
+    found = place(deployment, candidates)
+    assert found.complete is all_can_play(deployment, candidates)
+    assert Judge(deployment, candidates).lawful(found.holders)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(case=cases())
 def test_beyond_its_bound_the_search_is_lawful_and_never_says_impossible(case: Case) -> None:
