@@ -77,6 +77,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Yielded by an answer in place of a piece: go on with it in so many seconds. A cancellation is heard meanwhile, which
+    it is not in a `time.sleep`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model of the deployment: its file on this machine and what the deployment file says of it."""
 
@@ -92,6 +100,7 @@ class Stage(Protocol):
     def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None, present_at: float | None) -> None: ...
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
     def now_s(self) -> float: ...
+    def wanted(self) -> bool: ...
     def say(self, what: str) -> None: ...
     def publish(self, name: str, value: Any) -> None: ...
     def works(self, for_s: float | None, otherwise: str) -> None: ...
@@ -177,6 +186,11 @@ class Role:
         """Ask another role and iterate over its answer's pieces as they come. Raises RoleError when no copy
         answers within `deadline_s`. `input` is needed only where the role answers on several inputs."""
         return self._stage.ask(role, value, input=input, deadline_s=deadline_s)
+
+    def wanted(self) -> bool:
+        """Whether the answer in work is still wanted. For one whose pieces take long: looked at now and then inside a long
+        computation, it tells when to give up."""
+        return self._stage.wanted()
 
     def now_s(self) -> float:
         """Seconds of the room's clock, the same on every machine; never jumps back."""

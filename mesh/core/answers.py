@@ -13,7 +13,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said, can_be_followed
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Run, Said, can_be_followed
 
 QUEUE_MAX = 64
 KEPT_MAX = 64
@@ -66,6 +66,7 @@ class Job:
     weight: int = 0
     cancelled: bool = False
     done: Done | None = None
+    moved: bool = False  # cancelled because another copy goes on with it: its listeners will hear that one
     orphan: bool = False  # nobody waits for it here any more; it goes on for whoever listens to the stream
 
     @property
@@ -123,7 +124,7 @@ class Answerer:
         if isinstance(message, Ask):
             return self._asked(peer, message, now)
         if isinstance(message, Cancel):
-            return self._cancel(message.id)
+            return self._cancel(message.id, message.moved)
         return []
 
     def _asked(self, peer: Peer, ask: Ask, now: float) -> list[Effect]:
@@ -175,11 +176,12 @@ class Answerer:
             told.append(job.done)
         return [Reply(job.peer, message) for message in told]
 
-    def _cancel(self, id: str) -> list[Effect]:
+    def _cancel(self, id: str, moved: bool = False) -> list[Effect]:
         job = self._known.get(id)
         if job is None or job.done is not None:
             return []
         job.cancelled = True
+        job.moved = moved
         if job in self._queue:
             self._queue.remove(job)
             return self._drop(job)
@@ -257,12 +259,17 @@ class Answerer:
 
     def say(self, value: Any, mark: bytes, weight: int) -> list[Effect]:
         """The next piece of what is in work. `weight` is about its size in bytes."""
+        return self.say_run(((value, mark),), weight)
+
+    def say_run(self, items: tuple[tuple[Any, bytes], ...], weight: int) -> list[Effect]:
+        """The next pieces of what is in work, told at once: each as (value, mark)."""
         job = self.current
         assert job is not None
-        said = Said(job.ask.id, job.pieces, value, mark)
-        job.said.append(said)
+        run = Run(job.ask.id, job.pieces, items)
+        job.said += run.each()
         job.weight += weight
-        return [*([] if job.peer is None else [Reply(job.peer, said)]), *self._show(job, said)]
+        told: Message = run if len(items) > 1 else job.said[-1]
+        return [*([] if job.peer is None else [Reply(job.peer, told)]), *self._show(job, told)]
 
     def end(self, ended: str | None) -> list[Effect]:
         """What is in work is over: None, "cancelled" or "failed"."""
@@ -286,7 +293,7 @@ class Answerer:
 
     def _drop(self, job: Job) -> list[Effect]:
         """Cancelled while it waits. What was retold of it is ended, for it waits to be gone on with."""
-        hush: list[Effect] = [Hush(job.utterance, job.pieces, "cancelled")] if job.start else []
+        hush: list[Effect] = [Hush(job.utterance, job.pieces, "cancelled")] if job.start and not job.moved else []
         return [*hush, *self._end(job, "cancelled")]
 
     def _end(self, job: Job, ended: str | None) -> list[Effect]:

@@ -1,9 +1,10 @@
 """Which copy of a role a request goes to: what is known of each, and the choice.
 
-The copy with the least to do gets the next one: what this process has with it, and what it said it has of others.
-A copy holds at most two of mine, one in work and one at hand; the rest wait at the asker, so that a fast copy takes
-more and a dead one takes few along. Unequal machines are so used in proportion to their speed without anybody
-measuring it.
+Each request goes where it will be over first: what a copy has to do (of mine, and what it said it has of others) times how
+long its answers took of late. A copy holds at most two of mine, one in work and one at hand; the rest wait at the asker, so
+that a fast copy takes more and a dead one takes few along; and one waits for a fast copy where a slow one, though it is
+free, would be over with it later (list scheduling by earliest completion: Ibarra and Kim 1977). Where that makes little
+difference, the one with the least to do is asked, each in turn.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 AT_ONE_COPY_MAX = 2
+LEARNING = 0.25  # the weight of the newest answer in how long they take
+ALIKE = 1.25  # what would be over within this much of the earliest is as good
 NEVER = float("inf")
 
 
@@ -41,13 +44,17 @@ class Copies:
         self._avoid: dict[CopyId, float] = {}  # not before then; NEVER while its connection is down
         self._turn: dict[CopyId, int] = {}
         self._turns = 0
+        self._took: dict[CopyId, float] = {}  # seconds an answer took of late
+        self._over_s: dict[CopyId, float] = {}  # when it was over with one last
 
     def route(self, roles: Mapping[str, Iterable[Copy]]) -> None:
         """A full replacement. What is known of copies that are still named stays known."""
         self._of = {role: {each.id: each for each in many if each.state != "standby"} for role, many in roles.items()}
-        known = {id for many in self._of.values() for id in many}
+        known = self.named
         for id in [id for id in self._turn if id not in known]:
             del self._turn[id]
+            self._took.pop(id, None)
+            self._over_s.pop(id, None)
             for table in (self._held, self._others):
                 table.pop(id, None)
         self._avoid = {id: until_s for id, until_s in self._avoid.items() if id in known}
@@ -84,6 +91,23 @@ class Copies:
         """What it said of the length of its queue."""
         self._others[id] = max(0, depth - self._held.get(id, 0))
 
+    def over(self, id: CopyId, began_s: float, now: float) -> None:
+        """It has answered what it was given at `began_s`; it began with that when it was over with the one before."""
+        seconds = now - max(began_s, self._over_s.get(id, 0.0))
+        before = self._took.get(id, seconds)
+        self._took[id] = before + (seconds - before) * LEARNING
+        self._over_s[id] = now
+
+    @property
+    def named(self) -> frozenset[CopyId]:
+        """Every copy of every role."""
+        return frozenset(id for many in self._of.values() for id in many)
+
+    def is_idle(self, role: str, but: CopyId, now: float) -> bool:
+        """Whether some other copy that can be relied on has nothing to do."""
+        others = [copy.id for copy in self._of.get(role, {}).values() if copy.id != but and copy.state == "playing"]
+        return any(self._able(id, now) and not self._busy(id) for id in others)
+
     def take(self, id: CopyId) -> None:
         """One more request is with it."""
         self._held[id] = self._held.get(id, 0) + 1
@@ -100,16 +124,34 @@ class Copies:
         others = [copy for copy in self._of.get(role, {}).values() if copy.id != id]
         return any(copy.state == "playing" and self._able(copy.id, now) for copy in others)
 
-    def choose(self, role: str, now: float) -> CopyId | None:
-        """Who gets the next one; a suspect one only where there is no other. None: it has to wait."""
+    def plan(self, role: str, count: int, now: float) -> list[CopyId | None]:
+        """Where the next `count` requests go, in their order; None: it waits for one that is quicker, or there is nobody for it. A
+        suspect copy only where there is no other."""
         able = [copy for copy in self._of.get(role, {}).values() if self._able(copy.id, now)]
         able = [copy for copy in able if copy.state == "playing"] or able
-        free = [copy for copy in able if self._held.get(copy.id, 0) < AT_ONE_COPY_MAX]
-        return min(free, key=self._load).id if free else None
+        free = {copy.id: AT_ONE_COPY_MAX - self._held.get(copy.id, 0) for copy in able}
+        busy = {copy.id: self._busy(copy.id) for copy in able}
+        turn = {copy.id: self._turn.get(copy.id, 0) for copy in able}
+        known = [self._took[copy.id] for copy in able if copy.id in self._took]
+        usual_s = sum(known) / len(known) if known else 0.0
+        planned: list[CopyId | None] = []
+        while len(planned) < count and any(left > 0 for left in free.values()):
+            over_s = {copy.id: (busy[copy.id] + 1) * self._took.get(copy.id, usual_s) for copy in able}
+            soon_s = min(over_s.values()) * ALIKE
+            alike = [(busy[copy.id], turn[copy.id], copy.rank, copy.id) for copy in able if over_s[copy.id] <= soon_s]
+            chosen = min(alike)[-1]
+            busy[chosen] += 1
+            free[chosen] -= 1
+            turn[chosen] = self._turns + 1 + len(planned)
+            planned.append(chosen if free[chosen] >= 0 else None)
+        return planned
+
+    def choose(self, role: str, now: float) -> CopyId | None:
+        """Who gets the next one. None: it has to wait."""
+        return next(iter(self.plan(role, 1, now)), None)
+
+    def _busy(self, id: CopyId) -> int:
+        return self._held.get(id, 0) + self._others.get(id, 0)
 
     def _able(self, id: CopyId, now: float) -> bool:
         return self._avoid.get(id, 0.0) <= now
-
-    def _load(self, copy: Copy) -> tuple[int, int, int, CopyId]:
-        busy = self._held.get(copy.id, 0) + self._others.get(copy.id, 0)
-        return (busy, self._turn.get(copy.id, 0), copy.rank, copy.id)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mesh.core.hearing import Speaker
-from mesh.core.request_messages import Ask, Done, Message, Said
+from mesh.core.request_messages import Ask, Done, Message, Run, Said
 
 STEP_S = 0.1  # how much longer each next in order waits
 FOLLOWED_MAX = 256
@@ -91,6 +91,8 @@ class Following:
             return self._opened(message, now)
         if isinstance(message, Said):
             return self._spoke(message)
+        if isinstance(message, Run):
+            return [effect for said in message.each() for effect in self._spoke(said)][:1]
         if isinstance(message, Done):
             self._answers.pop(message.id, None)
         return []

@@ -15,6 +15,7 @@ bytes inside MessagePack (a copy of six megabytes).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import prod
 from struct import Struct
 from struct import error as StructError
@@ -34,7 +35,7 @@ REQUEST_CHARACTERS_MAX = 256
 DIMENSIONS_MAX = 8
 ALIGN = 8
 
-MUTED, MORE, ARRAY = 1, 2, 4  # bits of `flags`
+MUTED, MORE, ARRAY, RUN = 1, 2, 4, 8  # bits of `flags`; RUN: a list of texts, pieces that came in quick succession
 
 ITEM_BYTES = {
     "|b1": 1, "|u1": 1, "|i1": 1, "<u2": 2, "<i2": 2, "<f2": 2, "<u4": 4, "<i4": 4, "<f4": 4,
@@ -66,7 +67,8 @@ class Block(NamedTuple):
 
 
 class Header(NamedTuple):
-    """All of a frame but its array. `value` is None and `data_at` the place of the array's bytes when it has one."""
+    """All of a frame but its array. `value` is None and `data_at` the place of the array's bytes when it has one; a list
+    of texts for a run of pieces, see `each_piece`."""
 
     sender: Sender
     number: int
@@ -177,7 +179,11 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
             dtype, shape, data_at = _layout(sender, value, len(message), data_at)
             value = None
         else:
-            _require_type(value, sender.type, len(message) == data_at)
+            whole = len(message) == data_at
+            if flags & RUN:
+                _require_run(value, sender.type, whole and request is not None)
+            else:
+                _require_type(value, sender.type, whole)
             data_at = -1
         more, muted = flags & MORE != 0, flags & MUTED != 0
         return _new(Header, (
@@ -194,6 +200,20 @@ def _require_type(value: Any, type_: str, whole: bool) -> None:
         whole = False
     if not whole:
         raise WireError(f"a frame whose value is not of its type, {type_}")
+
+
+def _require_run(value: Any, type_: str, whole: bool) -> None:
+    if not (whole and type_ == "text" and type(value) is list and value and all(type(each) is str for each in value)):
+        raise WireError("a run of pieces that are not texts")
+
+
+def each_piece(header: Header) -> Iterator[Header]:
+    """The frames that a run stands for: one a piece, numbered on from the first; others follow all but, perhaps, the last."""
+    last = len(header.value) - 1
+    for index, text in enumerate(header.value):
+        yield header._replace(
+            number=header.number + index, piece=header.piece + index, value=text, more=header.more or index < last,
+        )  # fmt: skip
 
 
 def _layout(sender: Sender, value: Any, total: int, data_at: int) -> tuple[str, tuple[int, ...], int]:

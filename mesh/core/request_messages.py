@@ -12,6 +12,7 @@ default.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgpack
@@ -24,6 +25,7 @@ VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 NAME_CHARACTERS_MAX = 256
 MARK_BYTES_MAX = 64 * 1024
+RUN_MAX = 1024  # pieces told at once
 STATE_BYTES_MAX = 64 * 1024
 FOLLOWED_BYTES_MAX = 64 * 1024  # a larger question (a picture) is stale before another copy could go on with it
 
@@ -52,9 +54,10 @@ class Ask(NamedTuple):
 
 
 class Cancel(NamedTuple):
-    """No longer wanted."""
+    """No longer wanted here. `moved`: another copy goes on with it, so its listeners are not told that it ends."""
 
     id: str
+    moved: bool = False
 
 
 class Accepted(NamedTuple):
@@ -74,6 +77,18 @@ class Said(NamedTuple):
     piece: int
     value: Any
     mark: bytes = b""
+
+
+class Run(NamedTuple):
+    """Pieces that came in quick succession, as (value, mark); the first is the `piece`th."""
+
+    id: str
+    piece: int
+    items: tuple[tuple[Any, bytes], ...]
+
+    def each(self) -> Iterator[Said]:
+        """They, one by one."""
+        return (Said(self.id, self.piece + index, value, mark) for index, (value, mark) in enumerate(self.items))
 
 
 class Done(NamedTuple):
@@ -102,8 +117,8 @@ class Kept(NamedTuple):
     data: bytes
 
 
-Message = Ask | Cancel | Accepted | Said | Done | Refused | Kept
-KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused, 7: Kept}
+Message = Ask | Cancel | Accepted | Said | Run | Done | Refused | Kept
+KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused, 7: Kept, 8: Run}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _BLOCK, _PLAIN = 1, 0
 
@@ -116,6 +131,8 @@ def encode(message: Message) -> bytes:
         fields = message._replace(value=_wrap(message.value), so_far=so_far)  # type: ignore[arg-type]
     elif type(message) is Said:
         fields = message._replace(value=_wrap(message.value))
+    elif type(message) is Run:
+        fields = message._replace(items=[(_wrap(value), mark) for value, mark in message.items])  # type: ignore[arg-type]
     try:
         data = bytes(msgpack.packb((VERSION, _NUMBERS[type(message)], *fields), default=plain))
     except (ValueError, TypeError, OverflowError) as error:
@@ -152,7 +169,12 @@ def _checked(message: Message) -> Message:
     if isinstance(message, Said):
         _require(_is_count(message.piece))
         return message._replace(value=_unwrap(message.value), mark=_mark(message.mark))
-    if isinstance(message, Accepted):
+    if isinstance(message, Run):
+        _require(_is_count(message.piece) and 0 < len(message.items) <= RUN_MAX)
+        return message._replace(items=tuple((_unwrap(value), _mark(mark)) for value, mark in message.items))
+    if isinstance(message, Cancel):
+        _require(type(message.moved) is bool)
+    elif isinstance(message, Accepted):
         _require(_is_count(message.depth) and _is_count(message.start))
         _require(message.utterance is None or _is_name(message.utterance))
     elif isinstance(message, Kept):

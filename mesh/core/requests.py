@@ -5,6 +5,7 @@
 Rules, in the order of their weight:
 - a request goes to the copy with the least to do (`copies.py`), and waits here while all have enough;
 - where a copy is suspect, gone, unreachable or refuses, its requests move to another one, if there is another;
+- where a copy has said nothing for several times as long as copies of its role ever do, and another is idle, they move too;
 - a request is sent again to the same copy when it was not acknowledged, when its answer has a hole, or has been silent;
 - each piece is counted once and in order, by (try, index);
 - one that nobody answered by its deadline is lost, and said so; sooner where nobody plays the role and a fallback is laid by.
@@ -18,17 +19,19 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mesh.core.copies import Copies, Copy, CopyId
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Said
+from mesh.core.open_request import OpenRequest
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Run, Said
+from mesh.core.silences import Silences
 
 WAITING_MAX = 1000
 LOSSES_MAX = 8  # a question that ends every process that hears it must not end them all for ever
 TICK_S = 0.1
 UNACKNOWLEDGED_S = 1.0
 SILENT_S = 2.0
+PLANNED_MAX = 64  # of those that wait for one role, so many are given out at once
 BUSY_S = 0.1
 REFUSED_S = 1.0
 ALONE_S = 5.0  # nobody plays the role for so long: what was laid by for that case is said, if there is something
@@ -72,34 +75,6 @@ class Bridged(NamedTuple):
 Effect = Tell | Heard | Over | Bridged
 
 
-@dataclass(slots=True)
-class _Open:
-    number: int
-    id: str
-    role: str
-    topic: str  # the output whose frame it is; "" for ask()
-    ask: Ask
-    deadline_s: float
-    streamed: bool
-    copy: CopyId | None = None
-    tries: int = 0
-    losses: int = 0  # copies that had accepted it and were lost
-    accepted: bool = False
-    said: list[tuple[Any, bytes]] = field(default_factory=list)  # of this utterance, from its index 0
-    handed: list[Any] = field(default_factory=list)  # given to the caller
-    utterance: str | None = None
-    lost_copy: CopyId | None = None  # nobody else has said anything since it was lost
-    silent_since_s: float = 0.0
-    sent_s: float = 0.0
-    heard_s: float = 0.0
-    fallback: bool = False  # something can be said instead of an answer
-    alone_since_s: float | None = None  # nobody at all plays its role
-
-    @property
-    def have(self) -> int:
-        return len(self.said)
-
-
 class Asker:
     """All requests of one process. `prefix` names it: "<instance>:<epoch>:<generation>"; `node` is its machine's."""
 
@@ -108,11 +83,12 @@ class Asker:
         self.node = node
         self.asked = self.answered = self.cancelled = self.lost = self.retried = 0
         self._number = 0
-        self._open: dict[str, _Open] = {}
-        self._tries: dict[str, _Open] = {}  # by the id of the current try
+        self._open: dict[str, OpenRequest] = {}
+        self._tries: dict[str, OpenRequest] = {}  # by the id of the current try
         self._waiting: list[tuple[int, str]] = []  # (number, id), the oldest first
         self._copies = Copies()
         self._tick_s = 0.0
+        self._silences = Silences()
 
     # ---- what the role wants
 
@@ -137,14 +113,14 @@ class Asker:
         self._number += 1
         id = f"{self.prefix}.{number}"
         ask = Ask(id, "", 0, input, value, type, captured_ns, 0, supersedes=supersede, node=self.node)
-        self._open[id] = _Open(number, id, role, topic, ask, deadline_s, streamed, fallback=fallback)
+        self._open[id] = OpenRequest(number, id, role, topic, ask, deadline_s, streamed, fallback=fallback)
         self.asked += 1
         self._waiting.append((number, id))
         return id, effects + self._fill(now)
 
     def _in_work(self) -> set[str]:
         """The requests that a copy answers now, as far as can be known here: the oldest of mine that each has."""
-        oldest: dict[CopyId, _Open] = {}
+        oldest: dict[CopyId, OpenRequest] = {}
         for request in self._open.values():
             if request.copy is not None and (request.copy not in oldest or request.number < oldest[request.copy].number):
                 oldest[request.copy] = request
@@ -172,6 +148,7 @@ class Asker:
     def route(self, roles: Mapping[str, Iterable[Copy]], now: float) -> list[Effect]:
         """The copies of every role that can be asked; a full replacement."""
         self._copies.route(roles)
+        self._silences.keep(self._copies.named)
         return self._settle(now)
 
     def link_down(self, copy: CopyId, now: float) -> list[Effect]:
@@ -193,11 +170,18 @@ class Asker:
         request = self._tries.get(message.id)
         if request is None:
             return []
+        self._silences.spoke(request.role, copy, request.began_s, now)
         request.heard_s = now
         if isinstance(message, Accepted):
             self._accept(request, message)
         elif isinstance(message, Said):
             return self._piece(request, message, now)
+        elif isinstance(message, Run):
+            effects: list[Effect] = []
+            for said in message.each():
+                if self._tries.get(message.id) is request:
+                    effects += self._piece(request, said, now)
+            return effects
         elif isinstance(message, Done):
             return self._done(request, message, now)
         elif isinstance(message, Refused):
@@ -219,6 +203,10 @@ class Asker:
                 effects += self._lose(request, f"nobody of {request.role} answered in time")
             elif self._is_left_alone(request, now):
                 effects += self._lose(request, f"nobody plays {request.role}")
+            elif self._is_stuck(request, now):
+                assert request.copy is not None
+                self._copies.avoid(request.copy, now + REFUSED_S)
+                effects += self._take_back(request)
             elif self._overdue(request, now):
                 effects.append(self._tell_ask(request, now))
         return effects + self._settle(now)
@@ -238,7 +226,7 @@ class Asker:
 
     # ---- pieces
 
-    def _accept(self, request: _Open, message: Accepted) -> None:
+    def _accept(self, request: OpenRequest, message: Accepted) -> None:
         if request.accepted:
             return
         request.accepted = True
@@ -246,7 +234,7 @@ class Asker:
         if message.start != request.have:  # it begins afresh, under this try's own name
             request.said = []
 
-    def _piece(self, request: _Open, message: Said, now: float) -> list[Effect]:
+    def _piece(self, request: OpenRequest, message: Said, now: float) -> list[Effect]:
         if not request.accepted or message.piece > request.have:
             return self._ask_for_the_rest(request, now)
         if message.piece < request.have:
@@ -260,34 +248,36 @@ class Asker:
         request.handed.append(message.value)
         return [*bridged, Heard(request.id, message.value)]
 
-    def _bridge(self, request: _Open, now: float) -> list[Effect]:
+    def _bridge(self, request: OpenRequest, now: float) -> list[Effect]:
         before, request.lost_copy = request.lost_copy, None
         if before is None or request.copy is None:
             return []
         gap_s = now - request.silent_since_s
         return [Bridged(request.id, request.role, request.ask.input, before, request.copy, gap_s)]
 
-    def _done(self, request: _Open, message: Done, now: float) -> list[Effect]:
+    def _done(self, request: OpenRequest, message: Done, now: float) -> list[Effect]:
         if message.ended == "failed":
             return [*self._lose(request, f"{request.ask.instance} failed while answering"), *self._fill(now)]
         if message.ended is None and (not request.accepted or message.pieces > request.have):
             return self._ask_for_the_rest(request, now)
         outcome = "answered" if message.ended is None else "cancelled"
+        if request.copy is not None and message.ended is None:
+            self._copies.over(request.copy, request.began_s, now)
         setattr(self, outcome, getattr(self, outcome) + 1)
         bridged = self._bridge(request, now)
         self._close(request)
         return [*bridged, Over(request.id, outcome), *self._fill(now)]
 
-    def _broke_off(self, request: _Open, now: float) -> list[Effect]:
+    def _broke_off(self, request: OpenRequest, now: float) -> list[Effect]:
         """The caller has the beginning of one answer; another one began differently. Better an end than a garble."""
         tell = self._tell_cancel(request)
         why = "the answer broke off: its machine was lost, and another copy began differently"
         return [*tell, *self._lose(request, why), *self._fill(now)]
 
-    def _ask_for_the_rest(self, request: _Open, now: float) -> list[Effect]:
+    def _ask_for_the_rest(self, request: OpenRequest, now: float) -> list[Effect]:
         return [self._tell_ask(request, now)] if now - request.sent_s >= TICK_S else []
 
-    def _is_left_alone(self, request: _Open, now: float) -> bool:
+    def _is_left_alone(self, request: OpenRequest, now: float) -> bool:
         """Whether nobody has played its role for so long that the fallback is better than waiting."""
         if not request.fallback or self._copies.any(request.role):
             request.alone_since_s = None
@@ -296,11 +286,17 @@ class Asker:
             request.alone_since_s = now
         return now - request.alone_since_s >= ALONE_S
 
-    def _overdue(self, request: _Open, now: float) -> bool:
+    def _overdue(self, request: OpenRequest, now: float) -> bool:
         limit_s = SILENT_S if request.accepted else UNACKNOWLEDGED_S
         if request.copy is None or self._copies.is_down(request.copy):
             return False
         return now - max(request.sent_s, request.heard_s) >= limit_s
+
+    def _is_stuck(self, request: OpenRequest, now: float) -> bool:
+        """Whether its copy is unusually silent while another one has nothing to do: no machine has to be dead for that."""
+        if request.copy is None or not request.accepted or not self._copies.is_idle(request.role, request.copy, now):
+            return False
+        return self._silences.is_unusual(request.role, request.copy, request.began_s, now)
 
     # ---- choosing and moving
 
@@ -315,9 +311,9 @@ class Asker:
                 effects += self._take_back(request)
         return effects + self._fill(now)
 
-    def _take_back(self, request: _Open) -> list[Effect]:
+    def _take_back(self, request: OpenRequest) -> list[Effect]:
         """Away from its copy; what that copy may still say of it is late from now on."""
-        tell = self._tell_cancel(request)
+        tell = self._tell_cancel(request, moved=True)
         request.losses += request.accepted
         if request.lost_copy is None:
             request.lost_copy, request.silent_since_s = request.copy, request.heard_s
@@ -329,21 +325,22 @@ class Asker:
         return tell
 
     def _fill(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        full: set[str] = set()
-        for number, id in list(self._waiting) if self._waiting else ():
+        """Hands out what waits, the oldest of each role first."""
+        if not self._waiting:
+            return []
+        waiting: dict[str, list[OpenRequest]] = {}
+        for _, id in self._waiting:
             request = self._open[id]
-            if request.role in full:
-                continue
-            copy = self._copies.choose(request.role, now)
-            if copy is None:
-                full.add(request.role)
-                continue
-            self._waiting.remove((number, id))
-            effects.append(self._start(request, copy, now))
+            waiting.setdefault(request.role, []).append(request)
+        effects: list[Effect] = []
+        for role, requests in waiting.items():
+            for request, copy in zip(requests, self._copies.plan(role, min(len(requests), PLANNED_MAX), now), strict=False):
+                if copy is not None:
+                    self._waiting.remove((request.number, request.id))
+                    effects.append(self._start(request, copy, now))
         return effects
 
-    def _start(self, request: _Open, copy: CopyId, now: float) -> Tell:
+    def _start(self, request: OpenRequest, copy: CopyId, now: float) -> Tell:
         if request.tries and request.utterance is None:
             request.utterance = request.ask.id  # it may have been begun, although nobody here heard so
         request.tries += 1
@@ -351,14 +348,14 @@ class Asker:
         request.copy = copy
         id = request.id if request.tries == 1 else f"{request.id}~{request.tries}"
         request.ask = request.ask._replace(id=id, instance=copy.instance, generation=copy.generation)
-        request.heard_s = now
+        request.heard_s = request.began_s = now
         self._tries[id] = request
         self._copies.take(copy)
         return self._tell_ask(request, now)
 
     # ---- telling and ending
 
-    def _tell_ask(self, request: _Open, now: float) -> Tell:
+    def _tell_ask(self, request: OpenRequest, now: float) -> Tell:
         assert request.copy is not None
         request.sent_s = now
         ask = request.ask._replace(deadline_ms=max(0, int((request.deadline_s - now) * 1000)))
@@ -368,12 +365,12 @@ class Asker:
             ask = ask._replace(utterance=request.utterance, so_far=tuple(request.said))
         return Tell(request.copy, ask)
 
-    def _tell_cancel(self, request: _Open) -> list[Effect]:
+    def _tell_cancel(self, request: OpenRequest, moved: bool = False) -> list[Effect]:
         if request.copy is None or self._copies.is_down(request.copy):
             return []
-        return [Tell(request.copy, Cancel(request.ask.id))]
+        return [Tell(request.copy, Cancel(request.ask.id, moved))]
 
-    def _let_go(self, request: _Open) -> None:
+    def _let_go(self, request: OpenRequest) -> None:
         if request.copy is None:
             if (entry := (request.number, request.id)) in self._waiting:
                 self._waiting.remove(entry)
@@ -382,11 +379,11 @@ class Asker:
         self._copies.release(request.copy)
         request.copy = None
 
-    def _lose(self, request: _Open, why: str) -> list[Effect]:
+    def _lose(self, request: OpenRequest, why: str) -> list[Effect]:
         self.lost += 1
         self._close(request)
         return [Over(request.id, "lost", why, request.role, bool(request.handed or request.said))]
 
-    def _close(self, request: _Open) -> None:
+    def _close(self, request: OpenRequest) -> None:
         self._let_go(request)
         del self._open[request.id]

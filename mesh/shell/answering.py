@@ -1,9 +1,9 @@
 """The answering end of requests in a role's process: the socket on which it is asked, and the answer now in work.
 
 An answer is a generator of the role's. It is advanced by one piece at a time, and between two pieces the process reads
-its sockets, so that a cancellation arrives and further requests queue. Each piece goes out twice: on the role's first
-stream, for whoever listens, and to the asker, who counts. A handler that is no generator answers by what it emits on
-that stream.
+its sockets (every few milliseconds where pieces come fast), so that a cancellation arrives and further requests queue.
+Each piece goes out twice: on the role's first stream, for whoever listens, and to the asker, who counts. A handler that is
+no generator answers by what it emits on that stream.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import zmq
 from mesh.core.answers import Answerer, Effect, Hush, Retell, Shown
 from mesh.core.request_messages import MESSAGE_BYTES_MAX, Ask, decode, encode
 from mesh.errors import WireError
-from mesh.role import Frame, Piece
+from mesh.role import Frame, Pause, Piece
 from mesh.shell import curve
 from mesh.shell.arrays import as_travelling, as_value, weight_bytes
+from mesh.shell.batching import Batch
 from mesh.shell.border import Border
 from mesh.shell.following import Followers
 from mesh.shell.standing import Standing
@@ -27,6 +28,7 @@ from mesh.shell.streams import Output, bounded
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
+SLICE_S = 0.004  # so long pieces are made before the sockets are looked at
 _END = object()
 Handle = Callable[[str, Frame, tuple[Piece, ...]], Any]
 
@@ -43,6 +45,8 @@ class Answering:
         self.refused = 0
         self._pieces: Iterator[Any] | None = None
         self._more = False  # the last piece on the stream said that others follow
+        self._batch = Batch()
+        self.resume_s = 0.0  # until when the answer in work pauses
 
     def begin(self, answerer: Answerer, output: Output | None, border: Border, standing: Standing, followers: Followers) -> None:
         """Before the first wait. `output` is the role's first stream, if it has one."""
@@ -105,6 +109,14 @@ class Answering:
         """Whether a generator is to be advanced."""
         return self._pieces is not None
 
+    def due_s(self) -> float:
+        """When it is to be advanced next: at once, unless it pauses and is still wanted."""
+        return self.resume_s if self.wanted() else 0.0
+
+    def wanted(self) -> bool:
+        """Whether nobody has cancelled what is in work."""
+        return self.answerer.current is None or not self.answerer.current.cancelled
+
     def start(self, handle: Handle) -> bool:
         """Takes the next request, if one waits and none is in work. Whether it did."""
         job, effects = self.answerer.next(time.monotonic())
@@ -116,6 +128,7 @@ class Answering:
             source=job.ask.id.split(":")[0],
         )  # fmt: skip
         resumed = tuple(Piece(as_value(value), mark) for value, mark in job.ask.so_far)
+        self._batch.begin()
         self._more = bool(job.start) and self._output is not None and self._output.type == "text"
         done, result = self._border.call(handle, job.ask.input, frame, resumed)
         if not done:
@@ -127,27 +140,54 @@ class Answering:
         return True
 
     def advance(self) -> None:
-        """One more piece of the answer in work, or its end."""
+        """The next pieces of the answer in work, for a few milliseconds of them, or its end. Nothing while it pauses."""
         job, pieces = self.answerer.current, self._pieces
         assert job is not None and pieces is not None
         if job.cancelled:
             self._border.call(getattr(pieces, "close", _nothing))
             self._finish("cancelled")
             return
-        done, piece = self._border.call(self._next, pieces, part=True)
-        if not done or piece is _END:
-            self._finish(None if done else "failed")
+        now = time.monotonic()
+        until_s = now + SLICE_S
+        while self.resume_s <= now < until_s:
+            done, piece = self._border.call(self._next, pieces, part=True)
+            if not done or piece is _END:
+                self._finish(None if done else "failed")
+                return
+            now = time.monotonic()
 
     def _next(self, pieces: Iterator[Any]) -> Any:
         """Inside the border: a piece of the wrong type is the artist's mistake too."""
         piece = next(pieces, _END)
-        if piece is not _END:
+        if type(piece) is Pause:
+            self.resume_s = time.monotonic() + piece.seconds
+            self._tell()
+        elif piece is not _END:
             value, mark = (piece.value, piece.mark) if type(piece) is Piece else (piece, b"")
-            self.say(value, mark, more=self._output is not None and self._output.type == "text")
+            if type(value) is str and (self._output is None or self._output.type == "text"):
+                if self._batch.add(value, mark, time.monotonic()):
+                    self._tell()
+            else:
+                self.say(value, mark, more=False)
         return piece
 
+    def _tell(self) -> None:
+        """What was held back: on the stream, and to the asker."""
+        job, items = self.answerer.current, self._batch.take(time.monotonic())
+        if not items or job is None:
+            return
+        if self._output is not None:
+            piece, muted = job.pieces, self._standing.muted
+            if len(items) == 1:
+                self._output.send(items[0][0], job.ask.captured_ns, muted, job.utterance, piece, True)
+            else:
+                self._output.send_run([text for text, _ in items], job.ask.captured_ns, muted, job.utterance, piece)
+            self._more = True
+        self.perform(self.answerer.say_run(items, sum(len(text) for text, _ in items)))
+
     def say(self, value: Any, mark: bytes, more: bool, captured_ns: int | None = None, present_ns: int | None = None) -> None:
-        """A piece of the answer in work: on the stream, and to the asker."""
+        """A piece of the answer in work, at once: on the stream, and to the asker."""
+        self._tell()
         job = self.answerer.current
         assert job is not None
         if self._output is not None:
@@ -160,8 +200,9 @@ class Answering:
     def _finish(self, ended: str | None) -> None:
         job = self.answerer.current
         assert job is not None
-        self._pieces = None
-        if self._more:
+        self._tell()
+        self._pieces, self.resume_s = None, 0.0
+        if self._more and not job.moved:
             self._publish(job.utterance, job.pieces, ended)
         self._more = False
         self.perform(self.answerer.end(ended))
@@ -173,7 +214,8 @@ class Answering:
         if self._pieces is not None:
             self._border.call(getattr(self._pieces, "close", _nothing))
             self._pieces = None
-        self._more = False
+        self._batch.begin()
+        self._more, self.resume_s = False, 0.0
         self.perform(self.answerer.close(why))
 
 

@@ -67,7 +67,7 @@ class Playing:
         self._answering = Answering(*ways)
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
-        self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump)
+        self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
         self._border = Border(standing, Path(config.folder), link.tell)
         self._role: Role | None = None
         self._tick_s = NEVER
@@ -124,7 +124,8 @@ class Playing:
         self._obey()
         more = True
         while not standing.stopping:
-            waiting.wait(0.0 if more else max(0.0, min(self._tick_s, self._house_s) - time.monotonic()))
+            due_s = min(self._answering.due_s() if self._answering.in_work else self._tick_s, self._house_s)
+            waiting.wait(0.0 if more else max(0.0, due_s - time.monotonic()))
             if waiting.rang:
                 self._obey()
             more = self._turn()
@@ -139,8 +140,9 @@ class Playing:
         self._memory.look(now)
         answering, more = self._answering, False
         if answering.in_work:
-            answering.advance()
-            return True
+            if now >= answering.due_s():
+                answering.advance()
+            return not answering.in_work or answering.due_s() <= now
         if now >= self._tick_s:
             self._call_tick(now)
         for ear in self._inputs.ears:
@@ -163,6 +165,11 @@ class Playing:
         if now >= self._house_s:
             self._house_s = now + TICK_S
             self._asking.tick(now)
+
+    def _is_wanted(self) -> bool:
+        """A look at the sockets from inside a handler: whether what it makes is still wanted."""
+        self._waiting.wait(0.0)
+        return not self._standing.stopping and self._answering.wanted()
 
     def _keep_house(self, now: float) -> None:
         self._house_s = now + TICK_S

@@ -22,6 +22,7 @@ from mesh.shell.sources import Routes
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output
 
+LOOK_S = 0.004  # a handler that asks whether it is still wanted looks at the sockets no oftener
 FRAME_DEADLINE_S = 60.0  # for a frame that became a request
 
 
@@ -30,7 +31,7 @@ class Stage:
 
     def __init__(
         self, config: HostConfig, standing: Standing, asking: Asking, answering: Answering,
-        tell: Callable[[dict[str, Any]], None], pump: Callable[[], None],
+        tell: Callable[[dict[str, Any]], None], pump: Callable[[], None], is_wanted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.clock = RoomClock(None if config.clock is None else course_of(config.clock))
         self.captured_ns: int | None = None  # of the frame that is being handled
@@ -42,6 +43,8 @@ class Stage:
         self._answering = answering
         self._tell = tell
         self._pump = pump
+        self._is_wanted = is_wanted
+        self._looked_s = 0.0
         self._first: Output | None = None
         self._epoch = -1
         self._utterances = 0
@@ -114,6 +117,14 @@ class Stage:
             captured_ns=self.captured_ns or self.clock.now_ns(), deadline_s=time.monotonic() + deadline_s,
         )  # fmt: skip
         return answer
+
+    def wanted(self) -> bool:
+        """Whether anybody still wants what the present handler makes; costs next to nothing within LOOK_S of the last look."""
+        now = time.monotonic()
+        if now - self._looked_s < LOOK_S:
+            return self._answering.wanted()
+        self._looked_s = now
+        return self._is_wanted()
 
     def now_s(self) -> float:
         """Seconds of the room's clock."""

@@ -22,7 +22,7 @@ from typing import Any
 import zmq
 
 from mesh.core import frames
-from mesh.core.frames import ARRAY, ARRAY_TYPES, FRAME_BYTES_MAX, MORE, MUTED, TOPIC_END, Header, Sender
+from mesh.core.frames import ARRAY, ARRAY_TYPES, FRAME_BYTES_MAX, MORE, MUTED, RUN, TOPIC_END, Header, Sender
 from mesh.core.gaps import Gap, GapMeter
 from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
@@ -91,6 +91,14 @@ class Output:
         self._send(message, 0, len(message) < LARGE_BYTES)
         if request is not None and len(message) < LARGE_BYTES:
             self._remember(message, piece, more)
+
+    def send_run(self, texts: list[str], captured_ns: int, muted: bool, request: str, piece: int) -> None:
+        """Pieces of an utterance that goes on, in one message; the first is the `piece`th. For texts only."""
+        flags = (MUTED if muted else 0) | MORE | RUN
+        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, texts, request, piece)
+        self.number += len(texts)
+        self._send(message, 0, len(message) < LARGE_BYTES)
+        self._remember(message, piece, True)
 
     def _remember(self, message: bytes, piece: int, more: bool) -> None:
         if piece == 0:
@@ -192,7 +200,11 @@ class Input:
             except WireError:
                 self.refused += 1
             else:
-                if self._accept(header):
+                if header.request is not None and type(header.value) is list and header.sender.type == "text":
+                    for each in frames.each_piece(header):
+                        if self._accept(each):
+                            self._keep(each, each.value)
+                elif self._accept(header):
                     self._keep(header, data)
             if not events(EVENTS) & POLLIN:
                 return

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mesh.errors import EngineMissingError, RoleError
-from mesh.role import Event, Frame, Options, Piece, Role, Text, Vector
+from mesh.role import Event, Frame, Options, Pause, Piece, Role, Text, Vector
 from roles.inference.drawing import Taste, request_seed
 from roles.inference.json_grammar import grammar_of
 from roles.inference.letters import Letters
@@ -122,7 +122,7 @@ class Llm(Role):
         if hasattr(self, "_voice"):
             self._voice.close()
 
-    def on_prompt(self, frame: Frame) -> Iterator[Piece]:
+    def on_prompt(self, frame: Frame) -> Iterator[Piece | Pause]:
         yield from self._answer(frame, ())
 
     def on_embed(self, frame: Frame) -> None:
@@ -130,14 +130,14 @@ class Llm(Role):
         if ids:
             self.emit("embedding", self._voice.meaning(ids, self.options.pooling), captured_s=frame.captured_s or None)
 
-    def resume(self, input: str, frame: Frame, so_far: tuple[Piece, ...]) -> Iterator[Piece]:
+    def resume(self, input: str, frame: Frame, so_far: tuple[Piece, ...]) -> Iterator[Piece | Pause]:
         """Goes on with a sentence that another copy began and could not end: from the token where it stopped, by the ids that
         its pieces carried, since text that is tokenised anew may differ. Drawing depends on the model's sums, the request's
         seed and the position alone, so the whole is what the other copy would have said; only between unlike processors
         may two nearly equal tokens change places."""
         yield from self._answer(frame, tuple(number for piece in so_far for number in ids_of(piece.mark)))
 
-    def _answer(self, frame: Frame, so_far: tuple[int, ...]) -> Iterator[Piece]:
+    def _answer(self, frame: Frame, so_far: tuple[int, ...]) -> Iterator[Piece | Pause]:
         request = frame.request or f"{frame.source}:{frame.stream}:{frame.number}"
         prompt = self._prompt(frame.value)
         if not prompt:
@@ -222,14 +222,15 @@ class Llm(Role):
             )
         return fitting
 
-    def _paced(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    def _paced(self, pieces: Iterator[Piece]) -> Iterator[Piece | Pause]:
         """The pieces at the pace asked for, none held back for longer than that."""
         if self.options.pace is None:
             yield from pieces
             return
         due_s = time.monotonic()
         for piece in pieces:
-            time.sleep(max(0.0, due_s - time.monotonic()))
+            if (wait_s := due_s - time.monotonic()) > 0:
+                yield Pause(wait_s)
             due_s = max(due_s, time.monotonic() - 1.0 / self.options.pace) + 1.0 / self.options.pace
             yield piece
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 
 from mesh.core import request_messages
 from mesh.core.frames import Block
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Kept, Message, Refused, Said
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Kept, Message, Refused, Run, Said
 from mesh.errors import WireError
 
 values = some.text() | some.binary() | some.integers(0, 9) | some.lists(some.text(), max_size=2)
@@ -21,7 +21,9 @@ messages = some.one_of(
         some.none() | names, some.lists(some.tuples(values, some.binary(max_size=9)), max_size=3).map(tuple),
         some.booleans(), some.text(max_size=9),
     ),
-    some.builds(Cancel, names), some.builds(Accepted, names, counts, counts, some.none() | names),
+    some.builds(Cancel, names, some.booleans()),
+    some.builds(Run, names, counts, some.lists(some.tuples(values, some.binary(max_size=9)), min_size=1, max_size=3).map(tuple)),
+    some.builds(Accepted, names, counts, counts, some.none() | names),
     some.builds(Kept, names, counts, counts, some.binary(max_size=9)),
     some.builds(Said, names, counts, values | blocks, some.binary(max_size=9)),
     some.builds(Done, names, counts, counts, some.sampled_from([None, "cancelled", "failed"])),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
 from mesh.core.answers import QUEUE_MAX
 from mesh.core.copies import AT_ONE_COPY_MAX, Copy, CopyId
-from mesh.core.request_messages import Ask, Cancel, Refused
-from mesh.core.requests import ALONE_S, LOSSES_MAX, WAITING_MAX, Asker, Over
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Refused, Run, Said
+from mesh.core.requests import ALONE_S, LOSSES_MAX, WAITING_MAX, Asker, Heard, Over, Tell
 from tests.core.request_room import PIECES, Room
 
 STEPS = {
@@ -380,3 +381,102 @@ def test_one_who_plays_no_more_waits_for_nothing() -> None:
     room.perform(room.asker.close("muted", room.now))
     assert room.over == dict.fromkeys(ids, "cancelled")
     assert room.asker.open == 0
+
+
+POETS = [CopyId(f"poet/{number}", "n", 1) for number in (1, 2, 3)]
+
+
+def asking(*copies: CopyId) -> Asker:
+    asker = Asker("mood:1:1")
+    asker.route({"poet": [Copy(copy) for copy in copies]}, 0.0)
+    return asker
+
+
+def ask_one(asker: Asker, now: float, deadline_s: float = 1e6) -> tuple[str, list[tuple[CopyId, Ask]]]:
+    id, effects = asker.ask("poet", "prompt", "calm", type="text", captured_ns=0, deadline_s=deadline_s, now=now)
+    return id, sent(effects)
+
+
+def sent(effects: list[Any]) -> list[tuple[CopyId, Ask]]:
+    return [(each.copy, each.message) for each in effects if isinstance(each, Tell) and isinstance(each.message, Ask)]
+
+
+def answer(asker: Asker, copy: CopyId, id: str, now: float) -> list[tuple[CopyId, Ask]]:
+    """The copy accepts and is over with it; what is asked of whom next."""
+    return [*sent(asker.hear(copy, Accepted(id, 1, 0), now)), *sent(asker.hear(copy, Done(id, 0, 0), now))]
+
+
+def test_unequal_copies_together_are_nearly_as_fast_as_the_sum_of_their_speeds() -> None:
+    # Given copies that take 10, 20 and 40 ms, and twelve questions open at any time, 300 in all
+    took_s = dict(zip(POETS, (0.01, 0.02, 0.04), strict=True))
+    asker, now, asked, over = asking(*POETS), 0.0, 0, 0
+    queues: dict[CopyId, list[str]] = {copy: [] for copy in POETS}
+    free_s = dict.fromkeys(POETS, 0.0)
+    ends: list[tuple[float, CopyId, str]] = []
+
+    def take(given: list[tuple[CopyId, Ask]]) -> None:
+        for copy, ask in given:
+            queues[copy].append(ask.id)
+            free_s[copy] = max(free_s[copy], now) + took_s[copy]
+            ends.append((free_s[copy], copy, ask.id))
+
+    while asked < 12:
+        take(ask_one(asker, now)[1])
+        asked += 1
+    # When each answers in turn, and each answer brings the next question
+    while over < 300:
+        now, copy, id = min(ends)
+        ends.remove((now, copy, id))
+        over += 1
+        take(answer(asker, copy, id, now))
+        if asked < 300:
+            take(ask_one(asker, now)[1])
+            asked += 1
+    # Then all is over nearly as early as if the fastest had always had the right share
+    ideal_s = 300 / sum(1 / seconds for seconds in took_s.values())
+    assert ideal_s / now >= 0.97, (ideal_s, now)
+
+
+def test_a_copy_that_stands_still_is_left_for_an_idle_one_long_before_its_machine_is_judged() -> None:
+    # Given copies that answer within 20 ms
+    asker = asking(*POETS[:2])
+    now = 0.0
+    for _ in range(10):
+        now += 0.02
+        for copy, ask in ask_one(asker, now)[1]:
+            answer(asker, copy, ask.id, now + 0.02)
+    # When one accepts a question and says nothing more
+    now += 1.0
+    _, ((stuck, ask),) = ask_one(asker, now)
+    asker.hear(stuck, Accepted(ask.id, 1, 0), now + 0.01)
+    assert sent(asker.tick(now + 0.2)) == []
+    # Then the other is asked, and the first told that it has moved
+    effects = asker.tick(now + 0.6)
+    ((other, again),) = sent(effects)
+    assert other != stuck and again.utterance == ask.id
+    assert Tell(stuck, Cancel(ask.id, moved=True)) in effects
+    assert asker.counters()["retried"] == 1 and asker.lost == 0
+
+
+def test_a_copy_is_given_time_that_its_role_is_known_to_need() -> None:
+    asker = asking(*POETS[:2])
+    for number in range(3):  # a model that reads for two seconds before it speaks
+        ((copy, ask),) = ask_one(asker, number * 10.0)[1]
+        asker.hear(copy, Accepted(ask.id, 1, 0), number * 10.0)
+        asker.hear(copy, Said(ask.id, 0, "the"), number * 10.0 + 2.0)
+        asker.hear(copy, Done(ask.id, 1, 0), number * 10.0 + 2.1)
+    ((copy, ask),) = ask_one(asker, 40.0)[1]
+    asker.hear(copy, Accepted(ask.id, 1, 0), 40.0)
+    assert [other for other, _ in sent(asker.tick(44.0)) if other != copy] == []
+
+
+def test_a_run_of_pieces_counts_like_the_pieces_one_by_one() -> None:
+    asker = asking(POETS[0])
+    id, effects = asker.ask("poet", "prompt", "calm", type="text", captured_ns=0, deadline_s=9.0, now=0.0, streamed=True)
+    ((copy, ask),) = sent(effects)
+    asker.hear(copy, Accepted(ask.id, 1, 0), 0.0)
+    told = asker.hear(copy, Run(ask.id, 0, (("the", b""), (" night", b""))), 0.1)
+    assert told == [Heard(id, "the"), Heard(id, " night")]
+    # One that overlaps what was heard adds what is new
+    assert asker.hear(copy, Run(ask.id, 1, ((" night", b""), (" falls", b""))), 0.2) == [Heard(id, " falls")]
+    assert asker.hear(copy, Done(ask.id, 3, 0), 0.3) == [Over(id, "answered")]

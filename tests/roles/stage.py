@@ -35,6 +35,9 @@ class Recorder:
     def now_s(self) -> float:
         return time.monotonic()
 
+    def wanted(self) -> bool:
+        return True
+
     def say(self, what: str) -> None:
         self.said.append(what)
 

@@ -196,7 +196,7 @@ HEAD = '''
 import json, os, sys
 from pathlib import Path
 import numpy
-from mesh.role import Audio, Event, Frame, Image, Options, Piece, Role, Text, Vector
+from mesh.role import Audio, Event, Frame, Image, Options, Pause, Piece, Role, Text, Vector
 
 
 class Listener(Role):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,27 @@ class Resumer(Poet):
         for number in range(int(so_far[-1].mark) + 1, self.options.pieces):
             time.sleep(self.options.piece_s)
             yield Piece(f"{frame.value} {number};", str(number).encode())
+
+class Ponderer(Poet):
+    def on_prompt(self, frame: Text):
+        self.begun.append(frame.value)
+        self.publish("begun", self.begun)
+        try:
+            yield f"{frame.value} 0;"
+            yield Pause(60.0 if frame.value == "stale" else 0.05)
+            yield f"{frame.value} 1;"
+        except GeneratorExit:
+            self.publish("closed", True)
+            raise
+
+class Digger(Poet):
+    def on_prompt(self, frame: Text):
+        yield f"{frame.value} 0;"
+        until_s = time.monotonic() + 60.0
+        while frame.value == "stale" and time.monotonic() < until_s and self.wanted():
+            sum(range(1000))
+        self.publish("gave_up", frame.value)
+        yield f"{frame.value} 1;"
 
 class Plain(Role):
     outputs = {"line": Text}
@@ -394,3 +416,48 @@ def test_a_standby_that_runs_along_asks_nobody(agent: Agent) -> None:
     write(agent, "tags", "dawn")
     agent.until(lambda: mood.requests.get("answered") == 1, "it asks now")
     agent.until(lambda: poet.facts.get("begun") == ["dawn"], "it was asked once")
+
+
+@pytest.mark.parametrize(("kind", "fact"), [("Ponderer", "closed"), ("Digger", "gave_up")])
+def test_a_cancellation_is_heard_in_a_pause_and_in_a_long_computation(agent: Agent, kind: str, fact: str) -> None:
+    # Given an answer that would go on for a minute
+    (poet,) = poets(agent, kind, count=1)
+    mood = agent.start("mood", "Mood", routes={"asks": asks(poet, when_superseded="cancel")})
+    write(agent, "tags", "stale")
+    agent.until(lambda: poet.pulse.get("frames", {}).get("poet.line", 0) > 0, "it speaks")
+    # When a newer question takes its place, then that is answered long before
+    write(agent, "tags", "fresh")
+    agent.until(lambda: mood.requests.get("answered") == 1, "the newer is answered", bound_s=20.0)
+    agent.until(lambda: poet.facts.get(fact), "it to have given up")
+    assert balanced(mood.requests)
+
+
+def test_pieces_in_quick_succession_arrive_one_by_one_in_fewer_messages(agent: Agent) -> None:
+    (poet,) = poets(agent, count=1, pieces=3000)
+    wall = listen(agent, poet)
+    mood = agent.start("mood", "Mood", routes={"asks": asks(poet)})
+    write(agent, "tags", "calm")
+    agent.until(lambda: mood.requests.get("answered") == 1, "the answer")
+    agent.until(lambda: wall.pulse.get("received", {}).get("line") == 3001, "all of it to be heard")
+    heard = wall.facts["heard"]
+    assert [index for _, _, index, *_ in heard] == list(range(3001 - len(heard), 3001))
+    assert heard[-1][3:] == [False, None] and all(more for *_, more, _ in heard[:-1])
+    assert wall.pulse["dropped"]["line"] == 0
+
+
+def test_a_copy_that_is_stopped_is_left_for_the_other_and_nothing_is_lost(agent: Agent) -> None:
+    # Given two copies that answer quickly
+    copies = poets(agent, "Resumer", pieces=20, piece_s=0.002)
+    wall = listen(agent, *copies)
+    mood = agent.start("mood", "Mood", routes={"asks": asks(*copies)})
+    write(agent, "tags", *[f"tag-{number}" for number in range(6)])
+    agent.until(lambda: mood.requests.get("answered") == 6, "six answers")
+    # When one is stopped, and more is asked
+    copies[0].kill(signal.SIGSTOP)
+    write(agent, "tags", *[f"more-{number}" for number in range(4)])
+    # Then the other answers all of it, and whoever listens hears each whole
+    agent.until(lambda: mood.requests.get("answered") == 10, "ten answers")
+    assert mood.requests["lost"] == 0
+    agent.until(lambda: len(wall.facts.get("heard", [])) == 210, "every piece")
+    assert all([index for _, index, *_ in pieces] == list(range(21)) for pieces in utterances(wall).values())
+    copies[0].kill(signal.SIGCONT)
