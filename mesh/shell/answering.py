@@ -152,7 +152,7 @@ class Answering:
         while self.resume_s <= now < until_s:
             done, piece = self._border.call(self._next, pieces, part=True)
             if not done or piece is _END:
-                self._finish(None if done else "failed")
+                self._finish("cancelled" if job.cancelled else None if done else "failed")
                 return
             now = time.monotonic()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,12 @@ BLOCK = 32  # tokens of a prompt that are read at once; on a graphics processor,
 GPU_BLOCK = 256
 WARNING = 3  # ggml's log levels: 2 informs, 3 warns, 4 is an error, 5 continues the line before
 CONTINUED = 5
+GAVE_UP = 2  # what llama_decode returns when it was told to
+SLOW_S = 0.008  # a token that takes longer is worth asking in its midst whether it is wanted; asking costs a fast one too much
+
+
+class _Unwanted(Exception):
+    """A newer request took this one's place while the model was reading."""
 
 
 class Voice:
@@ -48,6 +54,8 @@ class Voice:
         self._kept: list[int] = []  # the tokens of the whole blocks that the context holds
         self._law: Law | None = None
         self._meaning: Meaning | None = None
+        self._wanted: Callable[[], bool] = lambda: True
+        self._gives_up: Any = None  # kept: llama.cpp holds only a pointer to it
         self.reused = 0  # tokens of the last prompt that did not have to be read
         self._listen()
         try:
@@ -65,6 +73,14 @@ class Voice:
         except RoleError:
             self.close()
             raise
+
+    def heed(self, wanted: Callable[[], bool], token_s: float) -> None:
+        """From now on an answer that is no longer `wanted` ends: between two blocks of its prompt, and, where a token takes longer
+        than SLOW_S, in the middle of its sums (on the processor; others finish them first)."""
+        self._wanted = wanted
+        if token_s >= SLOW_S and self.speaks:
+            self._gives_up = self._engine.ggml_abort_callback(lambda _: not wanted())
+            self._engine.llama_set_abort_callback(self._context, self._gives_up, ctypes.c_void_p(0))
 
     def obey(self, grammar: str) -> Law:
         """From now on every answer follows this grammar. RoleError when it cannot be read."""
@@ -136,6 +152,8 @@ class Voice:
                 yield drawn
                 if len(said) < self.context:
                     self._read([drawn])
+        except _Unwanted:
+            return
         finally:
             if obedience is not None:
                 obedience.close()
@@ -151,6 +169,8 @@ class Voice:
             self._engine.llama_memory_clear(memory, True)
         self.reused, self._kept = held, self._kept[:held]
         for start in range(held, len(prompt), block):
+            if start > held and not self._wanted():
+                raise _Unwanted
             part = prompt[start : start + block]
             self._read(part)
             self._kept += part if len(part) == block else ()
@@ -265,6 +285,8 @@ class Voice:
         code = self._engine.llama_decode(self._context, self._engine.llama_batch_get_one(held, len(ids)))
         if code != 0:
             self._kept = []
+            if code == GAVE_UP and not self._wanted():
+                raise _Unwanted
             raise RoleError(f"llama.cpp could not go on (code {code}): {self._complaint()}", where=self._file.name)
 
     def _logits(self) -> Logits:
