@@ -31,21 +31,24 @@ class _Belief:
 
     highest: tuple[int, str] = (-1, "")
     to_standby: bool = False
+    broken: tuple[int, str] = (-1, "")  # the (epoch, node) to which the line broke, until it speaks again
 
 
 class Fence:
     """Lets through the frames of each instance's highest (epoch, node) only.
 
-    Muted frames, a hot standby's, pass while the instance's holder is suspect or gone *and* has not spoken since that
-    was said. They raise nothing: a standby has no claim, so its epoch means nothing.
+    Muted frames, a hot standby's, pass while the instance's holder is suspect or gone, or the line to it broke, *and* it has not
+    spoken since. They raise nothing: a standby has no claim, so its epoch means nothing.
     """
 
     def __init__(self) -> None:
         self._beliefs: dict[str, _Belief] = {}
+        self._named: frozenset[str] = frozenset()
         self._spoke: Sender | None = None  # admitted last, and nothing has changed since
 
     def route(self, sources: Iterable[tuple[str, str, int, str]]) -> None:
-        """What the agent says: (instance, node, epoch, state) of each source. Forgets instances that are not named."""
+        """What the agent says: (instance, node, epoch, state) of each source. Instances that are no longer named are heard on until
+        `forget`: what they said while they counted may still be on its way."""
         named = list(sources)
         playing = {instance for instance, _, _, state in named if state == "playing"}
         beliefs = {instance: self._beliefs.get(instance, _Belief()) for instance, *_ in named}
@@ -53,9 +56,24 @@ class Fence:
             if state == "playing":
                 beliefs[instance].highest = max(beliefs[instance].highest, (epoch, node))
         for instance, belief in beliefs.items():
-            belief.to_standby = instance not in playing
-        self._beliefs = beliefs
+            belief.to_standby = instance not in playing or belief.broken == belief.highest
+        self._named = frozenset(beliefs)
+        self._beliefs = {**self._beliefs, **beliefs}
         self._spoke = None
+
+    def forget(self) -> None:
+        """Hears no more of instances that are not named."""
+        self._beliefs = {instance: belief for instance, belief in self._beliefs.items() if instance in self._named}
+        self._spoke = None
+
+    def broke(self, instance: str, node: str, epoch: int) -> None:
+        """The line to this process broke. If it is the one that counts, its standby does until it speaks again: the end of a process is
+        known here at once, and by the agents only some steps later."""
+        belief = self._beliefs.get(instance)
+        if belief is not None and (epoch, node) >= belief.highest:
+            belief.highest = belief.broken = (epoch, node)
+            belief.to_standby = True
+            self._spoke = None
 
     def admits(self, sender: Sender, muted: bool) -> bool:
         """Whether a frame of this sender counts. Remembers what it learns from it."""
@@ -70,7 +88,7 @@ class Fence:
         if spoke < belief.highest:
             return False
         belief.highest = spoke
-        belief.to_standby = False
+        belief.to_standby, belief.broken = False, (-1, "")
         self._spoke = sender
         return True
 

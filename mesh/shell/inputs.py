@@ -88,15 +88,18 @@ class Inputs:
         curve.client(socket, self._public, self._secret)
         input = Input(name, stream, type_, delivery, socket)
         self._waiting.add(socket, input.read)
+        self._waiting.add(input.monitor, input.notice)
         return input
 
     def _close(self, ear: Ear) -> None:
+        self._waiting.remove(ear.input.monitor)
         self._waiting.remove(ear.input.socket)
-        ear.input.socket.close(linger=0)
+        ear.input.close()
 
     def keep_house(self, now: float) -> Iterator[tuple[Ear, Frame]]:
         """Tells the gaps that were measured; gives the closing pieces of utterances that nobody went on with."""
         for ear in self.ears:
+            ear.input.part(now)
             for gap in ear.input.gaps(now):
                 self._tell({
                     "type": "gap", "input": ear.input.name, "source": gap.instance, "gap_ms": round(gap.gap_ms, 1),

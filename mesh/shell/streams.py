@@ -33,6 +33,7 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 QUEUE_FRAMES_MAX = 1000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
 SAID_PIECES_MAX = 2000
+PARTING_S = 1.0  # what a source said is on its way no longer than that, or it is not worth hearing any more
 LATELY_MAX = 256  # frames; far fewer than the utterances that a listener remembers (UTTERANCES_MAX), so that none is shown twice
 LATELY_S = 1.0  # a listener's line to a process that has just begun to play takes that long at most to stand
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
@@ -144,6 +145,7 @@ class Input:
         self.form = (stream, type_, delivery)
         self.received = self.dropped = self.refused = 0
         self.socket: Any = bounded(socket, HWM[type_])
+        self.monitor: Any = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         self._latest = delivery == "latest"
         if self._latest:
             socket.setsockopt(zmq.CONFLATE, 1)
@@ -161,20 +163,24 @@ class Input:
         self._voice = _Voice(GapMeter(""))
         self._meters: dict[str, GapMeter] = {}
         self._connected: dict[Source, str] = {}
+        self._parting: dict[str, float] = {}  # endpoint -> when its line is cut
         self.waiting: deque[tuple[Header, Any, int]] = deque()
         self._waiting_bytes = 0
 
     # ---- who is heard
 
     def hear(self, sources: Iterable[Source]) -> None:
-        """Listens to exactly these. Those that stay keep their connection; what the others said while they counted still counts."""
+        """Listens to exactly these. Those that stay keep their connection. What the others said while they counted still counts, and
+        may be on its way: a process that has just ended, of whom the agents know sooner than this machine has read its last
+        words. So their lines are cut a moment later (`part`)."""
         self.read()
         wanted = {source: endpoint(source.address, source.frames_port) for source in sources}
         before, after = set(self._connected.values()), set(wanted.values())
-        for gone in before - after:
-            with contextlib.suppress(zmq.ZMQError):
-                self.socket.disconnect(gone)
+        until_s = time.monotonic() + PARTING_S
+        self._parting.update({gone: until_s for gone in before - after})
         for new in after - before:
+            if self._parting.pop(new, None) is not None:
+                continue
             with contextlib.suppress(zmq.ZMQError):  # what is not an address is a source that never speaks
                 self.socket.connect(new)
         self._connected = wanted
@@ -183,6 +189,19 @@ class Input:
         self._utterances.lost(speaking, time.monotonic())
         self._sender = None
         self._voices = {sender: voice for sender, voice in self._voices.items() if _speaker(sender) in speaking}
+
+    def part(self, now: float) -> None:
+        """To be called now and then: cuts the lines to those who are no longer named."""
+        due = [gone for gone, until_s in self._parting.items() if until_s <= now]
+        if not due:
+            return
+        self.read()
+        for gone in due:
+            del self._parting[gone]
+            with contextlib.suppress(zmq.ZMQError):
+                self.socket.disconnect(gone)
+        if not self._parting:
+            self._fence.forget()
 
     # ---- reading
 
@@ -209,6 +228,21 @@ class Input:
             if not events(EVENTS) & POLLIN:
                 return
             message = receive(NOBLOCK, copy)
+
+    def notice(self) -> None:
+        """A line broke: whoever spoke there is silent now. Called when the monitor most likely has something to say."""
+        while self.monitor.get(EVENTS) & POLLIN:
+            where = self.monitor.recv_multipart(NOBLOCK)[1].decode(errors="replace")
+            self.read()  # what it said before it ended
+            for source, endpoint_ in self._connected.items():
+                if endpoint_ == where and source.state == "playing":
+                    self._fence.broke(source.instance, source.node, source.epoch)
+
+    def close(self) -> None:
+        """Listens to nobody any more."""
+        self.socket.disable_monitor()
+        self.monitor.close(linger=0)
+        self.socket.close(linger=0)
 
     def _accept(self, header: Header) -> bool:
         sender = header.sender

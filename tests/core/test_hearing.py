@@ -52,6 +52,15 @@ def test_an_instance_that_no_route_names_is_not_heard() -> None:
     assert not fence(("mood", "node-a", 1, "playing")).admits(OLD._replace(instance="stranger"), False)
 
 
+def test_an_instance_that_routes_no_longer_name_is_heard_on_until_it_is_forgotten() -> None:
+    ours = fence(("mood", "node-a", 1, "playing"))
+    ours.route([])
+    assert ours.admits(OLD, False), "what it said before may still be on its way"
+    assert not ours.admits(OLD._replace(epoch=0), False)
+    ours.forget()
+    assert not ours.admits(OLD, False)
+
+
 def test_a_standby_is_heard_only_while_the_holder_is_suspect() -> None:
     muted = NEW._replace(epoch=1)
     ours = fence(("mood", "node-a", 1, "playing"), ("mood", "node-b", 1, "standby"))
@@ -59,6 +68,24 @@ def test_a_standby_is_heard_only_while_the_holder_is_suspect() -> None:
     ours.route([("mood", "node-a", 1, "suspect"), ("mood", "node-b", 1, "standby")])
     assert ours.admits(muted, True)
     assert ours.admits(OLD, False), "the holder speaks after all"
+    assert not ours.admits(muted, True)
+
+
+def test_a_standby_is_heard_as_soon_as_the_line_to_the_holder_breaks_and_until_the_holder_speaks_again() -> None:
+    muted = NEW._replace(epoch=1)
+    named = [("mood", "node-a", 1, "playing"), ("mood", "node-b", 1, "standby")]
+    ours = fence(*named)
+    assert ours.admits(OLD, False)
+    ours.broke("mood", "node-b", 0)
+    assert not ours.admits(muted, True), "only the standby's own line broke"
+    ours.broke("mood", "node-a", 1)
+    assert ours.admits(muted, True)
+    ours.route(named)
+    assert ours.admits(muted, True), "routes that do not know it yet change nothing"
+    assert ours.admits(OLD, False), "the line stands again"
+    assert not ours.admits(muted, True)
+    ours.broke("mood", "node-a", 1)
+    assert ours.admits(NEW, False), "it plays now, as the higher epoch"
     assert not ours.admits(muted, True)
 
 

@@ -15,7 +15,7 @@ from mesh.core.frames import Sender
 from mesh.errors import RoleError
 from mesh.shell import curve
 from mesh.shell.sources import Source
-from mesh.shell.streams import HWM, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input, Output, bounded
+from mesh.shell.streams import HWM, PARTING_S, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input, Output, bounded
 from mesh.shell.waiting import Waiting
 
 BOUND_S = 15.0
@@ -58,6 +58,7 @@ class Reader:
         self.input = Input("in", "eye.out", type_, delivery, socket)
         self.waiting = Waiting()
         self.waiting.add(socket, self.input.read)
+        self.waiting.add(self.input.monitor, self.input.notice)
 
     def until(self, condition: Callable[[], object], what: str, bound_s: float = BOUND_S) -> None:
         until_s = time.monotonic() + bound_s
@@ -96,6 +97,7 @@ class Reader:
 
     def close(self) -> None:
         self.waiting.close()
+        self.input.close()
         self.context.destroy(linger=0)
 
 
@@ -305,6 +307,27 @@ def test_a_muted_standby_is_heard_only_when_the_routes_say_so(opened: list[Any])
     reader.until(heard, "the standby")
 
 
+def test_a_muted_standby_is_heard_from_the_moment_in_which_its_holder_ends_without_a_word_of_the_routes(opened: list[Any]) -> None:
+    # Given a holder and its hot standby, which run along with each other
+    holder, standby, reader = Writer("event", "node-a"), Writer("event", "node-b", 0), Reader("event", "queue")
+    opened += [standby, reader]
+    reader.meet(holder, standby)
+    reader.input.hear([holder.source(), standby.source("standby")])
+    standby.send("unheard", muted=True)
+    holder.send("last words")
+    # When the holder's process ends
+    holder.close()
+
+    # Then what it said last is heard, and after it the standby
+    def heard() -> bool:
+        standby.send("heard", muted=True)
+        return "heard" in [value for value in words if value != "unheard"]
+
+    words: list[Any] = reader.take(1)
+    reader.until(lambda: words.extend(reader.take(len(reader.input.waiting))) or heard(), "the standby")
+    assert words[0] == "last words" and set(words[1:]) == {"heard"}
+
+
 def test_a_change_of_routes_keeps_the_connection_of_a_source_that_stays(opened: list[Any]) -> None:
     stays, goes, reader = Writer("event"), Writer("event", "node-b"), Reader("event", "queue")
     opened += [stays, goes, reader]
@@ -372,11 +395,22 @@ def test_what_was_answered_just_before_somebody_s_line_stood_is_heard_by_them_an
 
 
 def test_what_a_source_said_while_it_counted_still_counts_when_the_routes_no_longer_name_it(opened: list[Any]) -> None:
-    # Given a frame that has arrived and was not read yet
+    # Given frames that are on their way
     writer, reader = a_pair(opened, "event")
-    writer.send("last words")
-    assert reader.input.socket.poll(int(BOUND_S * 1000))
-    # When its sender is gone from the routes
+    for number in range(100):
+        writer.send(number)
+    # When their sender is gone from the routes before they were read
     reader.input.hear([])
-    # Then it is heard all the same
-    assert reader.take(1) == ["last words"]
+    # Then they are heard all the same
+    assert reader.take(100) == list(range(100))
+    # And once its line is cut, nothing is heard of it any more, and a source at the same place is heard again
+    reader.input.part(time.monotonic() + 2 * PARTING_S)
+    writer.send("unheard")
+    reader.input.hear([writer.source()])
+
+    def heard() -> bool:
+        writer.send("anew")
+        return bool(reader.input.waiting)
+
+    reader.until(heard, "the source, listened to anew")
+    assert reader.take(1) == ["anew"]
