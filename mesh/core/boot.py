@@ -1,10 +1,10 @@
 """A node's first minutes: listening, the grace it gives the others, and claims that may still be handed over.
 
 A starting node listens for a second, then plays what prefers it and what nobody else can play; the rest waits
-for `boot_grace`, which ends at once when every machine that the file names is here (at once, when it names none), or when it meets
-a node past its own. What a node claims while the whole room starts is provisional: a machine that likes the
-role better and boots more slowly gets it once, already loaded. Whether the room starts is said by those who found none
-running; who joins one goes by their word.
+for `boot_grace`, which ends at once when every machine that the file names is here (at once, when it names none), or soon after
+it met a node past its own: not at once, for that one may have met somebody a moment ago whom this one is about to meet. What a
+node claims while the whole room starts is provisional: a machine that likes the role better and boots more slowly gets it once,
+already loaded. Whether the room starts is said by those who found none running; who joins one goes by their word.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ class Start:
     listened: bool = False
     settled: bool = False
     joined: bool = False  # met a node past its grace before its own was over
+    met_s: float = float("inf")  # since when such a node is here
     starting: bool = True  # the room starts with this node; what it says of itself
     provisional: bool = True  # what it claims now is provisional
 
     def look(self, now: float, *, grace_s: float | None, complete: bool, met_settled: bool, room_starts: bool = False) -> bool:
         """True when something has changed. `grace_s` is None while there is no deployment; `room_starts` is the others' word."""
         before = (self.listened, self.settled, self.starting, self.provisional)
+        self.met_s = min(self.met_s, now) if met_settled else float("inf")
         self.listened = self.listened or now >= self.started_s + self.timing.listen_s
         if self.listened and not self.settled and grace_s is not None:
             self.joined = met_settled
-            self.settled = complete or met_settled or now >= self.started_s + grace_s
+            self.settled = complete or now >= min(self.started_s + grace_s, self.met_s + self.timing.join_s)
         self.starting = not self.joined and now < self.started_s + self.timing.provisional_s
         self.provisional = self.starting or (self.joined and room_starts)
         return before != (self.listened, self.settled, self.starting, self.provisional)
@@ -44,7 +46,7 @@ class Start:
         if not self.listened:
             return self.started_s + self.timing.listen_s
         if not self.settled and grace_s is not None:
-            return max(self.started_s + grace_s, self.started_s + self.timing.listen_s)
+            return max(min(self.started_s + grace_s, self.met_s + self.timing.join_s), self.started_s + self.timing.listen_s)
         return self.started_s + self.timing.provisional_s if self.starting else float("inf")
 
 

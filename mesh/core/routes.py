@@ -110,8 +110,9 @@ def _input(wire: Wire, role: RoleSpec, scene: Scene) -> dict[str, Any]:
     source = scene.deployment.role(wire.role)
     kind = stream_type(source, wire.stream, scene.deployment)
     delivery = wire.delivery or ("queue" if kind in ("text", "event") else "latest")
-    sources = list(_sources(source, scene, hot=True))
-    instead = fallback_of(source, scene.deployment) if not sources else None
+    sources = list(_sources(source, scene, standbys=True))
+    silent = not any(each["state"] != "standby" or source.standby == "hot" for each in sources)
+    instead = fallback_of(source, scene.deployment) if silent else None
     if instead is not None and instead["stream"] == f"{wire.role}.{wire.stream}":
         sources = [playing for name, who in _askers(source, scene) if who is not None and (playing := _playing(name, scene)) is not None]
     return {
@@ -133,13 +134,14 @@ def _asks(role: RoleSpec, scene: Scene) -> dict[str, list[dict[str, Any]]]:
     return asked
 
 
-def _sources(role: RoleSpec, scene: Scene, *, hot: bool = False) -> Iterator[dict[str, Any]]:
-    """The processes that play `role` now, and on wish its hot standby, which a consumer turns to at suspicion."""
+def _sources(role: RoleSpec, scene: Scene, *, standbys: bool = False) -> Iterator[dict[str, Any]]:
+    """The processes that play `role` now, and on wish its loaded standbys: a hot one is what a consumer turns to at suspicion, and to a
+    warm one the line stands already when it begins to play."""
     for instance in scene.names.get(role.name, ()):
         playing = _playing(instance, scene)
         if playing is not None:
             yield playing
-        if hot and role.standby == "hot":
+        if standbys and role.standby in ("hot", "warm"):
             ready = [each for each in scene.ledger.standbys.get(instance, ()) if each.claim.state == READY and each.node in scene.reach]
             for rank, each in enumerate(sorted(ready, key=lambda one: one.node), 1):
                 yield _source(each, scene.reach[each.node], "standby", rank)

@@ -38,9 +38,25 @@ def test_the_grace_ends_at_once_when_all_that_the_file_names_are_here() -> None:
     assert is_complete(replace(ROOM, machines=()), ["anybody"])
 
 
-def test_the_grace_ends_at_once_on_meeting_a_node_past_its_own() -> None:
-    start = _look(Start(0.0, WIRED), 2.0, met_settled=True)
+def _joined(started_s: float = 0.0) -> Start:
+    """A node that met one past its grace while it listened."""
+    return _look(_look(Start(started_s, WIRED), started_s + 0.1, met_settled=True), started_s + 2.0, met_settled=True)
+
+
+def test_the_grace_ends_on_meeting_a_node_past_its_own() -> None:
+    start = _joined()
     assert start.settled and start.joined
+
+
+def test_a_node_that_has_just_met_one_past_its_grace_waits_for_whom_that_one_may_have_met_last() -> None:
+    # Given a node in its grace, with a machine still missing
+    start = _look(Start(0.0, WIRED), 3.0)
+    # When somebody else, who has met the missing one, is past his
+    assert not _look(start, 3.1, met_settled=True).settled
+    # Then it waits a moment to meet it, too, or until that moment is over
+    assert start.next_due(20.0) == 3.1 + WIRED.join_s
+    assert _look(replace(start), 3.2, complete=True, met_settled=True).settled
+    assert _look(start, 3.1 + WIRED.join_s, met_settled=True).settled
 
 
 def test_without_a_deployment_there_is_nothing_to_settle() -> None:
@@ -57,12 +73,12 @@ def test_claims_are_provisional_while_the_room_starts() -> None:
 
 
 def test_who_joins_a_running_room_claims_nothing_provisionally() -> None:
-    start = _look(Start(0.0, WIRED), 2.0, met_settled=True)
+    start = _joined()
     assert not start.provisional and not start.starting
 
 
 def test_who_joins_a_room_that_still_starts_goes_by_the_others_word() -> None:
-    start = _look(Start(0.0, WIRED), 2.0, met_settled=True)
+    start = _joined()
     assert start.look(3.0, grace_s=20.0, complete=False, met_settled=True, room_starts=True)
     assert start.provisional and not start.starting
     assert start.look(90.0, grace_s=20.0, complete=False, met_settled=True, room_starts=False)

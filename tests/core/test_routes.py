@@ -49,7 +49,7 @@ def test_a_holder_that_does_not_play_yet_is_not_heard() -> None:
         assert _sources(PRESENCE, "image", _scene({"n-door": said(claim("eye", state=state))})) == []
 
 
-def test_a_hot_standby_is_offered_beside_the_holder_and_a_warm_one_is_not() -> None:
+def test_a_loaded_standby_is_offered_beside_the_holder_so_that_the_line_to_it_stands_when_it_plays() -> None:
     states = {
         "n-door": said(claim("mood"), claim("presence")),
         "n-shelf": said(claim("mood", 0, part="standby", state="ready"), claim("presence", 0, part="standby", state="ready")),
@@ -59,7 +59,7 @@ def test_a_hot_standby_is_offered_beside_the_holder_and_a_warm_one_is_not() -> N
     assert [(each["node"], each["state"], each["rank"]) for each in _sources(listener, "tags", scene)] == [
         ("n-door", "playing", 0), ("n-shelf", "standby", 1),
     ]
-    assert [each["node"] for each in _sources(listener, "people", scene)] == ["n-door"]
+    assert [each["state"] for each in _sources(listener, "people", scene)] == ["playing", "standby"]
 
 
 def test_a_hot_standby_that_still_loads_is_not_offered() -> None:
