@@ -1,7 +1,7 @@
 # Roomful. `make` alone lists what can be asked for.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test setup lint types train clean
+.PHONY: help run test bench-failover setup lint types train clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -12,13 +12,16 @@ export PYTHON
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## set everything up, then rehearse the whispering room on this computer (stop: Ctrl-C)
 	@$(BIN)/roomful rehearse $(ROOM)
 
 test: lint types ## set everything up, then check style and types and run the tests (ARGS="-k claim" narrows them)
 	@$(BIN)/python -m pytest $(ARGS) || $(call leave,$$?)
+
+bench-failover: setup ## measure take-overs between real hosts, a hundred faults of each kind (needs root; ARGS="--json FILE")
+	@$(BIN)/python -m benchmarks.failover $(ARGS)
 
 setup: ## make .venv ready (compiles llama.cpp once; afterwards costs nothing)
 	@.ci/prepare

@@ -24,7 +24,7 @@ from rich.progress import Progress
 from benchmarks.rooms import AGENT, Figures, busy, progress, show, wait_until
 from tests.hosts.air import Air
 from tests.hosts.network import Network, why_not
-from tests.hosts.room import Room
+from tests.hosts.room import Room, bring_about, undo
 
 NODES = tuple(f"n{number}" for number in range(1, 9))
 CELLS = {"idle": (0, False), "busy": (4, False), "lossy": (0, True), "busy and lossy": (4, True)}  # CPU-bound processes, bad network
@@ -72,7 +72,7 @@ class Watch:
         room, others = self.room, [each for each in NODES if each != victim]
         began_s = time.monotonic()
         time.sleep(CALM_S + random.random())
-        fault_s = {"cable out": room.unplug, "stopped": room.freeze, "power cut": room.power_off}[how](victim)
+        fault_s = bring_about(room, how, victim)
 
         def seen(event: str) -> list[float]:
             said = (room.machines[each].said(event, since_s=fault_s, name=victim) for each in others)
@@ -83,7 +83,7 @@ class Watch:
             for value in seen(event):
                 self.figures.add(name, value)
         self._count_wrong(victim, others, began_s)
-        {"cable out": room.network.plug, "stopped": room.thaw, "power cut": room.power_on}[how](victim)
+        undo(room, how, victim)
         wait_until(self.are_well, "all to be back", BACK_S, 0.2)
 
     def _count_wrong(self, victim: str, others: Sequence[str], began_s: float) -> None:

@@ -48,7 +48,7 @@ from benchmarks.rooms import (
     wait_until,
 )
 from tests.hosts.network import why_not
-from tests.hosts.room import Room
+from tests.hosts.room import Room, bring_about, undo
 
 BEFORE_S, AFTER_S = 1.0, 0.4  # what is looked at before a fault, and after the stream is heard from elsewhere
 LATE_S = 0.5  # how long after it was asked an answer may come and still not count as lost
@@ -121,8 +121,7 @@ class Bench:
         holders = self.holders()
         victim = holders["hot"]
         other = next(each for each in CARRIERS if each != victim)
-        silenced_by = {"cable out": self.room.unplug, "stopped": self.room.freeze, "power cut": self.room.power_off}
-        fault_s = silenced_by[how](victim)
+        fault_s = bring_about(self.room, how, victim)
         for name in ("hot", "warm", "cold"):
             if holders[name] == victim:
                 self._found(how, name, self._gap(name, fault_s, lambda arrivals: _by(arrivals, other)))
@@ -131,10 +130,13 @@ class Bench:
             self._found(how, "copy", gap_ms(arrivals, fault_s))
             self._found(how, "request", delay_ms(arrivals, fault_s))
         self._count_lost(how, fault_s)
-        {"cable out": self.room.network.plug, "stopped": self.room.thaw, "power cut": self.room.power_on}[how](victim)
+        undo(self.room, how, victim)
 
     def _found(self, how: str, what: str, value_ms: float) -> None:
         self._tell({"how": how, "what": what, "ms": round(value_ms, 2)})
+        promise_ms = PROMISES.get((how != CRASH, what))
+        if promise_ms is not None and value_ms > promise_ms:
+            print(f"failover: {how}, {what}: {value_ms:.0f} ms, at {time.monotonic():.3f}\n{self.room.story()}", file=sys.stderr)
 
     def _count_lost(self, how: str, since_s: float) -> None:
         """Answers to what was asked from shortly before the fault until a moment ago; that moment is theirs to arrive in."""

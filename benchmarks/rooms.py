@@ -23,7 +23,7 @@ from benchmarks.figures import machine, median, p99
 from tests.hosts.pieces import ROLES, Arrival, read_arrival
 
 AGENT = (sys.executable, "-P", "-m", "benchmarks.patient", "agent")
-ROOM = Path(__file__).resolve().parent.parent / "deployments" / "whispering-room"
+WHISPERING_ROOM = Path(__file__).resolve().parent.parent / "deployments" / "whispering-room"
 MACHINES = ("door", "shelf", "left-wall", "right-wall")
 EAR, CARRIERS, SPARE = "door", ("shelf", "right-wall"), "left-wall"
 STREAMS = f"""
@@ -44,7 +44,7 @@ def bench_piece(folder: Path, *, alone: bool) -> Path:
         folder.mkdir(parents=True)
         (folder / "deployment.yaml").write_text(ALONE)
     else:
-        shutil.copytree(ROOM, folder, ignore=shutil.ignore_patterns("training", "__pycache__"))
+        shutil.copytree(WHISPERING_ROOM, folder, ignore=shutil.ignore_patterns("training", "__pycache__"))
         text = (folder / "deployment.yaml").read_text()
         (folder / "deployment.yaml").write_text(text.replace("\nroles:\n", f"\nroles:{STREAMS}", 1))
     (folder / "streams.py").write_text(ROLES)

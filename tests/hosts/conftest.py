@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.hosts.network import Network, why_not
-from tests.hosts.pieces import streams_piece
+from tests.hosts.pieces import CARRIERS, has_standbys, streams_piece
 from tests.hosts.room import Room
 
 WHY_NOT = why_not()
@@ -32,11 +32,12 @@ Play = Callable[..., Room]
 
 @pytest.fixture
 def play(tmp_path: Path) -> Iterator[Play]:
-    """`play(["a", "b", "c"])`: a room of these machines in which everything plays, with a loaded standby where one is due."""
+    """`play(["a", "b", "c"])`: a room of these machines in which everything plays, with a loaded standby where one is due. The streams
+    are played by `carriers`: by all but the first machine, which has the ear, unless it is said otherwise."""
     with ExitStack() as stack:
 
-        def begin(machines: Sequence[str] = ("a", "b", "c"), network: Network | None = None) -> Room:
-            folder = streams_piece(tmp_path / "piece", machines)
+        def begin(machines: Sequence[str] = ("a", "b", "c"), network: Network | None = None, carriers: str = CARRIERS) -> Room:
+            folder = streams_piece(tmp_path / "piece", machines, carriers=carriers)
             room = stack.enter_context(Room(folder, machines, tmp_path, network=stack.enter_context(network) if network else None))
             room.play()
             room.until(lambda: has_standbys(room), "the standbys to be loaded")
@@ -44,8 +45,3 @@ def play(tmp_path: Path) -> Iterator[Play]:
 
         yield begin
 
-
-def has_standbys(room: Room) -> bool:
-    """Whether the hot and the warm role each have a standby that is ready, as everyone sees it."""
-    seen = [room.status(name).get("roles", {}) for name in room.running()]
-    return all(roles.get(role, {}).get("standby") for roles in seen for role in ("hot", "warm"))

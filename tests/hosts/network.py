@@ -126,7 +126,7 @@ class Network:
         lines = [f"addr del {old}/24 dev eth0", f"addr add {address}/24 brd + dev eth0", "route replace default dev eth0"]
         _run("ip", "-n", self.namespace(machine), "-batch", "-", text="\n".join(lines) + "\n")
 
-    # ---- loss
+    # ---- loss, and firewalls
 
     def loses(self, machine: str, percent: int) -> None:
         """So many of a hundred packets never reach it."""
@@ -135,6 +135,10 @@ class Network:
     def deafens(self, machine: str, speaker: str) -> None:
         """It hears nothing of the speaker, who still hears it."""
         self._filter(machine, f"ip saddr {self.addresses[speaker]} drop")
+
+    def bars_datagrams(self, machine: str) -> None:
+        """Its firewall lets no datagram in, neither heartbeats nor mDNS."""
+        self._filter(machine, "meta l4proto udp drop")
 
     def mends(self, machine: str) -> None:
         """It hears everything again."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from tests.hosts.room import lines_of
+from tests.hosts.room import Room, lines_of
 
 ROLES = '''
 """Streams to lose, and an ear to notice."""
@@ -69,6 +69,7 @@ roles:
   echo: {{kind: "./roles.py:Echo", on: [{carriers}, any], inputs: {{question: clock.beat}}, copies: 2}}
   ear: {{kind: "./roles.py:Ear", each: [{ear}], inputs: {{hot: hot.beat, warm: warm.beat, cold: cold.beat, echo: echo.answer}}}}
 """
+CARRIERS = "label:carrier"
 STREAMS = ("hot", "warm", "cold", "echo")
 
 
@@ -85,7 +86,7 @@ class Arrival:
 
 def streams_piece(
     folder: Path, machines: Sequence[str], *, installation: str = "streams", rate: float = 50.0, boot_grace: str = "20s",
-    carriers: str = "label:carrier",
+    carriers: str = CARRIERS,
 ) -> Path:  # fmt: skip
     """Write the artwork into `folder` and return it. The first machine has the ear and the clock; the streams are played by `carriers`,
     all others, none of whom is preferred."""
@@ -109,3 +110,9 @@ def heard(home: Path, since_s: float = 0.0) -> list[Arrival]:
     """What the ear of the machine with this state folder heard, in the order of arrival."""
     lines = chain.from_iterable(map(lines_of, home.glob("roles/ear@*/heard")))
     return [arrival for arrival in map(read_arrival, lines) if arrival.at_s >= since_s]
+
+
+def has_standbys(room: Room) -> bool:
+    """Whether the hot and the warm role each have a standby that is ready, as everyone sees it."""
+    seen = [room.status(name).get("roles", {}) for name in room.running()]
+    return all(roles.get(role, {}).get("standby") for roles in seen for role in ("hot", "warm"))

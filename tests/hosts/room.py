@@ -167,11 +167,13 @@ class Room:
                 agent.wait()
         return at_s
 
-    def power_on(self, *names: str) -> None:
-        """The power is back: cable in, agent started."""
-        for name in names:
+    def power_on(self, *names: str, apart_s: float = 0.0) -> None:
+        """The power is back: cable in, agent started, one machine after another in this order, so long apart."""
+        for number, name in enumerate(names):
+            due_s = time.monotonic() + (apart_s if number else 0.0)
+            self.until(lambda: time.monotonic() >= due_s, "its turn", apart_s + WITHIN_S)  # noqa: B023 - used at once
             self.network.plug(name)
-        self.start(*names)
+            self.start(name)
 
     def freeze(self, *names: str) -> float:
         """Stop every process of these machines where it stands."""
@@ -312,6 +314,23 @@ class Room:
         for path in machine.home.iterdir():
             if path.name != "key":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def bring_about(room: Room, how: str, machine: str) -> float:
+    """A machine falls silent: "cable out", "stopped" or "power cut". Returns when, in seconds of `time.monotonic`."""
+    if how == "cable out":
+        return room.unplug(machine)
+    return room.freeze(machine) if how == "stopped" else room.power_off(machine)
+
+
+def undo(room: Room, how: str, machine: str) -> None:
+    """What `bring_about` did is put right: the machine comes back."""
+    if how == "cable out":
+        room.network.plug(machine)
+    elif how == "stopped":
+        room.thaw(machine)
+    else:
+        room.power_on(machine)
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:

@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 
-from tests.hosts.conftest import Play, has_standbys
-from tests.hosts.pieces import STREAMS, heard
-from tests.hosts.room import Room
+from tests.hosts.conftest import Play
+from tests.hosts.pieces import STREAMS, has_standbys, heard
+from tests.hosts.room import Room, bring_about, undo
 
 SOON_S = 10.0  # a generous bound; how long it really takes is what benchmarks/failover.py measures
 
@@ -37,7 +37,9 @@ def test_a_role_that_is_killed_goes_on_at_its_standby_its_other_copy_or_anew(pla
 EVERYTHING_LEFT = ("clock", "ear@a", "hot", "warm", "cold")
 
 
-@pytest.mark.parametrize(("how", "stays"), [("unplug", EVERYTHING_LEFT), ("freeze", ("clock", "ear@a")), ("power off", EVERYTHING_LEFT)])
+@pytest.mark.parametrize(
+    ("how", "stays"), [("cable out", EVERYTHING_LEFT), ("stopped", ("clock", "ear@a")), ("power cut", EVERYTHING_LEFT)]
+)
 def test_a_machine_that_falls_silent_is_replaced_and_when_it_is_back_one_holds_each(play: Play, how: str, stays: tuple[str, ...]) -> None:
     # Given a machine that carries most streams
     room = play()
@@ -45,14 +47,14 @@ def test_a_machine_that_falls_silent_is_replaced_and_when_it_is_back_one_holds_e
     left = [name for name in room.machines if name != lost]
     before = room.pids()
     # When it falls silent
-    {"unplug": room.unplug, "freeze": room.freeze, "power off": room.power_off}[how](lost)
+    bring_about(room, how, lost)
     # Then the others play everything, and what was theirs goes on untouched
     room.until(lambda: room.plays(*left), "the others to play everything", SOON_S)
     _all_are_heard(room, but=lost)
     during = room.pids(*left)
     assert {name: during[name] for name in ("clock", "ear@a")} == {name: before[name] for name in ("clock", "ear@a")}
     # And when it is back, it is a member again, exactly one machine holds each, and nothing that stays is disturbed
-    {"unplug": room.network.plug, "freeze": room.thaw, "power off": room.power_on}[how](lost)
+    undo(room, how, lost)
     room.until(lambda: set(room.health(left[0]).values()) == {"alive"}, "it to be back", SOON_S)
     room.until(lambda: room.plays() and has_standbys(room), "everything to play on one machine each", 2 * SOON_S)
     after = room.pids()
@@ -81,7 +83,7 @@ def test_roles_play_on_without_their_agent_and_the_room_is_whole_when_it_is_back
     _all_are_heard(room)
 
 
-def test_everything_off_and_on_plays_again_as_before_with_no_command_typed(play: Play) -> None:
+def test_everything_off_and_on_at_once_plays_again_as_before_with_no_command_typed(play: Play) -> None:
     # Given a room that plays
     room = play()
     before = room.holders()
@@ -91,6 +93,21 @@ def test_everything_off_and_on_plays_again_as_before_with_no_command_typed(play:
     # Then each role is where it was
     room.until(room.plays, "everything to play", 2 * SOON_S)
     assert room.holders() == before
+    _all_are_heard(room)
+
+
+def test_machines_that_come_back_one_after_another_each_play_what_belongs_there(play: Play) -> None:
+    # Given a room whose streams like one machine best
+    room = play(carriers="c, b")
+    before = room.holders()
+    assert before["hot"] == before["cold"] == ["c"]
+    # When the power fails, and that machine is the last to come back
+    room.power_off(*room.machines)
+    since_s = time.monotonic()
+    room.power_on("a", "b", "c", apart_s=3.0)
+    # Then each role is where it was, and nothing that belongs there was played elsewhere meanwhile
+    room.until(lambda: room.plays() and room.holders() == before, "everything to play where it was", 3 * SOON_S)
+    assert not [each for name in "ab" for each in room.machines[name].said("role_state", since_s=since_s, instance="cold")], room.story()
     _all_are_heard(room)
 
 

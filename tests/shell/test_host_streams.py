@@ -136,7 +136,7 @@ def test_a_stream_is_not_taken_for_another_whose_name_begins_alike(agent: Agent)
     camera = agent.start("eye", "Camera")
     stream = {**camera.stream("image", "image", "latest"), "stream": "eye.imag"}
     model = agent.start("presence", "Model", routes={"inputs": {"image": stream}})
-    agent.until(lambda: camera.pulse.get("frames", {}).get("eye.image", 0) > 100, "many frames")
+    agent.until(lambda: camera.pulse.get("frames", {}).get("eye.image", 0) > 100 and model.pulse.get("received"), "many frames")
     assert model.pulse["received"] == {"image": 0}
     assert camera.pulse["frames"]["eye.values"] > 0
 
