@@ -1,6 +1,6 @@
 """Is a sentence that was cut at any token the sentence that would have been said? Machines that answer lose their power in mid-sentence.
 
-Four machines in network namespaces: one hears, two of the others hold a copy each of the whispering room's poet. The same prompt is
+Five machines in network namespaces: one hears, two of the others hold a copy each of the whispering room's poet. The same prompt is
 asked again and again; once nothing happens, and then, for every token of the answer, the machine that answers loses its power
 (cable out, SIGKILL to everything on it) when that token has been heard. What was heard in the end is compared with the undisturbed
 sentence, piece by piece: at temperature 0, and at 0.8 with a seed. The asker is elsewhere, or (`--asker-dies`) on the machine
@@ -25,7 +25,7 @@ from benchmarks.rooms import AGENT, WHISPERING_ROOM, Figures, progress, show, wa
 from tests.hosts.network import why_not
 from tests.hosts.room import Room, lines_of
 
-EAR, POETS = "a", ("b", "c", "d")
+EAR, POETS = "a", ("b", "c", "d", "e")
 # For each temperature a prompt, and a penalty on repeats, to which the poet answers with more than forty tokens; it was taught shorter.
 PROMPTS = {0.0: ("many dusk", 1.25), 0.8: ("restless night The restless The a", 1.0)}
 PACE = 20.0
@@ -75,7 +75,7 @@ class Ear(Role):
 '''
 DEPLOYMENT = """
 installation: sentences
-machines: {{a: {{}}, b: {{}}, c: {{}}, d: {{}}}}
+machines: {{a: {{}}, b: {{}}, c: {{}}, d: {{}}, e: {{}}}}
 models:
   poet: {{file: poet.gguf, sha256: {sha256}, licence: {{weights: CC-BY-4.0, code: MIT, data: CC-BY-4.0}}, source: the whispering room}}
 roles:
@@ -83,7 +83,7 @@ roles:
   poet:
     kind: inference.llm
     model: poet
-    on: [b, c, d]
+    on: [b, c, d, e]
     copies: 2
     inputs: {{prompt: asker.prompt}}
     options:
@@ -144,14 +144,14 @@ class Bench:
         return dict(self.room.status(EAR).get("roles", {}))
 
     def is_whole(self) -> bool:
-        """Whether everything plays, the copies on two machines, the asker's standby is loaded, and all machines are here: then one copy
-        lives whatever is lost."""
+        """Whether everything plays, the copies on two machines, the asker's standby is loaded, and a machine is to spare: then one copy
+        lives whatever is lost, and two will again."""
         said = self.room.status(EAR)
         roles = said.get("roles", {})
         if not roles or any(role["state"] != "playing" for role in roles.values()) or not roles["asker"]["standby"]:
             return False
         apart = roles["poet/1"]["machine"] != roles["poet/2"]["machine"]
-        return apart and all(each["health"] == "alive" for each in said["machines"].values())
+        return apart and sum(said["machines"].get(each, {}).get("health") == "alive" for each in POETS) >= 3
 
     def heard(self) -> Said:
         """What came since the last question."""
