@@ -2,7 +2,7 @@
 
 Four machines in network namespaces: one asks and hears, two of the others hold a copy each. In random order, at random moments, a
 copy's process gets SIGKILL, or its machine has its cable pulled, is stopped, or loses its power, and comes back; the next fault
-waits only until two copies play on two machines, so that one always lives. Counted are the asker's own numbers and, at a consumer of
+waits only until two copies play on two of all the machines, so that one always lives. Counted are the asker's own numbers and, at a consumer of
 the answers, what arrived: every question once, in the end.
 Run: python -m benchmarks.requests [--requests 10000] [--seed N] [--help]
 """
@@ -50,20 +50,25 @@ class Storm:
         self._chance = chance
 
     def _playing(self) -> dict[str, str]:
-        """Copy -> machine, of those that play, on machines that are well."""
+        """Copy -> machine, of those that play; none while a machine is away, since the next fault would leave nowhere to go but one."""
         said = self.room.status(EAR)
-        well = {name for name, each in said.get("machines", {}).items() if each["health"] == "alive"}
-        roles = said.get("roles", {})
-        return {
-            name: role["machine"] for name, role in roles.items()
-            if name.startswith("copy/") and role["state"] == "playing" and role["machine"] in well
-        }  # fmt: skip
+        if not said or any(each["health"] != "alive" for each in said["machines"].values()):
+            return {}
+        roles = said["roles"].items()
+        return {name: role["machine"] for name, role in roles if name.startswith("copy/") and role["state"] == "playing"}
 
     def fault(self) -> None:
         """One fault, and its end."""
         time.sleep(self._chance.uniform(*AGAIN_S))
-        wait_until(lambda: len(set(self._playing().values())) >= 2, "two copies to play", MENDED_S, 0.05)
-        instance, where = self._chance.choice(sorted(self._playing().items()))
+        playing: dict[str, str] = {}
+
+        def are_apart() -> bool:
+            playing.clear()
+            playing.update(self._playing())
+            return len(set(playing.values())) >= 2
+
+        wait_until(are_apart, "two copies to play on two machines", MENDED_S, 0.05)
+        instance, where = self._chance.choice(sorted(playing.items()))
         how = self._chance.choice(HOWS)
         self.faults[how] += 1
         if how == "process":
