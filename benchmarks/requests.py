@@ -2,8 +2,8 @@
 
 Four machines in network namespaces: one asks and hears, two of the others hold a copy each. In random order, at random moments, a
 copy's process gets SIGKILL, or its machine has its cable pulled, is stopped, or loses its power, and comes back; the next fault
-waits only until two copies play on two of all the machines, so that one always lives. Counted are the asker's own numbers and, at a consumer of
-the answers, what arrived: every question once, in the end.
+waits only until two copies play on two of all the machines, so that one always lives. Counted are the asker's own numbers and, at
+a consumer of the answers, what arrived: every question once, in the end.
 Run: python -m benchmarks.requests [--requests 10000] [--seed N] [--help]
 """
 
