@@ -163,7 +163,9 @@ class Bench:
         """One question, in a room that is whole."""
         wait_until(self.is_whole, "everything to play", MENDED_S, 0.1)
         self._asked = time.monotonic()
-        self._wish.write_text(self._prompt)
+        whole = self._wish.with_suffix(".new")
+        whole.write_text(self._prompt)
+        whole.rename(self._wish)  # in one step: the asker must not read half of it
 
     def undisturbed(self) -> Said:
         """The sentence as it should be."""
