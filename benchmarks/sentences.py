@@ -226,7 +226,9 @@ def measure(temperature: float, tokens: int, asker_dies: bool, track: Callable[[
                 continue
             gaps.add("gap", said.gap_ms)
             if said.pieces != right:
-                differing.append({"after": after, "said": said.pieces, "why": "another text"})
+                why = f"another text, the last piece by {said.rows[-1][6] or 'nobody'}, ended {said.rows[-1][5] or 'well'}"
+                differing.append({"after": after, "said": said.pieces, "why": why})
+                print(f"sentences: cut after {after}, {why}\n{bench.room.story()}", file=sys.stderr)
     return {
         "temperature": temperature, "asker_on": where, "sentence": "".join(text for _, text in right), "cuts": len(right) - 1,
         "identical": len(right) - 1 - len(differing), "differing": differing,
