@@ -117,8 +117,7 @@ class Supervisor:
             ) from None
         finally:
             os.close(output)
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, os.getpriority(os.PRIO_PROCESS, 0) + order.niceness)
+        _yield_processor(child.pid, order.niceness)
         _yield_memory(child.pid)
         self._watch(Running(order.key or order.instance, order.generation, child.pid, child=child))
         return child.pid
@@ -256,6 +255,15 @@ def _spawn(order: LaunchOrder, output: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **order.env},
         )
+
+
+def _yield_processor(pid: int, niceness: int) -> None:
+    """The agent's heartbeats come before a role's sums. Each role leads a session, and where Linux shares the processor out by
+    sessions (autogroup, as desktops do), only the niceness of the session counts and that of its processes does not."""
+    with contextlib.suppress(OSError):
+        niceness = min(19, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+        Path(f"/proc/{pid}/autogroup").write_text(str(niceness))
 
 
 def _yield_memory(pid: int) -> None:
