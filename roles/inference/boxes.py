@@ -73,7 +73,8 @@ def family_of(outputs: Mapping[str, Array], labels: list[str], options: Any) -> 
         return "priors"
     if len(outputs) in (6, 9) and last.count(4) == 3 and last.count(1) == 3:
         return "scrfd"
-    if len(outputs) == 2 and 1 in last and max(last) in (16, 18) and min(value.shape[-2] for value in outputs.values()) > 400:
+    fewest = min(value.size // max(1, value.shape[-1]) if value.ndim else 1 for value in outputs.values())
+    if len(outputs) in (2, 4) and set(last) in ({1, 16}, {1, 18}) and fewest > 300:
         return "blaze"
     if len(outputs) == 2 and _is_detr(outputs):
         return "detr"
@@ -132,9 +133,11 @@ def _from_grid(family: str, outputs: Mapping[str, Array], size: Size, labels: li
         return anchors.yolox(grid if grid.shape[1] < grid.shape[0] else grid.T, size)
     flat = sorted((value.reshape(-1, value.shape[-1]) for value in outputs.values()), key=lambda value: value.shape[1])
     if family == "blaze":
-        if len(flat) < 2:
+        wide, narrow = ([each for each in flat if (each.shape[1] > 1) == many] for many in (True, False))
+        if not wide or not narrow:
             raise _unknown(outputs)
-        return anchors.blaze(flat[-1].astype(np.float64), flat[0], size)
+        joined = [np.concatenate(sorted(part, key=len, reverse=True)) for part in (wide, narrow)]  # the fine grid first
+        return anchors.blaze(joined[0].astype(np.float64), joined[1], size)
     locations = next((value for value in flat if value.shape[1] == 4), None)
     marks = next((value for value in flat if value.shape[1] >= 10 and value.shape[1] != len(labels) + 1), None)
     sure = next((value for value in flat if value is not locations and value is not marks), None)
@@ -214,10 +217,15 @@ def _pair(outputs: Mapping[str, Array]) -> tuple[str, str, str | None] | None:
     boxes = [name for name, value in outputs.items() if value.ndim >= 2 and value.shape[-1] == 4]
     if len(boxes) > 1:  # scores of three classes and a column for nothing are four wide as well
         boxes = [name for name in boxes if any(word in name.lower() for word in ("box", "loc"))]
+    if len(boxes) > 1:  # TensorFlow's zoo gives them before suppression as well
+        boxes = [name for name in boxes if not name.lower().startswith("raw_")]
     if len(boxes) != 1:
         return None
     count = outputs[boxes[0]].size // 4
+    raw = any(name.lower().startswith("raw_") for name in outputs)
     rest = {name: value for name, value in outputs.items() if name != boxes[0] and value.size % max(count, 1) == 0}
+    if raw:
+        rest = {name: value for name, value in rest.items() if name in ("detection_scores", "detection_classes")}
     flat = [name for name, value in rest.items() if value.size == count]
     wide = [name for name, value in rest.items() if value.size > count and value.ndim >= 2]
     if wide:

@@ -101,6 +101,8 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation:
     if name not in outputs:
         raise _no_scores(outputs, f"the model has no output {name!r}")
     row = np.squeeze(outputs[name]).astype(np.float64)
+    if row.ndim == 2 and min(row.shape) > 0:  # a sound in several stretches, each with its scores
+        row = row.mean(axis=0)
     if row.ndim != 1:
         raise _no_scores(outputs, f"output {name!r} is not one row of scores")
     if labels and len(labels) != len(row):
@@ -140,8 +142,8 @@ def probabilities(row: Array) -> Array:
 
 def _score_output(outputs: Outputs, labels: list[str], least: int = 2) -> str:
     rows = {name: max(value.shape, default=1) for name, value in outputs.items() if value.size == max(value.shape, default=1)}
-    for name, length in rows.items():
-        if labels and length == len(labels):
+    for name, value in outputs.items():
+        if labels and (rows.get(name) == len(labels) or (len(labels) > 1 and value.ndim and value.shape[-1] == len(labels))):
             return name
     for name, length in rows.items():
         if length >= least and np.issubdtype(outputs[name].dtype, np.floating):

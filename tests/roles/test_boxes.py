@@ -59,6 +59,15 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "detection_scores": SCORES,
         "num_detections": np.array([3.0], np.float32),
     },
+    "tensorflow's zoo, with all that came before": {
+        "detection_anchor_indices": np.array([[4.0, 8.0, 9.0]], np.float32),
+        "detection_boxes": SWAPPED,
+        "detection_classes": TF_KINDS,
+        "detection_multiclass_scores": np.pad(WIDE, ((0, 0), (0, 0), (1, 0))),
+        "detection_scores": SCORES,
+        "raw_detection_boxes": np.zeros((1, 99, 4), np.float32),
+        "raw_detection_scores": np.zeros((1, 99, 4), np.float32),
+    },
 }
 
 

@@ -106,6 +106,11 @@ def blazeface(size: tuple[int, int]) -> dict[str, np.ndarray]:
     return {"regressors": numbers, "classificators": scores}
 
 
+def blazeface_in_parts(size: tuple[int, int]) -> dict[str, np.ndarray]:
+    whole = blazeface(size)
+    return {f"{name}{part}": value[:, at] for name, value in whole.items() for part, at in ((8, slice(0, 512)), (16, slice(512, None)))}
+
+
 def detr(size: tuple[int, int]) -> dict[str, np.ndarray]:
     x0, y0, x1, y1 = BOX
     logits, boxes = np.full((1, 100, 4), -4.0), np.full((1, 100, 4), 0.5)
@@ -151,6 +156,7 @@ FAMILIES: dict[str, tuple[Any, tuple[int, int], dict[str, Any]]] = {
     "SCRFD": (scrfd, (320, 320), {"scale": 1 / 128, "mean": 0.996}),
     "RetinaFace": (retinaface, (320, 320), {"colour": "bgr", "scale": 1.0, "mean": [104, 117, 123]}),
     "BlazeFace": (blazeface, (128, 128), {"scale": 1 / 127.5, "mean": 1.0}),
+    "BlazeFace, in parts": (blazeface_in_parts, (128, 128), {"scale": 1 / 127.5, "mean": 1.0}),
     "DETR": (detr, (320, 320), {"labels": ["face", "hand", "lamp"], "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}),
     "YOLOX": (yolox, (320, 320), {"detector": "yolox", "colour": "bgr", "scale": 1.0, "resize": "letterbox", "place": "corner"}),
     "YOLOv5, raw": (yolov5_heads, (320, 320), {}),
@@ -169,7 +175,7 @@ def test_a_detector_is_read_by_its_options_alone(tmp_path: Path, name: str) -> N
     if options.get("place") == "corner":  # a picture of 320x240 lies in the upper three quarters
         expected[1], expected[3] = BOX[1] / 0.75, BOX[3] / 0.75
     assert box["box"] == pytest.approx(expected, abs=0.002) and box["score"] == pytest.approx(0.9, abs=0.02)
-    if name in ("YuNet", "SCRFD", "RetinaFace", "BlazeFace"):
+    if name in ("YuNet", "SCRFD", "RetinaFace", "BlazeFace", "BlazeFace, in parts"):
         assert box["points"][0] == pytest.approx([0.5, 0.375], abs=0.002) and len(box["points"]) in (5, 6)
 
 
@@ -337,6 +343,12 @@ def test_a_classifier_that_names_its_scores_in_a_map_is_read(tmp_path: Path) -> 
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), tmp_path / "m.onnx")
     _, stage = play(tmp_path / "m.onnx", np.array([0.0, 3.0]), to="vector")
     assert stage.values("found")[0]["label"] == "wild"
+
+
+def test_a_sound_judged_in_stretches_is_one_answer(tmp_path: Path) -> None:
+    model = saying(tmp_path / "m.onnx", (8, 8), {"scores": np.array([[0.1, 0.9], [0.3, 0.7]]), "log": np.zeros((2, 64))})
+    _, stage = play(model, PICTURE, labels=["music", "speech"])
+    assert stage.values("found")[0]["scores"] == pytest.approx({"music": 0.2, "speech": 0.8}, abs=1e-3)
 
 
 def test_where_a_model_really_ran_is_read_from_its_profile() -> None:
