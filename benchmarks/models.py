@@ -23,7 +23,7 @@ from tests.roles.stage import put_on
 from tests.roles.strange_models import SPEAKERS, lora
 from tests.roles.test_llm_rules import FREE, SCHEMA
 from tests.shell.pieces import ROLES, small_piece
-from tests.shell.test_edits import Rehearsed
+from tests.shell.rehearsed import Rehearsed
 
 POET = Path(__file__).resolve().parents[1] / "deployments" / "whispering-room" / "models" / "poet.gguf"
 BEGINNING = "calm dawn few | The room keeps its breath. tender night one | A coat waits by the door. " * 3

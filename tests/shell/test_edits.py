@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +15,9 @@ import pytest
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.shell.edits import Edits, own_files
 from tests.shell.pieces import ROLES, small_piece
+from tests.shell.rehearsed import Rehearsed
 from tests.shell.until import until
 
-ROOMFUL = [sys.executable, "-m", "mesh.cli.entry"]
 EDITED = ROLES.replace("self.count += 1", "self.count += 1; self.say('edited')", 1)
 
 
@@ -83,41 +78,6 @@ def test_of_the_roles_in_one_file_only_those_are_concerned_whose_code_has_change
 
 def test_a_role_s_own_files_are_its_kind_s_and_its_functions() -> None:
     assert own_files(RoleSpec("a", "./roles.py:A", options={"function": "./f/g.py:h", "text": "./page.html"})) == {"roles.py", "f/g.py"}
-
-
-class Rehearsed:
-    """A rehearsal of the small piece that plays until the test ends."""
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [*ROOMFUL, "rehearse", str(folder), "--json", "--headless"], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "ROOMFUL_HOME": str(home)},
-        )  # fmt: skip
-        self.pids: dict[str, int] = {}
-
-    def until(self, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            event: dict[str, Any] = json.loads(line)
-            if wanted(event):
-                return event
-        raise AssertionError("the rehearsal ended first")
-
-    def playing(self, *instances: str) -> None:
-        missing = set(instances)
-
-        def seen(event: dict[str, Any]) -> bool:
-            if event["event"] == "role_state" and event["state"] == "playing":
-                missing.discard(event["instance"])
-            return not missing
-
-        self.until(seen)
-
-    def end(self) -> dict[str, Any]:
-        self.process.send_signal(signal.SIGINT)
-        out, _ = self.process.communicate(timeout=30)
-        return json.loads(out.splitlines()[-1])  # type: ignore[no-any-return]
 
 
 def hosts(pid: int) -> dict[int, str]:

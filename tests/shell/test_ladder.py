@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 from tests.shell.pieces import small_piece
+from tests.shell.rehearsed import Rehearsed
 
 ROLES = '''
 from mesh.role import Role, Text
@@ -55,26 +54,29 @@ def piece(folder: Path, first: str) -> Path:
     return small_piece(folder, deployment=DEPLOYMENT.format(first=first, **hashes), roles=ROLES)
 
 
-def rehearsed(folder: Path, *options: str) -> tuple[list[str], dict[str, str]]:
-    """(what was said of models, by machine, in order; where everything played at the end)"""
-    done = subprocess.run(
-        [sys.executable, "-m", "mesh.cli.entry", "rehearse", str(folder), "--json", "--headless", *options],
-        capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
-    said = [f"{line['machine']}: {line['what']}" for line in lines if line["event"] == "role_event" and "model" in line["what"]]
-    assert done.returncode == 0, done.stderr
-    return said, {name: role["machine"] for name, role in lines[-1]["roles"].items()}
+def heard(folder: Path, *options: str, until: str) -> list[str]:
+    """What is said of models, by machine and in order, until this is said; then the poet must play."""
+    room, said = Rehearsed(folder, folder.parent / "home", *options), []
+
+    def last(event: dict[str, Any]) -> bool:
+        if event["event"] == "role_event" and "model" in event["what"]:
+            said.append(f"{event['machine']}: {event['what']}")
+        return bool(said) and said[-1] == until
+
+    try:
+        room.until(last)
+        room.until(lambda event: (event["event"], event.get("instance"), event.get("state")) == ("role_state", "poet", "playing"))
+    finally:
+        room.end()
+    return said
 
 
 def test_the_better_model_plays_where_it_fits_and_the_smaller_one_when_that_machine_dies(tmp_path: Path) -> None:
-    said, where = rehearsed(piece(tmp_path / "piece", "big"), "--for", "14", "--fault", "kill large at 5s")
-    assert said[0] == "large: plays the model big" and said[-1] == "small: plays the model tiny"
-    assert where["poet"] == "small"
+    said = heard(piece(tmp_path / "piece", "big"), "--fault", "kill large at 3s", until="small: plays the model tiny")
+    assert said[0] == "large: plays the model big"
 
 
 def test_a_model_that_cannot_be_loaded_gives_way_to_a_smaller_one_on_the_same_machine(tmp_path: Path) -> None:
-    said, where = rehearsed(piece(tmp_path / "piece", "odd"), "--for", "9")
+    said = heard(piece(tmp_path / "piece", "odd"), until="large: plays the model tiny")
     down = ["large: plays the model odd", "large: the model odd could not be loaded here; tiny is next", "large: plays the model tiny"]
     assert said[:3] == down
-    assert where["poet"] == "large"
