@@ -25,6 +25,9 @@ from typing import Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from mesh.core.kind import STREAM_TYPES, Kind, renamed_outputs
+from mesh.core.recording import Taken as Taken  # what recordings hold, for roles that read them
+from mesh.core.recording import form_of as form_of
+from mesh.core.recording import read_message as read_message
 
 # The types a stream can have. A wire joins equal types; `Any_` (an input only) takes all of them.
 Image = "image"  # numpy uint8, (height, width, 3) RGB or (height, width) grey
@@ -105,6 +108,7 @@ class Stage(Protocol):
     def publish(self, name: str, value: Any) -> None: ...
     def works(self, for_s: float | None, otherwise: str) -> None: ...
     def faulty(self, what: str) -> None: ...
+    def wake(self) -> None: ...
 
 
 class Role:
@@ -118,7 +122,7 @@ class Role:
       exclusive  True where two at once would do harm outside the mesh (lights, projectors)
       display    True for an output to visitors: starts at once and is never stopped for lack of input
       needs_model  True where the deployment must name a model for it
-      output_option  the option by which an artist renames the first of `outputs`, None where its name is fixed
+      output_option  the option by which an artist renames the first of `outputs`, or gives {name: type} of all; None: fixed
     A method `on_NAME` that is a generator *answers*: each frame on that input becomes one request, what it
     yields goes out piece by piece on the first output and to whoever asked. It may be closed between two
     pieces (GeneratorExit) when a newer request takes its place.
@@ -170,6 +174,11 @@ class Role:
     def tick(self) -> float | None:
         """Called when due; returns the seconds until the next call, None for never again. Sensors emit from here."""
         return None
+
+    def wake(self) -> None:
+        """Make `tick` due now. The one method that may be called from any thread: a library that hears of its device in a
+        thread of its own leaves what it heard in a queue and calls this, so that no sensor need look a hundred times a second."""
+        self._stage.wake()
 
     def on_frame(self, input: str, frame: Frame) -> Any:
         """Takes the frames of every input that has no `on_NAME` of its own."""

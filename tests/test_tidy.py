@@ -38,17 +38,22 @@ CORE_MAY_IMPORT = {
 # fmt: on
 CORE_MAY_NOT_CALL = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
 ENGINES = {
-    "cv2", "llama_cpp", "onnxruntime", "pygame", "pythonosc", "sacn", "sounddevice", "soundfile", "starlette", "uvicorn", "websockets",
+    "cv2", "llama_cpp", "mcap", "mido", "onnxruntime", "paho", "pygame", "pythonosc", "rtmidi", "sacn", "serial", "sounddevice",
+    "soundfile", "starlette", "uvicorn", "websockets",
 }  # fmt: skip
 ROLES_MAY_IMPORT = {"mesh.role", "mesh.errors", "roles", "numpy", "pydantic"} | ENGINES
 # Where the name that is imported is not the name that is installed.
 INSTALLED_AS = {
     "cv2": "opencv-python-headless",
     "llama_cpp": "llama-cpp-python",
+    "mcap_ros2": "mcap-ros2-support",
+    "paho": "paho-mqtt",
     "pydantic_core": "pydantic",
     "pygame": "pygame-ce",
     "pythonosc": "python-osc",
+    "rtmidi": "python-rtmidi",
     "ruamel": "ruamel.yaml",
+    "serial": "pyserial",
     "zmq": "pyzmq",
 }
 HEIGHT = {"mesh.errors": 0, "mesh.core": 1, "mesh.role": 2, "mesh.shell": 3, "mesh.cli": 4, "mesh.templates": 4, "mesh.__main__": 5}

@@ -23,6 +23,7 @@ VERBS = {
     "check": "find every mistake in a deployment",
     "plan": "who plays what, who takes over, and what is lost with each machine",
     "rehearse": "play the whole room on this computer",
+    "record": "keep what the sensors give, for other tools and to replay",
     "kinds": "the kinds of role, with their options",
     "key": "make, show or add the installation's key",
     "agent": "run this machine's node",
@@ -38,7 +39,7 @@ VERBS = {
     "undrain": "let a machine play again",
     "restore-role": "let a role go back to the machine that it prefers",
 }
-GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "kinds"),
+GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "record", "kinds"),
           "the technician": ("key", "agent", "install", "uninstall", "up", "down", "status", "watch", "events", "logs", "drain", "undrain",
                             "restore-role")}
 

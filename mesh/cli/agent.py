@@ -31,9 +31,10 @@ Examples:
 @click.option("--rehearsal", is_flag=True, hidden=True)
 @click.option("--run", "run_folder", type=click.Path(path_type=Path), hidden=True)
 @click.option("--kinds", type=click.Path(path_type=Path), hidden=True)
+@click.option("--replay", type=click.Path(path_type=Path), hidden=True)
 def command(
     folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool,
-    run_folder: Path | None, kinds: Path | None,
+    run_folder: Path | None, kinds: Path | None, replay: Path | None,
 ) -> None:
     """Run this machine's node: it finds the others, and plays its share of the deployment in FOLDER.
 
@@ -55,6 +56,7 @@ def command(
     with _only_one(here), _run_folder(here, run_folder) as run:
         settings = Settings(
             here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal, kinds,
+            json.loads(replay.read_text()) if replay is not None else {},
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
         )
         store.write("folder", str(chosen.resolve()))

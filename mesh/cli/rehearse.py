@@ -22,6 +22,7 @@ Examples:
   roomful rehearse my-piece --for 30 --headless --json      for a test: one JSON object a line, the last a summary
   roomful rehearse my-piece --fault "kill shelf at 15s"     and see who takes over
   roomful rehearse my-piece --machines 6                    with spare machines beside those of the file
+  roomful rehearse my-piece --replay day.mcap --speed 4     with what `roomful record` recorded, in place of the sensors
 """
 CAUSES = {"lost": "its machine was lost", "failed": "it ended there", "planned": "handed over"}
 PATIENCE_S = 60.0  # for everything to play, beyond --for, where a fault waits for that
@@ -35,9 +36,16 @@ PATIENCE_S = 60.0  # for everything to play, beyond --for, where a fault waits f
 @click.option("--fault", "faults", multiple=True, metavar='"VERB WHAT at TIME"',
               help='"kill MACHINE at 8s", "crash ROLE at 8s", "hang ROLE at 8s" or "cut MACHINE at 8s for 10s", counted from '
                    "when everything plays. Repeatable.")
+@click.option("--replay", type=click.Path(path_type=Path), metavar="FILE",
+              help="Play what `roomful record` wrote in place of the sensors, from when everything plays.")
+@click.option("--speed", type=click.FloatRange(min=0.0, min_open=True, max=1000.0), default=1.0,
+              help="How many times faster --replay plays.")
 @click.option("--headless", is_flag=True, help="No live view and no windows.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line; the last is a summary.")
-def command(folder: Path, machines: int | None, for_s: float | None, faults: tuple[str, ...], headless: bool, as_json: bool) -> None:
+def command(
+    folder: Path, machines: int | None, for_s: float | None, faults: tuple[str, ...], replay: Path | None, speed: float, headless: bool,
+    as_json: bool,
+) -> None:
     """Play the deployment in FOLDER on this computer: one real node for each of its machines."""
     from mesh.core.faults import read_fault
     from mesh.core.instances import instances
@@ -48,7 +56,7 @@ def command(folder: Path, machines: int | None, for_s: float | None, faults: tup
     view = JsonView() if as_json else LiveView(deployment) if sys.stdout.isatty() and not headless else LineView()
     names = machine_names(deployment, machines)
     wanted = [read_fault(fault, names, [each.name for each in instances(deployment)]) for fault in faults]
-    rehearsal = Rehearsal(folder.resolve(), deployment, names, view.event)
+    rehearsal = Rehearsal(folder.resolve(), deployment, names, view.event, _replay(replay, speed, deployment))
     view.rehearsal = rehearsal
     asyncio.run(_play(rehearsal, view, wanted, for_s))
     summary = rehearsal.tally.summary()
@@ -62,6 +70,20 @@ def command(folder: Path, machines: int | None, for_s: float | None, faults: tup
     if for_s is not None and (not states or any(state != "playing" for state in states)):
         again = "Rehearse it without --for, and read `roomful logs` meanwhile."
         raise RoomfulError(_not_playing(summary), where=str(folder), instead=again)
+
+
+def _replay(path: Path | None, speed: float, deployment: Any) -> Any:
+    """The recording that plays, mended if its recorder was killed; says which sensors it stands in for."""
+    if path is None:
+        return None
+    from mesh.shell.film import is_whole, mend
+    from mesh.shell.replaying import open_replay
+
+    if not is_whole(path):
+        click.echo(f"{path} was cut when its recorder was killed: {mend(path)} frames are kept; the cut file is {path.name}.cut", err=True)
+    replay = open_replay(path, speed, deployment)
+    click.echo(f"{path} plays in place of {', '.join(replay.roles)}", err=True)
+    return replay
 
 
 def _not_playing(summary: dict[str, Any]) -> str:

@@ -22,6 +22,7 @@ SENTENCES = {
     "role_event": "{instance}: {what}",
     "order": "the room is {state}",
     "fault": "FAULT: {what}",
+    "replay": "everything plays; {file} begins",
     "alarm": "ALARM: {what}",
     "trouble": "trouble: {what}",
 }

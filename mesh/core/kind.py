@@ -28,7 +28,7 @@ class Kind:
     display: bool = False  # an output to visitors: starts at once
     needs_model: bool = False
     catch_all: bool = False  # takes inputs of any name
-    output_option: str | None = None  # the option that renames the first of `outputs`
+    output_option: str | None = None  # the option that renames the first of `outputs`, or holds {name: type} of all
 
     def outputs_for(self, options: Mapping[str, Any]) -> dict[str, str]:
         """{name: type} of the streams that a role of this kind emits with these options, as written in the deployment."""
@@ -36,9 +36,13 @@ class Kind:
 
 
 def renamed_outputs(outputs: Mapping[str, str], output_option: str | None, options: Mapping[str, Any]) -> dict[str, str]:
-    """`outputs` in their order, the first under the name that `options` gives it, if they do."""
+    """`outputs` in their order, the first under the name that `options` gives it, if they do.
+
+    Where the option holds {name: type}, the streams are these."""
     renamed = dict(outputs)
     name = options.get(output_option) if output_option else None
+    if isinstance(name, Mapping) and name and all(type_ in STREAM_TYPES for type_ in name.values()):
+        return {str(stream): str(type_) for stream, type_ in name.items()}
     if isinstance(name, str) and name and renamed:
         first, *others = renamed
         renamed = {name: renamed[first], **{other: renamed[other] for other in others}}

@@ -366,21 +366,26 @@ class Node:
         return saved, [SendControl(member.record.node, told) for member in self.membership.present()]
 
     def _tell_routes(self) -> list[Effect]:
-        if self.deployment is None:
-            return []
         present = self.membership.present()
         drawn_from = (
             self.deployment, self._claims(), self.ledger.holdings, self.ledger.standbys,
             [(each.record.node, each.address, each.record.addresses, each.health) for each in present],
         )
-        if drawn_from == self._routed:
+        if self.deployment is None or drawn_from == self._routed:
             return []
         self._routed = drawn_from
+        scene = self.scene()
+        return [] if scene is None else self.prompter.tell(self._claims(), scene)
+
+    def scene(self) -> Scene | None:
+        """What routes are drawn from; None without a deployment."""
+        if self.deployment is None:
+            return None
         names: dict[str, tuple[str, ...]] = {}
         for instance in self.instances:
             names[instance.role.name] = (*names.get(instance.role.name, ()), instance.name)
-        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in present}}
-        return self.prompter.tell(self._claims(), Scene(self.deployment, names, self.ledger, reach))
+        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in self.membership.present()}}
+        return Scene(self.deployment, names, self.ledger, reach)
 
     def holds(self, instance: str) -> bool:
         """Whether this node holds the instance now."""

@@ -80,6 +80,16 @@ def _askers(role: RoleSpec, scene: Scene) -> Iterator[tuple[str, list[Any] | Non
             yield name, None if source is None else [source["node"], source["generation"]]
 
 
+def streams(scene: Scene) -> dict[str, Any]:
+    """Every stream of the room: its type and who plays it now, for whoever listens to the room from outside it."""
+    found: dict[str, Any] = {}
+    for role in scene.deployment.roles:
+        kind = scene.deployment.kinds.get(role.kind)
+        for name, type_ in (kind.outputs_for(role.options) if kind else {}).items():
+            found[f"{role.name}.{name}"] = {"type": type_, "sources": list(_sources(role, scene))}
+    return found
+
+
 def answers(role: RoleSpec, wire: Wire, deployment: Deployment) -> bool:
     """Whether frames on this input are requests: its method answers, or each frame goes to one of several copies."""
     kind = deployment.kinds.get(role.kind)

@@ -72,6 +72,7 @@ class Settings:
     seeds: tuple[str, ...] = ()
     rehearsal: bool = False
     kinds: Path | None = None  # where a rehearsal keeps the kinds' descriptions
+    replay: dict[str, Any] = field(default_factory=dict)  # what plays in place of the sensors of a rehearsal
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
     capabilities: dict[str, Any] = field(default_factory=dict)
 
@@ -142,7 +143,8 @@ class Agent:
         }, wall_s=max(time.time(), self.processes.course.read(self.now())) - self.now())
         self.answers = Answers(self)
         self.processes.stead = Stead(
-            identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal)
+            identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal,
+            settings.replay)
         self._links = LinkWatch(self._on_links)
         if not settings.rehearsal:
             self._links.start()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.core.events import Wanted
 from mesh.core.messages import Answer, Call
+from mesh.core.routes import streams
 from mesh.core.status import status
 from mesh.errors import RoomfulError
 
@@ -27,7 +28,7 @@ class Answers:
         self._followers = 0
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "who": self._who, "status": self._status, "order": self._order, "report": self._report, "logs": self._logs,
-            "events": self._events, "restore": self._restore,
+            "events": self._events, "restore": self._restore, "streams": self._streams,
         }
 
     def answer(self, call: Call, reply: Reply) -> None:
@@ -60,6 +61,13 @@ class Answers:
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said
+
+    def _streams(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Every stream with who plays it, and the other nodes that could be asked the same."""
+        node = self._agent.node
+        scene = node.scene()
+        doors = [[list(each.record.addresses), each.record.control_port] for each in node.membership.present()]
+        return {"node": node.me.node, "streams": streams(scene) if scene else {}, "doors": doors}
 
     def _order(self, arguments: dict[str, Any]) -> dict[str, Any]:
         verb = arguments["verb"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from mesh.errors import RoomfulError
 from mesh.shell.fallbacks import lines_of
 from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.keys import InstallationKey
+from mesh.shell.replaying import as_played
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class Stead:
     link: str
     key: InstallationKey
     rehearsal: bool
+    replay: Mapping[str, Any] = field(default_factory=dict)  # {"file", "speed", "begin", "roles"}: see `mesh.shell.replaying`
 
 
 def config_for(
@@ -56,8 +59,9 @@ def config_for(
     """The configuration of one process, as `mesh.shell.host` reads it. `state`: what the process before it remembered."""
     state_folder = stead.home / "roles" / order.instance.replace("/", ".")
     state_folder.mkdir(parents=True, exist_ok=True)
+    kind, options = as_played(role, deployment, stead.replay)
     return {
-        "instance": order.instance, "role": role.name, "kind": role.kind, "folder": str(stead.folder), "options": dict(role.options),
+        "instance": order.instance, "role": role.name, "kind": kind, "folder": str(stead.folder), "options": options,
         "model": _model(role, deployment, stead.folder), "fallback": fallback_lines(role, stead.folder),
         "fallback_files": {sort: path for sort, path in role.fallback.items() if sort != "text"},
         "generation": order.generation, "epoch": order.epoch, "node": stead.node, "machine": stead.machine,
@@ -65,7 +69,10 @@ def config_for(
         "curve_public": stead.key.curve_public.decode(), "curve_secret": stead.key.curve_secret.decode(),
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
-        "settings": {"cores": os.cpu_count() or 1, "opening": _opening(deployment), "models": _files(deployment, stead.folder)},
+        "settings": {
+            "cores": os.cpu_count() or 1, "opening": _opening(deployment), "models": _files(deployment, stead.folder),
+            "begin": stead.replay.get("begin"),
+        },
         "playing": False, "standby": order.standby,
         "state": None if state is None else base64.b64encode(state).decode(),
     }

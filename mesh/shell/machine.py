@@ -29,6 +29,11 @@ EXTRAS: dict[str, tuple[str, ...]] = {
     "web": ("starlette", "uvicorn"),
     "osc": ("pythonosc",),
     "sound": ("soundfile", "sounddevice"),
+    "microphone": ("sounddevice",),
+    "midi": ("mido", "rtmidi"),
+    "serial": ("serial",),
+    "mqtt": ("paho",),
+    "record": ("mcap", "cv2"),
     "screen": ("pygame", "cv2"),
 }
 _GPU_NODES = ("dev/nvidia0", "dev/kfd", "dev/nvhost-gpu", "dev/dri/renderD128")

@@ -143,6 +143,8 @@ class Playing:
             if now >= answering.due_s():
                 answering.advance()
             return not answering.in_work or answering.due_s() <= now
+        if self._standing.woken and self._was_active:
+            self._standing.woken, self._tick_s = False, now
         if now >= self._tick_s:
             self._call_tick(now)
         for ear in self._inputs.ears:

@@ -27,6 +27,7 @@ from mesh.core.spec import Deployment
 from mesh.shell.finding import rehearsals
 from mesh.shell.keys import save_key, throwaway_key
 from mesh.shell.kinds import write_kinds
+from mesh.shell.replaying import Replay, begin_replay, write_replay
 from mesh.shell.storage import Store
 from mesh.shell.tally import Tally
 
@@ -62,8 +63,9 @@ def _import_path() -> str:
 class Rehearsal:
     """A room of real nodes on this computer. Use `async with`: leaving it ends every process it started."""
 
-    def __init__(self, folder: Path, deployment: Deployment, machines: list[str], on_event: Callable[[dict[str, Any]], None]) -> None:
-        self.folder, self.deployment, self.machines = folder, deployment, machines
+    def __init__(self, folder: Path, deployment: Deployment, machines: list[str], on_event: Callable[[dict[str, Any]], None],
+                 replay: Replay | None = None) -> None:
+        self.folder, self.deployment, self.machines, self.replay = folder, deployment, machines, replay
         self.tally = Tally(tuple(dict.fromkeys(f"{wire.role}.{wire.stream}" for role in deployment.roles for wire in role.inputs)))
         self.started_s = time.monotonic()
         self._on_event = on_event
@@ -83,8 +85,12 @@ class Rehearsal:
             self._run = Path(tempfile.mkdtemp(prefix="roomful-", dir="/tmp"))
         save_key(self.home / "key", throwaway_key())
         write_kinds(self.home / "kinds.json", self.deployment.kinds)
+        if self.replay is not None:
+            write_replay(self.home / "replay.json", self.replay, self._begin_file)
         for machine in self.machines:
             await self._start(machine)
+        if self.replay is not None:
+            self._faults.append(asyncio.create_task(self._begin_replay()))
         return self
 
     async def bring_about(self, faults: Sequence[Fault]) -> None:
@@ -100,6 +106,16 @@ class Rehearsal:
         while any(not fault.done() for fault in self._faults):
             await asyncio.gather(*self._faults, return_exceptions=True)
         await asyncio.sleep(AFTERMATH_S)
+
+    @property
+    def _begin_file(self) -> Path:
+        return self.home / "begin.json"
+
+    async def _begin_replay(self) -> None:
+        """All recordings begin at one moment, when everything plays: else the first frames would be heard by nobody."""
+        await self._all_play()
+        begin_replay(self._begin_file, time.monotonic())
+        self.tell({"event": "replay", "file": str(self.replay.file) if self.replay else ""})
 
     async def _all_play(self) -> None:
         wanted = [each.name for each in instances(self.deployment)]
@@ -180,6 +196,7 @@ class Rehearsal:
         self._agents[machine] = agent = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "mesh.cli.entry", "agent", str(self.folder), "--name", machine, "--key", str(self.home / "key"),
             "--rehearsal", "--run", str(run), "--kinds", str(self.home / "kinds.json"), "--json",
+            *(["--replay", str(self.home / "replay.json")] if self.replay is not None else []),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=errors, start_new_session=True,
             env={**os.environ, "ROOMFUL_HOME": str(here), "PYTHONPATH": _import_path()}, limit=LINE_BYTES_MAX,
         )

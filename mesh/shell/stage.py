@@ -158,6 +158,11 @@ class Stage:
         out.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, "text"))
         out.send(line, self.clock.now_ns(), self._standing.muted, self._new_utterance(), 0, False)
 
+    def wake(self) -> None:
+        """Let the role's thread call `tick` at once; from any thread."""
+        self._standing.woken = True
+        self._standing.ring()
+
     # ---- how
 
     def _emit_piece(self, out: Output, value: Any, captured_ns: int, more: bool, present_ns: int | None) -> None:

@@ -22,6 +22,7 @@ class Standing:
         self.epoch = config.epoch
         self.playing = config.playing
         self.stopping = False
+        self.woken = False  # one of the role's own threads wants a tick
         self.handling_since_s: float | None = None
         self.progress = 0
         self.counts: Callable[[], dict[str, Any]] = dict  # streams, inputs and requests, once there are any

@@ -161,6 +161,7 @@ class Device(Source):
         super().__init__()
         self._cv2, self._device, self._size = cv2, device, size
         self.label = label
+        self.away = False  # it went, and is being reached for
         self._newest: Picture | None = None
         self._stop = threading.Event()
         self._seen = threading.Event()
@@ -208,6 +209,7 @@ class Device(Source):
                 camera.release()
                 if self._stop.is_set():
                     return
+                self.away = True
                 self._news.append(f"{self.label} has gone; trying to reach it again")
             camera = self._again()
 
@@ -228,6 +230,7 @@ class Device(Source):
             tries += 1
             camera = self._connect()
             if camera is not None:
+                self.away = False
                 self._news.append(f"{self.label} is back")
                 return camera
         return None

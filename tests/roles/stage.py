@@ -23,6 +23,7 @@ class Recorder:
     said: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     word: Word = field(default_factory=Word)
+    woken: threading.Event = field(default_factory=threading.Event)
 
     def emit(
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
@@ -49,6 +50,9 @@ class Recorder:
 
     def faulty(self, what: str) -> None:
         self.word = self.word.is_faulty(time.monotonic(), what)
+
+    def wake(self) -> None:
+        self.woken.set()
 
     def fault(self, later_s: float = 0.0) -> str:
         """What is wrong with the role by its own word, now or `later_s` from now if it says nothing more; "" for nothing."""

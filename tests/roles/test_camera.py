@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import psutil
 import pytest
 
 from mesh.errors import EngineMissingError, RoleError
+from roles.sensing import inbox
 from roles.sensing.camera import Camera
 from tests.roles.stage import Recorder, put_on, until
 
@@ -134,6 +140,92 @@ def test_a_picture_of_a_device_is_handed_out_once(tmp_path: Path) -> None:
         camera.tick()
     camera.teardown()
     assert len(stage.values("image")) == 1
+
+
+class NetworkCamera:
+    """ffmpeg as a camera on the network: Motion JPEG over HTTP, as most of them speak it."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.address = f"http://127.0.0.1:{self.port}/camera.mjpg"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def plug_in(self, picture: str = "testsrc2=size=160x120:rate=25") -> None:
+        program = shutil.which("ffmpeg")
+        assert program, "ffmpeg is missing: apt-get install ffmpeg"
+        command = [program, "-loglevel", "error", "-re", "-f", "lavfi", "-i", picture, "-c:v", "mjpeg", "-f", "mpjpeg"]
+        self._process = subprocess.Popen([*command, "-listen", "1", self.address], stdin=subprocess.DEVNULL)
+        own = psutil.Process(self._process.pid)
+        until(lambda: any(each.laddr.port == self.port for each in own.net_connections()), what="the camera")
+
+    def unplug(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(10)
+
+
+@pytest.fixture
+def network_camera() -> Iterator[NetworkCamera]:
+    camera = NetworkCamera()
+    yield camera
+    camera.unplug()
+
+
+def test_a_camera_that_is_unplugged_is_a_fault_after_a_while_and_is_seen_through_again(
+    network_camera: NetworkCamera, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a camera that works
+    monkeypatch.setattr(inbox, "GONE_S", 0.2)
+    network_camera.plug_in()
+    camera, stage = put_on(Camera, tmp_path, source=network_camera.address, rate=50)
+    camera.setup()
+    until(lambda: (camera.tick(), len(stage.values("image")) > 3)[1], what="pictures")
+    assert stage.fault() == ""
+    # When its cable is pulled, then that is said and, after a while, a fault
+    network_camera.unplug()
+    until(lambda: (camera.tick(), stage.word.faulty)[1], within_s=20, what="the fault")
+    assert any("has gone" in line for line in stage.said) and "plug it in again" in stage.word.faulty
+    # And when it is plugged in again, it is seen through as before
+    network_camera.plug_in()
+    count = len(stage.values("image"))
+    until(lambda: (camera.tick(), len(stage.values("image")) > count + 3)[1], within_s=20, what="its return")
+    assert stage.fault() == "" and any("is back" in line for line in stage.said)
+    camera.teardown()
+
+
+def test_a_camera_whose_picture_stands_still_is_frozen(network_camera: NetworkCamera, tmp_path: Path) -> None:
+    network_camera.plug_in("color=c=gray:size=160x120:rate=25")
+    camera, stage = put_on(Camera, tmp_path, source=network_camera.address, rate=50, frozen_s=1.0)
+    camera.setup()
+    until(lambda: (camera.tick(), stage.word.faulty)[1], what="the fault")
+    assert "has given the same for" in stage.word.faulty and stage.values("image")
+    camera.teardown()
+
+
+def test_a_camera_that_works_and_one_in_the_dark_are_not_frozen(network_camera: NetworkCamera, tmp_path: Path) -> None:
+    for picture, dark in (("testsrc2=size=160x120:rate=25", False), ("color=c=black:size=160x120:rate=25", True)):
+        network_camera.plug_in(picture)
+        camera, stage = put_on(Camera, tmp_path, source=network_camera.address, rate=50, frozen_s=0.7)
+        camera.setup()
+        until(lambda camera=camera, stage=stage: (camera.tick(), len(stage.values("image")) > 40)[1], what="two seconds of pictures")
+        assert stage.fault() == ""
+        assert any("nothing but black" in line for line in stage.said) == dark
+        camera.teardown()
+        network_camera.unplug()
+
+
+def test_in_a_rehearsal_a_clip_stands_in_for_the_device(tmp_path: Path) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    camera, stage = put_on(Camera, tmp_path, source=93, stand_in="clip.mp4")
+    camera.setup()
+    camera.tick()
+    camera.teardown()
+    assert shades(stage) == [0] and stage.fault(86_400) == ""
+    in_the_room, _ = put_on(Camera, tmp_path, source=93, stand_in="clip.mp4", settings={"rehearsal": False})
+    with pytest.raises(RoleError, match="camera 93"):
+        in_the_room.setup()
 
 
 @pytest.mark.parametrize("source", ["nothing.mp4", "empty", "text.mp4", 93])

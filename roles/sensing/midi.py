@@ -1,0 +1,210 @@
+"""MIDI in: notes, controllers and clocks of keyboards, pads and other programs.
+
+mido reads the messages, RtMidi the ports, through whatever the system has: ALSA's sequencer or JACK on Linux, CoreMIDI on
+macOS. Channels count from 1, as on the instruments themselves. RtMidi tells nobody when a cable is pulled, so the list of
+ports is looked at once a second.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from mesh.errors import EngineMissingError, RoleError
+from mesh.role import Event, Options, Role
+from roles.sensing.inbox import Freshness, Inbox
+from roles.sensing.standin import StandIn, from_file
+
+LOOK_S = 0.5
+APIS = {"alsa": "LINUX_ALSA", "jack": "UNIX_JACK", "coremidi": "MACOSX_CORE", "winmm": "WINDOWS_MM"}
+NOT_AN_INSTRUMENT = ("midi through", "rtmidi")
+CLOCKS = ("clock", "active_sensing")
+SCALE = (0, 3, 5, 7, 10)  # of the notes that are made up
+
+
+class MidiOptions(Options):
+    port: str | None = Field(None, description="a part of the input's name, as `aconnect -i` shows it; left out: the first one")
+    virtual: str | None = Field(
+        None, min_length=1, max_length=60, description="make an input of this name that other programs connect to, instead of opening one"
+    )
+    api: str | None = Field(None, pattern="^(alsa|jack|coremidi|winmm)$", description="alsa, jack, coremidi or winmm; left out: what works")
+    channels: list[int] = Field([], description="the channels that count, from 1 to 16; left out: all")
+    clock: bool = Field(False, description="whether the beats of a MIDI clock are emitted, 24 a quarter note")
+    silent_s: float | None = Field(None, gt=0, description="faulty when nothing has come for so many seconds; left out: never")
+    stand_in: str | None = Field(
+        None, json_schema_extra={"file": True},
+        description="a file of readings that plays instead in a rehearsal: lines such as "
+        '{"after_s": 1, "value": {"type": "note_on", "channel": 1, "note": 60, "velocity": 90}}. Left out, a rehearsal without the '
+        "instrument plays notes of its own",
+    )
+
+
+class Midi(Role):
+    """Emits each MIDI message, as {"type": "note_on", "channel": 1, "note": 60, "velocity": 90}; a note_on of velocity 0 is a note_off."""
+
+    outputs = {"message": Event}
+    extra = "midi"
+    Options = MidiOptions
+
+    def setup(self) -> None:
+        try:
+            import mido
+            import rtmidi
+        except ImportError as missing:
+            raise EngineMissingError(
+                "sensing.midi needs mido and python-rtmidi, which are not installed on this machine", where=self.name,
+                instead="pip install roomful[midi]",
+            ) from missing
+        self._mido, self._rtmidi = mido, rtmidi
+        self._inbox = Inbox(self)
+        self._port: Any = None
+        self._backend: Any = None
+        self._port_name, self._look_s = "", 0.0
+        self._stand_in: StandIn | None = None
+        rehearsal = bool(self.settings.get("rehearsal"))
+        if rehearsal and self.options.stand_in:
+            self._stand_in = from_file(self.folder / self.options.stand_in, self.options.stand_in)
+        else:
+            self._begin(rehearsal)
+        self._fresh = Freshness(self, "MIDI", None if self._stand_in else self.options.silent_s)
+
+    def _begin(self, rehearsal: bool) -> None:
+        try:
+            self._backend = self._find_backend()
+            self._open()
+        except RoleError as fault:
+            if not rehearsal:
+                raise
+            self._stand_in = StandIn(_notes())
+            self.say(f"{fault.what}; as this is a rehearsal, made-up notes stand in")
+            return
+        self.say(f"hears MIDI from {self._port_name}")
+
+    def teardown(self) -> None:
+        port, self._port = getattr(self, "_port", None), None
+        if port is not None:
+            port.close()
+
+    def tick(self) -> float | None:
+        self._inbox.news()
+        now = self.now_s()
+        if self._stand_in is not None:
+            for message in self._stand_in.due(now):
+                self._fresh.saw()
+                self.emit("message", message, captured_s=now)
+            return self._stand_in.wait_s(now)
+        for heard_s, message in self._inbox.take():
+            self._fresh.saw()
+            self.emit("message", message, captured_s=heard_s)
+        if now >= self._look_s and not self.options.virtual:
+            self._look_s = now + 1.0
+            self._look_for_it()
+        self._fresh.look()
+        return LOOK_S
+
+    # ---- the port
+
+    def _find_backend(self) -> Any:
+        """The first of the system's ways that answers. Raises RoleError when none does."""
+        compiled = {name: getattr(self._rtmidi, f"API_{api}") for name, api in APIS.items()}
+        there = [name for name, number in compiled.items() if number in self._rtmidi.get_compiled_api()]
+        tried = [self.options.api] if self.options.api else there
+        for name in tried:
+            if name in there and self._answers(compiled[name]):
+                return self._mido.Backend(f"mido.backends.rtmidi/{APIS[name]}")
+        raise RoleError(
+            f"this machine's MIDI does not answer (tried {', '.join(tried)})", where=f"{self.name}, option api",
+            instead="on Linux it needs ALSA's sequencer (modprobe snd-seq) or a running JACK",
+        )
+
+    def _answers(self, api: int) -> bool:
+        try:
+            probe = self._rtmidi.MidiIn(rtapi=api, name="roomful-probe")
+            probe.get_ports()
+            probe.delete()
+        except (self._rtmidi.RtMidiError, SystemError, RuntimeError):
+            return False
+        return True
+
+    def _inputs(self) -> list[str]:
+        try:
+            return list(dict.fromkeys(self._backend.get_input_names()))
+        except (OSError, SystemError, RuntimeError, self._rtmidi.RtMidiError):
+            return []
+
+    def _open(self) -> None:
+        """Raises RoleError when the input is not there."""
+        options = self.options
+        if options.virtual:
+            self._connect(options.virtual, virtual=True)
+            return
+        there = self._inputs()
+        if options.port:
+            fitting = [name for name in there if options.port.lower() in name.lower()]
+        else:
+            fitting = [name for name in there if not name.lower().startswith(NOT_AN_INSTRUMENT)]
+        if not fitting:
+            missing = f"no MIDI input has {options.port!r} in its name" if options.port else "no MIDI input is there"
+            raise RoleError(
+                missing, where=f"{self.name}, option port",
+                instead=f"plug the instrument in; there is {', '.join(there) or 'none'}",
+            )
+        self._connect(fitting[0])
+
+    def _connect(self, name: str, *, virtual: bool = False) -> None:
+        try:
+            # with a client's name mido would make any port a virtual one
+            more = {"virtual": True, "client_name": f"roomful-{self.name}"} if virtual else {}
+            self._port = self._backend.open_input(name, callback=self._heard, **more)
+        except (OSError, SystemError, RuntimeError, self._rtmidi.RtMidiError) as error:
+            raise RoleError(f"the MIDI input {name} cannot be opened: {error}", where=f"{self.name}, option port") from None
+        self._port_name = name
+
+    def _look_for_it(self) -> None:
+        there = self._port_name in self._inputs()
+        if self._port is not None and not there:
+            self.teardown()
+            self.say(f"{self._port_name} has gone; trying to reach it again")
+            self._fresh.lost(f"{self._port_name} has gone: plug it in again")
+        elif self._port is None:
+            try:
+                self._open()
+            except RoleError:
+                return
+            self.say(f"{self._port_name} is back")
+            self._fresh.found()
+
+    # ---- in RtMidi's thread
+
+    def _heard(self, message: Any) -> None:
+        said = as_event(message)
+        channel = said.get("channel")
+        if said["type"] in CLOCKS and not self.options.clock:
+            return
+        if self.options.channels and channel is not None and channel not in self.options.channels:
+            return
+        self._inbox.put(said)
+
+
+def as_event(message: Any) -> dict[str, Any]:
+    """A mido message as a plain event."""
+    fields = {key: value for key, value in message.dict().items() if key != "time"}
+    said: dict[str, Any] = {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+    if "channel" in said:
+        said["channel"] += 1
+    if said["type"] == "note_on" and said["velocity"] == 0:
+        said["type"] = "note_off"
+    return said
+
+
+def _notes() -> Any:
+    """Notes that nobody plays: a slow wandering over five tones, always the same."""
+    import random
+
+    chance = random.Random(1)
+    while True:
+        note = 48 + 12 * chance.randrange(3) + chance.choice(SCALE)
+        said = {"channel": 1, "note": note, "velocity": chance.randrange(40, 110)}
+        yield chance.uniform(0.3, 1.2), {"type": "note_on", **said}
+        yield chance.uniform(0.2, 0.6), {"type": "note_off", **said, "velocity": 0}
