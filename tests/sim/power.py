@@ -75,11 +75,13 @@ def _cycle(story: Story, rng: Random, apart_s: float) -> Cycle:
 
 
 def _wander(story: Story, rng: Random) -> None:
-    """Lose one machine and let it come back: what it held now plays elsewhere."""
+    """Drain one machine and let it back: what it held now plays elsewhere. Its power stays on, for who comes and goes too often is put
+    aside, and rightly so."""
     name = rng.choice(FOUR)
-    story.world.cut_power(name)
+    story.world.want(name, "drain")
     story.wait(rng.uniform(1.0, 4.0))
-    story.world.boot(name)
+    story.agree(within_s=PLAYING_WITHIN_S)
+    story.world.want(name, "undrain")
     story.agree(within_s=PLAYING_WITHIN_S)
 
 
