@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.sim.power import belongs, cycles, summary
+from tests.sim.rooms import whispering
+from tests.sim.story import FOUR, Story
 
 
 @pytest.mark.parametrize("apart_s", [0.0, 10.0, 120.0])
@@ -17,3 +21,19 @@ def test_off_and_on_again_and_again_ends_each_time_where_everything_belongs_and_
     assert max(each.display_s for each in found) < 3.0
     # And no role went further than from an early machine to the one that it likes best, and apart from its copy
     assert summary(found)["moves"]["most_of_one_role"] <= 2
+
+
+def test_a_machine_that_boots_slowly_every_morning_is_not_held_for_one_that_comes_and_goes() -> None:
+    # Given a room that is switched off and on again and again, whose door needs two minutes to boot
+    story = Story(*FOUR, room=replace(whispering(FOUR), boot_grace_s=20.0)).start()
+    for _ in range(5):
+        for name in FOUR:
+            story.world.cut_power(name)
+        story.wait(2.0)
+        for name in FOUR:
+            story.world.after(115.0 if name == "door" else 0.0, story.world.boot, name)
+        story.wait(117.0)
+        # Then the camera's role is back on it each time, and it is never put aside
+        story.agree(within_s=30.0)
+        assert story.holder("eye") == "door"
+        assert not any(machine.agent.standing.steadiness.put_aside for machine in story.world.running() if machine.agent is not None)
