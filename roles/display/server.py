@@ -12,6 +12,7 @@ import contextlib
 import ipaddress
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -33,6 +34,7 @@ MEDIA_TYPES = {
     ".woff2": "font/woff2",
 }  # not left to the system's list
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+DRAWN = "roomful/drawn"
 STARTED_WITHIN_S = 15.0
 MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say
 PORTS = range(8080, 8100)
@@ -51,6 +53,8 @@ class PageServer:
         self._to_show: asyncio.Event
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
+        self.more_files: Callable[[str], Path | None] = lambda path: None  # what is served beside the page's own folder
+        self.drawn_s: float | None = None  # when a browser last said that it had drawn something; None while none has
 
     @property
     def alive(self) -> bool:
@@ -138,10 +142,21 @@ class PageServer:
     async def _file(self, request: Any) -> Any:
         from starlette.responses import FileResponse
 
-        found = file_for(request.path_params["path"], self._page)
+        path = request.path_params["path"]
+        if path == DRAWN:
+            return self._note_drawn(request)
+        found = self.more_files(path) or file_for(path, self._page)
         if found is None or not own_host(request.headers.get("host", "")):
             return await _nowhere(request)
         return FileResponse(found, headers=HEADERS, media_type=MEDIA_TYPES.get(found.suffix.lower()))
+
+    def _note_drawn(self, request: Any) -> Any:
+        """A browser tells how much it drew since it last told: one that is connected and draws nothing is frozen."""
+        from starlette.responses import Response
+
+        if own_host(request.headers.get("host", "")) and re.fullmatch(r"[1-9]\d{0,6}", request.query_params.get("frames", "")):
+            self.drawn_s = time.monotonic()
+        return Response(status_code=204, headers=HEADERS)
 
     async def _meet(self, browser: Any) -> None:
         from starlette.websockets import WebSocketDisconnect

@@ -19,8 +19,13 @@ from pydantic import Field
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Frame, Options, Role
 from roles.display.server import OWN_PAGE, PageServer, open_port
+from roles.display.shelf import Shelf
 from roles.display.showing import Showing
+from roles.display.standin import StandIn
 
+FALLBACK = "roomful.fallback"  # the stream on which pages are told of pictures and sounds that stand in
+FROZEN_S = 20.0  # a kiosk's browser that draws nothing for so long is frozen
+ARRIVES_S = 90.0  # and has so long to come, at first
 STATE_FILE, PORT_FILE = "shown.json", "port.json"
 LOOK_S = 1.0
 
@@ -32,6 +37,14 @@ class WebOptions(Options):
     )
     port: int | None = Field(None, ge=0, le=65535, description="8080 and up when left out, any free one in a rehearsal or with 0")
     host: str | None = Field(None, description="the address to listen on; every one in a real room, only this computer in a rehearsal")
+    media: str | None = Field(
+        None, json_schema_extra={"file": "folder"},
+        description='a folder of pictures, films and sounds that events may name: {"image": "moth.jpg"}, {"video": …}, {"sound": …}',
+    )
+    style: str | None = Field(
+        None, json_schema_extra={"file": True}, description="a CSS file of the folder, over the look of the plain page"
+    )
+    kiosk: bool = Field(False, description="a browser is always there (a screen in the room): one that freezes or is missing is a fault")
     title: str | None = Field(None, description="the window's title; the installation's name when left out")
     quality: int = Field(85, ge=1, le=100, description="of pictures sent to the page (JPEG)")
     quiet: float = Field(30.0, gt=0, le=86400, description="seconds without a text after which a line of the fallback is shown")
@@ -58,6 +71,7 @@ class Web(Role):
             ) from missing
         del starlette, uvicorn, websockets
         page = self._page()
+        self._shelf = Shelf(self._inside(self.options.media, "media"), self._inside(self.options.style, "style"), self.fallback_files)
         rehearsal = bool(self.settings.get("rehearsal"))
         host = self.options.host or ("127.0.0.1" if rehearsal else "0.0.0.0")
         about = {
@@ -73,18 +87,42 @@ class Web(Role):
         self._server = PageServer(showing, page, listener, kept=self._file(STATE_FILE), quality=self.options.quality)
         self._server.start()
         self._tell_where(host, listener.getsockname()[1])
+        self._server.more_files = self._shelf.file_for
+        self._began_s, self._standing_in = time.monotonic(), False
+        self._standin = StandIn((), self.fallback_files, self.options.quiet, self._began_s, at_once=not showing.texts)
 
     def teardown(self) -> None:
         if hasattr(self, "_server"):
             self._server.stop()
 
     def on_frame(self, input: str, frame: Frame) -> None:
+        self._standin.heard(input, frame, time.monotonic())
         self._server.take(input, frame)
 
     def tick(self) -> float:
         if not self._server.alive:
             raise RoleError("the page's server has ended", where=self.name)
+        now_s = time.monotonic()
+        lost = self._standin.lost(now_s)
+        if lost != self._standing_in:
+            self._standing_in = lost
+            self._server.take(FALLBACK, Frame({"on": lost, **self._shelf.stand_in()}))
+        for stream, frame in self._standin.frames(now_s):
+            self._server.take(stream, frame)
+        self._judge(now_s)
         return LOOK_S
+
+    def _judge(self, now_s: float) -> None:
+        """Working: the page can be had, and where a browser belongs to it, that one draws."""
+        drawn_s = self._server.drawn_s
+        if not self.options.kiosk:
+            self.works()
+        elif drawn_s is None and now_s - self._began_s >= ARRIVES_S:
+            self.faulty("no browser shows the page: is the kiosk running?")
+        elif drawn_s is not None and now_s - drawn_s >= FROZEN_S:
+            self.faulty(f"the browser has drawn nothing for {FROZEN_S:g} s: start the kiosk again")
+        else:
+            self.works()
 
     def _page(self) -> Path:
         if self.options.page is None:
@@ -97,6 +135,18 @@ class Web(Role):
                 instead="give the path of an HTML file such as pages/wall.html",
             )
         return page
+
+    def _inside(self, path: str | None, option: str) -> Path | None:
+        """A path of the deployment's folder; RoleError for one that is not."""
+        if path is None:
+            return None
+        found = (self.folder / path).resolve()
+        if not found.is_relative_to(self.folder.resolve()) or not found.exists():
+            raise RoleError(
+                f"there is no {path!r} in the deployment's folder", where=f"{self.name}, option {option}",
+                instead="give a path in the folder",
+            )  # fmt: skip
+        return found
 
     def _tell_where(self, host: str, port: int) -> None:
         shown = host if host != "0.0.0.0" else _own_address()

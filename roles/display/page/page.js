@@ -16,6 +16,15 @@
       .map(([name, inner]) => `${name} ${typeof inner === "number" ? +inner.toPrecision(3) : inner}`).join("  ");
   };
 
+  // What an event names: a picture or a film behind the texts, a sound nowhere.
+  const named = (stream, tag, value) => {
+    if (document.querySelector(`${tag}[data-stream="${CSS.escape(stream)}"]`)) return;
+    const element = document.createElement(tag);
+    Object.assign(element.dataset, {stream});
+    if (tag === "video") element.loop = true;
+    document.querySelector(tag === "audio" ? "body" : "#pictures").append(element);  // roomful.js fills it, after this
+  };
+
   const lines = stream => place(stream, "main", "div", {keep: 3, glide: 1400});
   lines("");  // where a line of the fallback goes while no text has come
 
@@ -26,6 +35,10 @@
       else lines(frame.stream);
     } else if ("picture" in frame) {
       place(frame.stream, "#pictures", "canvas");
+    } else if (["image", "video", "sound"].some(sort => sort in (frame.value ?? {}))) {
+      for (const [sort, tag] of [["image", "img"], ["video", "video"], ["sound", "audio"]]) {
+        if (sort in frame.value) named(frame.stream, tag, frame.value);
+      }
     } else {
       place(frame.stream, "footer", "span");
       const shown = document.querySelector(`footer [data-stream="${CSS.escape(frame.stream)}"]`);

@@ -6,6 +6,8 @@
 //                                                    move softly, in ms), data-typeset (it's becomes it’s)
 //   <img data-stream="image">  <canvas …>            the newest picture
 //   <b data-stream="people" data-field="label"></b>  one field of an event; numbers also as CSS variables (--people-score)
+//   <img data-stream="show"> <video …> <audio …>     what an event names: {"image": "moth.jpg"}, {"video": …}, {"sound": …}, all of
+//                                                    the folder that option `media` names; null takes it away
 //
 //   roomful.on("line", frame => …)                   or by script: {text, piece, key, request, index, more, ended},
 //   roomful.on("people", frame => …)                 {value}, or {picture, width, height}; "*" hears every stream
@@ -20,6 +22,10 @@
     :where(.roomful-word) { animation: roomful-appear 1.1s ease-out both }
     :where(.roomful-text.at-once .roomful-word) { animation: none }
     :where([data-stream]:not([data-keep]) > .past) { position: absolute; inset: 0 auto auto 0; opacity: 0; transition: opacity 1s }
+    .roomful-fallback { position: fixed; inset: 0; opacity: 0; transition: opacity 1.5s; }
+    .roomful-fallback > :is(img, video) {
+      position: absolute; inset: 0; width: 100%; height: 100%; object-fit: cover; opacity: 0; transition: opacity 1.5s }
+    .roomful-fallback > .shown { opacity: 1 }
     .roomful-text.cancelled { opacity: 0 !important; transition: opacity .9s !important }
     @keyframes roomful-appear { from { opacity: 0 } to { opacity: 1 } }`;
   const WORDS_PER_S = 9;          // the fastest that words appear, unless data-pace says otherwise
@@ -169,9 +175,11 @@
   // ---- values and pictures
 
   function hearValue({stream, value}) {
+    if (stream === "roomful.fallback") return standIn(value);
     values.set(stream, value);
     tell(stream, {value});
     for (const element of elements(stream)) {
+      showNamed(element, value);
       if (!element.dataset.field) continue;
       const found = element.dataset.field.split(".").reduce((inner, name) => inner?.[name], value);
       element.textContent = found ?? "";
@@ -179,6 +187,55 @@
     for (const [name, number] of Object.entries(value && typeof value === "object" ? value : {})) {
       if (typeof number === "number") document.documentElement.style.setProperty(`--${stream}-${name}`, number);
     }
+  }
+
+  // An event may name a file: {"image": "moth.jpg"}; each element takes the sort that is its own.
+  const SORTS = {IMG: "image", VIDEO: "video", AUDIO: "sound"};
+
+  function showNamed(element, value) {
+    const name = value?.[SORTS[element.tagName]];
+    if (name === undefined || element.dataset.field) return;
+    if (name === null) return element.removeAttribute("src");
+    element.src = `media/${String(name).split("/").map(encodeURIComponent).join("/")}`;
+    element.play?.().catch(() => {});  // a browser without a kiosk's rights wants a touch before it makes a sound
+  }
+
+  // ---- what stands in while the room is not heard
+
+  const PICTURE_MS = 7000;        // of a series
+  let standing = null, series = 0;
+
+  function standIn({on, image, film, pictures, sound}) {
+    clearInterval(series);
+    if (!on) {
+      if (standing) {
+        const old = standing;
+        old.style.opacity = 0;
+        setTimeout(() => old.remove(), 1600);
+      }
+      standing = null;
+      return;
+    }
+    if (standing || !(image || film || pictures?.length || sound)) return;
+    standing = document.createElement("div");
+    standing.className = "roomful-fallback";
+    if (film) standing.append(Object.assign(document.createElement("video"), {src: film, muted: true, loop: true, autoplay: true}));
+    for (const address of image ? [image] : pictures ?? []) {
+      standing.append(Object.assign(document.createElement("img"), {src: address}));
+    }
+    if (sound) standing.append(Object.assign(document.createElement("audio"), {src: sound, loop: true, autoplay: true}));
+    const shown = [...standing.querySelectorAll("img, video")];
+    shown[0]?.classList.add("shown");
+    let at = 0;
+    if (shown.length > 1) {
+      series = setInterval(() => {
+        shown[at].classList.remove("shown");
+        shown[at = (at + 1) % shown.length].classList.add("shown");
+      }, PICTURE_MS);
+    }
+    document.body.prepend(standing);
+    const mine = standing;
+    requestAnimationFrame(() => requestAnimationFrame(() => { mine.style.opacity = 1; }));
   }
 
   async function hearPicture(bytes) {
@@ -248,6 +305,15 @@
 
   // A page of this computer (a kiosk) opens from its own memory while the room is away. Browsers allow it on localhost only.
   navigator.serviceWorker?.register("/roomful-offline.js").catch(() => {});
+  // A browser that is there and draws nothing is frozen: the room is told how much was drawn.
+  let drawn = 0;
+  const count = () => { drawn++; requestAnimationFrame(count); };
+  requestAnimationFrame(count);
+  setInterval(() => {
+    fetch(`roomful/drawn?frames=${drawn}`, {cache: "no-store"}).catch(() => {});
+    drawn = 0;
+  }, 3000);
+
   // The screen must not go to sleep; asked for again whenever the page comes back into sight.
   const wake = () => document.visibilityState === "visible" && navigator.wakeLock?.request("screen").catch(() => {});
   document.addEventListener("visibilitychange", wake);
