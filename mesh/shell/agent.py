@@ -279,6 +279,8 @@ class Agent:
                 renew = self.processes.renew if path.endswith(".py") else self.processes.restart
                 for instance in [each for each in self.node.cast.parts if role_name(each) == role]:
                     renew(instance, path)
+                if any(role_name(each) == role for each in self.node.cast.gave_up):  # it may be mended: it is tried again at once
+                    self.feed(Wanted("undrain"))
 
     # ---- the network
 

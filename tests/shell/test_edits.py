@@ -121,3 +121,16 @@ def test_an_edited_role_plays_a_mistake_does_not_and_the_others_stay_as_they_wer
     summary = room.end()
     assert {role["state"] for role in summary["roles"].values()} == {"playing"}
     assert all(role["restarts"] == 0 for role in summary["roles"].values())
+
+
+def test_a_role_that_could_not_play_from_the_start_plays_once_its_mistake_is_mended(tmp_path: Path) -> None:
+    # Given a room whose one role is given up for a mistake in its code
+    room = Rehearsed(small_piece(tmp_path / "piece", roles=ROLES.replace("self.count = 0", "self.count = nothing", 1)), tmp_path / "home")
+    try:
+        room.until(lambda event: event["event"] == "gave_up" and event["instance"] == "drift")
+        # When the mistake is mended
+        (room.folder / "roles.py").write_text(EDITED)
+        # Then it plays
+        room.until(lambda event: event["event"] == "role_event" and event.get("what") == "edited")
+    finally:
+        room.end()
