@@ -1,7 +1,7 @@
 # Roomful. `make` alone lists what can be asked for.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench-failover setup lint types train clean
+.PHONY: help run test bench bench-failover setup lint types train clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 
@@ -31,6 +31,10 @@ lint: setup ## check the style
 
 types: setup ## check the types (strict in mesh/core)
 	@$(BIN)/mypy --no-error-summary
+
+bench: setup ## measure Roomful beside bare pyzmq, Zenoh and dora in one run, and draw the plot (ARGS="--quick" for a short one)
+	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	@$(BIN)/python -m benchmarks.side_by_side $(ARGS)
 
 train: setup ## make the whispering room's models and clip anew (needs PyTorch; takes long)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[training]'

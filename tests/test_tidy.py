@@ -318,7 +318,7 @@ def test_every_dependency_is_pinned_by_name_and_version_only() -> None:
 
 
 def test_whatever_is_imported_is_asked_for() -> None:
-    here = {"mesh", "roles", "tests", *(Path(path).stem for path in _modules("tests", ".ci"))}
+    here = {"mesh", "roles", "tests", "benchmarks", *(Path(path).stem for path in _modules("tests", ".ci"))}
     tops = {
         name.split(".")[0]
         for path, tree in _modules("mesh", "roles", "tests").items()

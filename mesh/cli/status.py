@@ -35,7 +35,12 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
     """Say who is here, who plays what, and what is wrong. Exit code 1 when something is."""
     from mesh.shell.finding import find
 
-    said = find(host, key_path).ask("status")
+    door = find(host, key_path)
+    said = door.ask("status")
+    reports = door.reports(said)
+    said["latency"] = [row for report in reports.values() for row in report.get("latency", [])]
+    for name, report in reports.items():
+        said["machines"][name]["clock"] = report.get("clock")
     if as_json:
         click.echo(json.dumps(said))
     else:
@@ -75,6 +80,8 @@ def _print(said: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from mesh.core.latency import in_words
+
     console = Console(highlight=False)
     about = f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}"
     console.print(Text.assemble((said["installation"] or "no deployment", "bold"), (about, "dim")))
@@ -97,6 +104,11 @@ def _print(said: dict[str, Any]) -> None:
         if role.get("restarts"):
             times = "once" if role["restarts"] == 1 else f"{role['restarts']} times"
             console.print(Text(f"  {name} was started anew {times} on {role['machine']}: `roomful logs {name}`", "yellow"))
+    for line in in_words(said["latency"]):
+        console.print(Text(f"  {line}", "dim"))
+    doubts = [clock["doubt_ms"] for each in said["machines"].values() if (clock := each.get("clock")) and clock["doubt_ms"] is not None]
+    if len(doubts) > 1:
+        console.print(Text(f"  clocks of {len(doubts)} machines together within {max(doubts):.1f} ms", "dim"))
     for alarm in said["alarms"]:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):

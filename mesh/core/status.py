@@ -57,7 +57,13 @@ def _myself(node: Node, now: float) -> dict[str, Any]:
     return {
         "health": "alive", "why": _why_myself(node, now), "roles": _roles(node.state), "node": node.me.node,
         "addresses": list(node.me.addresses), "revision": list(node.state.revision), "self": True,
+        "clock": node.clock.described(now, names(node)),
     }
+
+
+def names(node: Node) -> dict[str, str]:
+    """What each node that was ever met calls itself."""
+    return {node.me.node: node.me.name, **{each.record.node: each.record.name for each in node.membership.members.values()}}
 
 
 def _why_myself(node: Node, now: float) -> str:

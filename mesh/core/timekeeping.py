@@ -19,7 +19,9 @@ the groups of neighbours do not touch), a weighted mean of all (one bad clock mo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from mesh.core.clock import AIM_S, PACE_MAX, Course, Estimate, OffsetMeter
 from mesh.core.effects import ClockSet, Effect, Report, SendControl, SendDatagram
@@ -180,6 +182,21 @@ class Timekeeper:
             return NEVER
         own_s = self._estimate.doubt_at(now) if self._estimate is not None else 0.0
         return self._source_doubt_s + own_s + abs(self.course.left_s(now))
+
+    def described(self, now: float, names: Mapping[str, str]) -> dict[str, Any]:
+        """For people and `--json`: whom it follows, over how many steps, how far it may be off, and how its own clock drifts."""
+        leads = self.known and not self.source
+        doubt_ms = round(self.doubt_s(now) * 1000, 3) if self.known else None
+        reference = names.get(self.reference, self.reference[:8])
+        if doubt_ms is None:
+            words = "waits for the room's time"
+        else:
+            words = "the others follow it" if leads else f"{doubt_ms} ms from {reference} at most"
+        drift = self._estimate.drift if self._estimate is not None else 0.0
+        return {
+            "known": self.known, "reference": reference, "steps": self.steps, "doubt_ms": doubt_ms,
+            "drift_ppm": round(-drift * 1e6, 2), "words": words,
+        }  # fmt: skip
 
     def next_deadline(self) -> float:
         """When `ask` next has something to do."""

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mesh.core.events import Wanted
+from mesh.core.latency import latencies
 from mesh.core.messages import Answer, Call
 from mesh.core.routes import streams
-from mesh.core.status import status
+from mesh.core.status import names, status
 from mesh.errors import RoomfulError
+from mesh.shell import machine
 
 if TYPE_CHECKING:
     from mesh.shell.agent import Agent
@@ -56,8 +58,8 @@ class Answers:
         node = self._agent.node
         said = status(node, self._agent.hints, self._agent.now())
         ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
-        for machine in said["machines"].values():
-            machine["control_port"] = ports.get(machine.get("node", ""), node.me.control_port)
+        for each in said["machines"].values():
+            each["control_port"] = ports.get(each.get("node", ""), node.me.control_port)
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said
@@ -94,7 +96,11 @@ class Answers:
 
     def _report(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """What this node's own roles do, from their last pulse."""
-        return {"machine": self._agent.node.me.name, "roles": self._agent.processes.pulses}
+        node, pulses = self._agent.node, self._agent.processes.pulses
+        return {
+            "machine": node.me.name, "roles": pulses, "latency": latencies(node.deployment, pulses),
+            "clock": node.clock.described(self._agent.now(), names(node)), "agent": machine.own_cost(),
+        }  # fmt: skip
 
     def _logs(self, arguments: dict[str, Any]) -> dict[str, list[str]]:
         lines = min(LOG_LINES_MAX, int(arguments.get("lines", 50)))

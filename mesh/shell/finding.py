@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,22 @@ class Door:
         """The door of another machine, as `status` describes it."""
         hosts = tuple(machine.get("addresses") or self.hosts)
         return Door(self.hosts if machine.get("self") else hosts, int(machine.get("control_port", self.port)), self.key)
+
+    def reports(self, said: dict[str, Any]) -> dict[str, dict[str, Any]]:
+        """What each machine that is here, by `status`, says of its own roles and clock; without those that do not answer at once."""
+        here = {name: self.at(machine) for name, machine in said["machines"].items() if machine["health"] == "alive"}
+
+        def ask(door: Door) -> dict[str, Any]:
+            try:
+                return dict(door.ask("report", timeout_s=REPORTS_WITHIN_S))
+            except (RoomfulError, TypeError, ValueError):
+                return {}
+
+        with ThreadPoolExecutor(max(1, len(here))) as asking:
+            return {name: report for name, report in zip(here, asking.map(ask, here.values()), strict=True) if report}
+
+
+REPORTS_WITHIN_S = 1.5
 
 
 def note_path(folder: Path) -> Path:

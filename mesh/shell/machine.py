@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import time
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -81,6 +82,13 @@ def host_mark(root: Path = Path("/")) -> str:
     except OSError:
         seed = f"{platform.node()} {psutil.boot_time():.0f}"
     return hashlib.blake2b(seed.strip().encode(), person=b"roomful-host", digest_size=4).hexdigest()
+
+
+def own_cost() -> dict[str, float]:
+    """What this process has taken since it was started: its share of a core in percent, and its resident memory in MB."""
+    process = psutil.Process()
+    times, age_s = process.cpu_times(), max(0.001, time.time() - process.create_time())
+    return {"core_percent": round((times.user + times.system) / age_s * 100, 2), "rss_mb": round(process.memory_info().rss / 1e6, 1)}
 
 
 def _cores() -> int:

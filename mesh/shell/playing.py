@@ -14,6 +14,7 @@ from typing import Any
 
 import zmq
 
+from mesh.core.ages import AgeMeter
 from mesh.core.answers import Answerer
 from mesh.core.clock import course_of
 from mesh.core.following import Again, Following, GoOn
@@ -70,6 +71,7 @@ class Playing:
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
         self._border = Border(standing, Path(config.folder), link.tell)
         self._role: Role | None = None
+        self._ages: dict[str, AgeMeter] = {}
         self._tick_s = NEVER
         self._house_s = 0.0
         self._was_playing = self._was_active = self._routed = False
@@ -225,6 +227,8 @@ class Playing:
 
     def _deliver(self, ear: Ear) -> None:
         header, value = ear.input.take()
+        if not header.piece:  # how long a sentence then takes to be said is no delay
+            self._note_age(ear.input.name, header.captured_ns)
         if ear.answers:
             ask = ear.request(header, value, int(FRAME_DEADLINE_S * 1000))
             if ask is not None:
@@ -235,7 +239,17 @@ class Playing:
         self._border.call(ear.handle, ear.frame(header, value))
         stage.captured_ns = None
 
+    def _note_age(self, input: str, captured_ns: int) -> None:
+        """Now and then, how long ago what has come on an input was captured."""
+        now = time.monotonic()
+        meter = self._ages.get(input)
+        if meter is None:
+            meter = self._ages[input] = AgeMeter()
+        if now >= meter.due_s:
+            meter.note((self._stage.clock.now_ns() - captured_ns) / 1e9, now)
+
     def _answer(self, input: str, frame: Frame, so_far: tuple[Piece, ...]) -> Any:
+        self._note_age(input, int(frame.captured_s * 1e9))
         return self._handlers.answer(input, frame, so_far)
 
     def _call_tick(self, now: float) -> None:
@@ -311,6 +325,7 @@ class Playing:
             "frames": {output.where: output.number for output in list(self._stage.outputs.values())},
             "received": {ear.input.name: ear.input.received for ear in ears},
             "dropped": {ear.input.name: ear.input.dropped for ear in ears},
+            "ages": {input: age._asdict() for input, meter in list(self._ages.items()) if (age := meter.age()) is not None},
             "requests": self._asking.asker.counters(),
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "refused": {

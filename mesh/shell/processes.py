@@ -33,6 +33,7 @@ from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
 from mesh.shell.transport import Link
 
 STOP_GRACE_S = 2.0
+CLOCK_LOOKS = 20
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Processes:
     ) -> None:
         self.pulses: dict[str, dict[str, Any]] = {}
         self.leaving = False
+        self._looks = 0
         self.deployment: Deployment | None = None
         self.stead: Stead | None = None
         self._ports, self._cast, self._feed, self._report, self._now = ports, cast, feed, report, now
@@ -242,6 +244,8 @@ class Processes:
         if generation != self._cast().generations.get(instance):
             return
         match message.get("type"):
+            case "hello":  # what was told before it had a line to here is lost
+                self.link.send(instance, generation, self.course.as_order())
             case "ready":
                 ports = message["frames_port"], message["requests_port"]
                 self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))
@@ -261,6 +265,9 @@ class Processes:
     def look(self) -> None:
         """Tell every role that its agent is here, and end those that have hung, grown too large, or say that they do not work."""
         self.tell_all({"type": "still_here"})
+        self._looks += 1
+        if self._looks % CLOCK_LOOKS == 0:  # to one that was adopted, perhaps before its line was there
+            self.tell_all(self.course.as_order())
         for instance, came_s in list(self._pulsed_s.items()):
             part = self._cast().parts.get(instance)
             if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:

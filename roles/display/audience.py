@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import struct
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -30,6 +31,7 @@ class Visitor:
         self._words: deque[str] = deque()
         self._latest: dict[str, str | bytes] = {}  # values and pictures by stream
         self._behind = True  # begins with the state
+        self._time: str | None = None  # the answer to a question for the time
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -47,12 +49,27 @@ class Visitor:
         self._latest[stream] = shown
         self._wake.set()
 
+    def tell_time(self, asked: str, now_s: Callable[[], float]) -> None:
+        """A browser asks what time it is in the room: {"kind": "clock", "asked": its own milliseconds}. It is told before all else that
+        waits for it; one question at a time. Anything else that it says is passed over."""
+        try:
+            said = json.loads(asked)
+            number = float(said["asked"]) if said["kind"] == "clock" else None
+        except (ValueError, TypeError, KeyError, OverflowError):
+            return
+        if number is not None and math.isfinite(number):
+            self._time = json.dumps({"kind": "clock", "asked": number, "room_ms": now_s() * 1000})
+            self._wake.set()
+
     async def messages(self) -> AsyncIterator[str | bytes]:
         """What to send next, for as long as the browser is there; a sign of life when there is nothing."""
         while True:
             if self._behind:
                 self._behind = False
                 yield json.dumps(self._snapshot())
+            elif self._time is not None:
+                told, self._time = self._time, None
+                yield told
             elif self._words:
                 yield self._words.popleft()
             elif self._latest:
@@ -105,7 +122,7 @@ class Audience:
             visitor.show(stream, packed)
 
 
-def pack_picture(stream: str, picture: Any, quality: int) -> bytes:
+def pack_picture(stream: str, picture: Any, quality: int, present_s: float | None = None) -> bytes:
     """uint8 RGB or grey -> a binary message: length of the header (2 bytes, big-endian), JSON header, picture.
 
     The picture is a JPEG where OpenCV is installed, else plain RGBA for a canvas: several times more bytes, and the
@@ -113,7 +130,8 @@ def pack_picture(stream: str, picture: Any, quality: int) -> bytes:
     """
     height, width = picture.shape[:2]
     form, packed = _as_jpeg(picture, quality)
-    header = json.dumps({"stream": stream, "width": width, "height": height, "form": form}).encode()
+    about = {"stream": stream, "width": width, "height": height, "form": form}
+    header = json.dumps(about if present_s is None else {**about, "present_s": present_s}).encode()
     return struct.pack(">H", len(header)) + header + packed
 
 

@@ -17,13 +17,14 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mesh.errors import RoleError
 from mesh.role import Frame
 from roles.display.audience import Audience, pack_picture
-from roles.display.showing import Showing
+from roles.display.showing import Message, Showing
 
 OWN_PAGE = Path(__file__).parent / "page"
 OWN_FILES = {"roomful.js": "roomful.js", "roomful-offline.js": "offline.js"}  # served beside every page
@@ -36,16 +37,21 @@ MEDIA_TYPES = {
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 DRAWN = "roomful/drawn"
 STARTED_WITHIN_S = 15.0
-MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say
+MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say but to ask for the time
+EARLY_S = 0.25  # before its time a frame goes to the browsers, which wait for the rest of it
+HELD_S_MAX, HELD_MAX = 60.0, 1000
 PORTS = range(8080, 8100)
 
 
 class PageServer:
     """Serves `page` with what `showing` holds. `take` is called from the role's thread; all else happens on the server's own."""
 
-    def __init__(self, showing: Showing, page: Path, listener: socket.socket, *, kept: Path | None, quality: int) -> None:
+    def __init__(
+        self, showing: Showing, page: Path, listener: socket.socket, *, kept: Path | None, quality: int, now_s: Callable[[], float],
+    ) -> None:  # fmt: skip
         self._showing, self._page, self._listener = showing, page, listener
-        self._kept, self._quality = kept, quality
+        self._kept, self._quality, self._now_s = kept, quality, now_s
+        self._held = 0  # frames that wait for their time
         self._audience = Audience(showing.snapshot)
         self._newest: dict[str, Frame] = {}  # pictures, events and vectors that wait to be shown
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -82,7 +88,13 @@ class PageServer:
         """A frame to show. Never blocks; of pictures, events and vectors only the newest is shown."""
         if self._loop is None or self._loop.is_closed():
             return
-        if isinstance(frame.value, str):
+        early_s = 0.0 if frame.present_at_s is None else frame.present_at_s - self._now_s() - EARLY_S
+        if early_s >= HELD_S_MAX or (early_s > 0.0 and self._held >= HELD_MAX):
+            early_s, frame = 0.0, replace(frame, present_at_s=None)  # so far off that nobody can have meant it
+        if early_s > 0.0:
+            self._held += 1
+            self._post(self._loop.call_later, early_s, self._take_held, stream, frame)
+        elif isinstance(frame.value, str):
             self._post(self._hear, stream, frame)
         else:
             waiting = stream in self._newest
@@ -96,6 +108,14 @@ class PageServer:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     # What follows runs on the server's thread.
+
+    def _take_held(self, stream: str, frame: Frame) -> None:
+        self._held -= 1
+        if isinstance(frame.value, str):
+            self._hear(stream, frame)
+        else:
+            self._newest[stream] = frame
+            self._to_show.set()
 
     def _serve(self) -> None:
         import uvicorn
@@ -168,8 +188,8 @@ class PageServer:
         await browser.accept()
         sending = asyncio.create_task(_send(browser, visitor.messages()))
         try:
-            while True:  # a browser has nothing to say; reading notices that it left
-                await browser.receive_text()
+            while True:  # it only asks for the time; reading also notices that it left
+                visitor.tell_time(await browser.receive_text(), self._now_s)
         except (WebSocketDisconnect, KeyError, RuntimeError):
             pass  # left, sent bytes, or left while we were sending
         finally:
@@ -179,7 +199,7 @@ class PageServer:
 
     def _hear(self, stream: str, frame: Frame) -> None:
         for message in self._showing.hear(stream, frame, time.monotonic()):
-            self._audience.tell(message)
+            self._audience.tell(timed(message, frame))
         if not frame.more:
             self._keep()
 
@@ -188,11 +208,12 @@ class PageServer:
             await self._to_show.wait()
             self._to_show.clear()
             for stream in list(self._newest):
-                value = self._newest.pop(stream).value
+                frame = self._newest.pop(stream)
+                value, present_s = frame.value, frame.present_at_s
                 if is_picture(value):
-                    self._audience.show(stream, await asyncio.to_thread(pack_picture, stream, value, self._quality))
+                    self._audience.show(stream, await asyncio.to_thread(pack_picture, stream, value, self._quality, present_s))
                 elif (message := self._showing.note(stream, value)) is not None:
-                    self._audience.show(stream, message)
+                    self._audience.show(stream, timed(message, frame))
 
     async def _pass_time(self) -> None:
         while True:
@@ -257,6 +278,11 @@ def own_host(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(name))
     return bool(name) and ("." not in name or name.endswith((".local", ".lan", ".home.arpa", ".internal", ".localhost")))
+
+
+def timed(message: Message, frame: Frame) -> Message:
+    """A message for the browsers with the time at which it is to be shown, where the frame has one."""
+    return message if frame.present_at_s is None else {**message, "present_s": frame.present_at_s}
 
 
 def is_picture(value: Any) -> bool:

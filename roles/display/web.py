@@ -84,7 +84,7 @@ class Web(Role):
         showing.recall(self._remembered(STATE_FILE))
         port = self._remembered(PORT_FILE)
         listener = open_port(host, self.options.port, port if isinstance(port, int) and 0 < port < 65536 else None, rehearsal)
-        self._server = PageServer(showing, page, listener, kept=self._file(STATE_FILE), quality=self.options.quality)
+        self._server = PageServer(showing, page, listener, kept=self._file(STATE_FILE), quality=self.options.quality, now_s=self.now_s)
         self._server.start()
         self._tell_where(host, listener.getsockname()[1])
         self._server.more_files = self._shelf.file_for

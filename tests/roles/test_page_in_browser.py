@@ -246,3 +246,40 @@ def test_a_page_without_a_script_of_its_own_shows_fields_and_pictures(window: Br
         until(lambda: window.ask("document.querySelector('p').innerText.trim()") == "three", what="only the newest text")
     finally:
         made.stop()
+
+
+def test_what_has_its_time_is_shown_then_and_not_before(window: Browser, tmp_path: Path) -> None:
+    # Given a page that knows the room's time
+    made = Wall(tmp_path / "state", folder=tmp_path, page=None)
+    try:
+        window.open(made.address)
+        until(lambda: window.ask("roomful.now() > 0"), what="the room's time on the page")
+        until(lambda: abs(float(window.ask("roomful.now()")) - made.role.now_s()) < 0.5, what="nearly the time of the room")
+        window.ask("globalThis.shown = {}; roomful.on('*', frame => { shown[frame.stream] = roomful.now(); }), 0")
+        # When frames come that are to be shown together, one of them before the browser needs it
+        soon_s = made.role.now_s() + 0.8
+        made.role.on_frame("level", Frame(1, present_at_s=soon_s))
+        made.role.on_frame("line", Frame("together", request="r:1", present_at_s=soon_s))
+        made.role.on_frame("image", Frame(np.zeros((9, 16, 3), np.uint8), present_at_s=soon_s))
+        made.role.on_frame("at-once", Frame(2))
+        until(lambda: window.ask("Object.keys(shown).length") == 4, what="all of it")
+        # Then each waited for its time, and what has none did not wait
+        shown = window.ask("shown")
+        for stream in ("level", "line", "image"):
+            assert soon_s - 0.02 <= shown[stream] < soon_s + 2.0
+        assert shown["at-once"] < soon_s
+    finally:
+        made.stop()
+
+
+def test_a_frame_whose_time_is_far_off_or_past_is_shown_all_the_same(window: Browser, tmp_path: Path) -> None:
+    made = Wall(tmp_path / "state", folder=tmp_path, page=None)
+    try:
+        window.open(made.address)
+        until(lambda: window.ask("roomful.now() > 0"), what="the room's time on the page")
+        made.role.on_frame("line", Frame("from before", request="r:1", present_at_s=made.role.now_s() - 5.0))
+        shows(window, "from before")
+        made.role.on_frame("line", Frame("from nowhere", request="r:2", present_at_s=made.role.now_s() + 1e6))
+        shows(window, "from nowhere")
+    finally:
+        made.stop()

@@ -137,3 +137,33 @@ def test_a_verb_with_no_room_to_talk_to_says_so_with_exit_code_3(tmp_path: Path)
     env = {**os.environ, "ROOMFUL_HOME": str(tmp_path / "nobody"), "TMPDIR": str(tmp_path)}
     done = subprocess.run([*ROOMFUL, "status"], capture_output=True, text=True, env=env, timeout=60, check=False)
     assert done.returncode == 3 and "there is no room to talk to" in done.stderr and "roomful agent" in done.stderr
+
+
+def test_all_machines_show_one_time_also_to_roles_that_were_starting_when_it_began(tmp_path: Path) -> None:
+    roles = '''
+"""One that notes the time."""
+import time
+
+from mesh.role import Role
+
+
+class Hand(Role):
+    """Notes the room's time, less the computer's own, again and again."""
+
+    def tick(self):
+        (self.folder / f"{self.settings['machine']}.time").write_text(str(self.now_s() - time.monotonic()))
+        return 0.05
+'''
+    deployment = 'installation: hands\nmachines: {a: {}, b: {}, c: {}}\nroles:\n  hand: {kind: "./roles.py:Hand", each: [a, b, c]}\n'
+    folder = small_piece(tmp_path / "piece", deployment=deployment, roles=roles)
+    room = subprocess.Popen([sys.executable, "-m", "mesh.cli.entry", "rehearse", str(folder), "--headless"], stdout=subprocess.DEVNULL)
+    try:
+
+        def together() -> bool:
+            shown = [float(text) for path in folder.glob("*.time") if (text := path.read_text())]
+            return len(shown) == 3 and min(shown) > 1e9 and max(shown) - min(shown) < 0.05
+
+        asyncio.run(until(together, within_s=60.0))
+    finally:
+        room.terminate()
+        room.wait()

@@ -240,11 +240,12 @@
 
   async function hearPicture(bytes) {
     const length = new DataView(bytes).getUint16(0);
-    const {stream, width, height, form} = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 2, length)));
+    const {stream, width, height, form, present_s: present} = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 2, length)));
     const body = new Uint8Array(bytes, 2 + length);
     const picture = await createImageBitmap(form === "jpeg"
       ? new Blob([body], {type: "image/jpeg"})
       : new ImageData(new Uint8ClampedArray(body), width, height));
+    await new Promise(show => inTime(present, show));
     tell(stream, {picture, width, height});
     for (const element of elements(stream)) await paint(element, picture, form === "jpeg" ? body : null);
   }
@@ -269,6 +270,32 @@
     return canvas.convertToBlob();
   }
 
+  // ---- the room's time: a frame that has its time is shown then, on every screen together
+
+  const asked = [];               // {way, offset} of the last questions for the time, in ms
+
+  const now = () => {             // the room's milliseconds; without an answer yet, nothing
+    const best = asked.reduce((one, two) => (two.way < one.way ? two : one), asked[0]);
+    return best && performance.now() + best.offset;
+  };
+
+  function hearTime({asked: sent, room_ms: room}) {
+    const back = performance.now();
+    asked.push({way: back - sent, offset: room - (sent + back) / 2});
+    if (asked.length > 24) asked.shift();
+  }
+
+  function askTime() {
+    if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify({kind: "clock", asked: performance.now()}));
+  }
+
+  function inTime(present, show) {
+    const left = present === undefined || now() === undefined ? 0 : present * 1000 - now();
+    if (!(left > 0)) return show();
+    const frame = () => (present * 1000 - now() > 8 ? requestAnimationFrame(frame) : show());
+    setTimeout(document.visibilityState === "visible" ? frame : show, Math.max(0, left - 30));
+  }
+
   // ---- the line to the room
 
   let pause = 250, lastWord = 0, socket = null, painting = Promise.resolve();
@@ -277,7 +304,11 @@
     lastWord = performance.now();
     const mine = socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/roomful`);
     mine.binaryType = "arraybuffer";
-    mine.onopen = () => { pause = 250; document.documentElement.dataset.room = "here"; };
+    mine.onopen = () => {
+      pause = 250;
+      document.documentElement.dataset.room = "here";
+      for (let soon = 0; soon < 8; soon++) setTimeout(askTime, soon * 120);
+    };
     mine.onmessage = ({data}) => {
       lastWord = performance.now();
       try {
@@ -294,11 +325,13 @@
   }
 
   function understand(message) {
-    if (message.kind === "text") hearPiece(message);
+    if (message.kind === "text") inTime(message.present_s, () => hearPiece(message));
     else if (message.kind === "state") hearState(message);
-    else if (message.kind === "value") hearValue(message);
+    else if (message.kind === "value") inTime(message.present_s, () => hearValue(message));
+    else if (message.kind === "clock") hearTime(message);
   }
 
+  setInterval(askTime, 2000);
   setInterval(() => {
     if (socket?.readyState === WebSocket.OPEN && performance.now() - lastWord > SILENCE_MS) socket.close();
   }, 2000);
@@ -323,6 +356,7 @@
       heard.set(stream, [...(heard.get(stream) ?? []), listener]);
       return this;  // call it while the page loads: what came before is not repeated
     },
+    now: () => now() / 1000,  // seconds of the room's clock
     value: stream => values.get(stream),
     sayings: stream => [...(sayings.get(stream) ?? [])],
   };

@@ -1,0 +1,100 @@
+"""`roomful bench`: what the mesh reaches on this machine, or in the room that plays, beside the bare library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mesh.cli.status import door_options
+from mesh.errors import RoomfulError
+
+EPILOG = """\b
+Examples:
+  roomful bench                                     this machine, some minutes
+  roomful bench --quick --only round_trip,pool      two of the measurements, a moment each
+  roomful bench deployments/whispering-room         and tokens a second of each of its language models
+  roomful bench --room                              the room that plays now, undisturbed: answers, clocks, ages, cost
+"""
+
+
+@click.command(epilog=EPILOG)
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--quick", is_flag=True, help="One short round of each.")
+@click.option("--only", metavar="NAME,…", help="Only these measurements.")
+@click.option("--room", is_flag=True, help="Measure the room that plays now instead, without touching it.")
+@door_options
+@click.option("--json", "as_json", is_flag=True, help="One JSON value.")
+def command(
+    folder: Path | None, quick: bool, only: str | None, room: bool, host: str | None, key_path: Path | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Measure streams, requests, clocks and idle cost in small rooms made for it, with real roles in processes of their own; with FOLDER,
+    the language models of that deployment too. The bare library (pyzmq) does the same beside, in turn."""
+    from mesh.shell.bench.rows import machine
+
+    if room:
+        from mesh.shell.bench.live import measure_room
+        from mesh.shell.finding import find
+
+        rows = measure_room(find(host, key_path))
+    else:
+        rows = _measure(_chosen(folder, quick, only))
+    if as_json:
+        click.echo(json.dumps([each.as_json() for each in rows]))
+    else:
+        _print(rows, machine())
+
+
+def _chosen(folder: Path | None, quick: bool, only: str | None) -> dict[str, Callable[[], Any]]:
+    """What is to be measured, by name. Raises UsageError for names that are none."""
+    from mesh.shell.bench.measures import MEASURES, QUICK, THOROUGH
+    from mesh.shell.bench.models import speakers, tokens
+    from mesh.shell.folder import load
+
+    plan = QUICK if quick else THOROUGH
+    known: dict[str, Callable[[], Any]] = {name: partial(measure, plan) for name, measure in MEASURES.items()}
+    if folder is not None:
+        if not speakers(load(folder)):
+            raise RoomfulError("this deployment has no language model to measure", where=str(folder), instead="leave the folder out")
+        known["tokens"] = partial(tokens, folder, plan)
+    wanted = only.split(",") if only else list(known)
+    wanted = list(dict.fromkeys("tokens" if name == "first_token" else name for name in wanted))
+    for name in wanted:
+        if name == "tokens" and folder is None:
+            raise click.UsageError("tokens are measured with the models of a deployment: name its folder, too")
+        if name not in known:
+            raise click.UsageError(f"nothing is called {name!r}; there are {', '.join([*known, 'tokens', 'first_token'])}")
+    return {name: known[name] for name in wanted}
+
+
+def _measure(chosen: dict[str, Callable[[], Any]]) -> list[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    rows: list[Any] = []
+    columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=len(chosen))
+        for name, measure in chosen.items():
+            bar.update(task, description=name)
+            rows += measure()
+            bar.advance(task)
+    return rows
+
+
+def _print(rows: list[Any], machine: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", caption=machine, caption_justify="left")
+    for heading in ("measured", "median", "p99", "unit", "bare", "ours / bare"):
+        table.add_column(heading, justify="left" if heading in ("measured", "unit") else "right", no_wrap=True)
+    table.add_column("")
+    for each in rows:
+        bare = ("–", "–") if each.raw is None else (f"{each.raw:g}", "–" if each.ratio is None else f"{each.ratio:.2f}")
+        table.add_row(each.name, f"{each.value:g}", f"{each.p99:g}", each.unit, *bare, f"[dim]{each.note}[/dim]")
+    Console().print(table)

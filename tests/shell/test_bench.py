@@ -1,0 +1,137 @@
+"""`roomful bench`: real processes beside the bare library, in the shape that others read. No figure is judged: that is for benchmarks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mesh.shell.bench import bare, measures, plays
+from mesh.shell.bench.measures import Plan
+from mesh.shell.bench.models import tokens
+from mesh.shell.bench.rows import least, p99, rates, row
+from tests.roles.small_models import write_gguf
+
+SHORT = Plan(rounds=1, trips=200, seconds=0.5, questions=30, joins=1, idle_s=0.5)
+KEYS = {"name", "value", "p99", "unit", "raw", "ratio"}
+
+
+def roomful(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "mesh.cli.entry", *arguments], capture_output=True, text=True, timeout=100, check=False)
+
+
+def test_a_row_holds_ours_against_the_bare_library_at_the_bad_end() -> None:
+    assert row("round_trip", "us", [1.0, 2.0, 3.0, 10.0], [2.0], digits=1).as_json() == {
+        "name": "round_trip", "value": 2.5, "p99": 10.0, "unit": "us", "raw": 2.0, "ratio": 1.25, "samples": 4, "more_is_better": False,
+        "note": "",
+    }  # fmt: skip
+    rate = row("frames", "frames/s", [60.0, 50.0, 70.0], [30.0], more_is_better=True)
+    assert (rate.value, rate.p99, rate.ratio) == (60.0, 50.0, 2.0)
+    alone = row("clock", "ms", [0.1])
+    assert (alone.raw, alone.ratio) == (None, None)
+
+
+def test_the_bad_end_is_that_of_the_worst_in_a_hundred() -> None:
+    values = [float(number) for number in range(1000)]
+    assert (p99(values), least(values)) == (989.0, 10.0)
+    assert (p99([3.0]), least([3.0])) == (3.0, 3.0)
+
+
+def test_a_rate_is_counted_in_tenths_of_a_second() -> None:
+    assert rates([]) == rates([1.0]) == []
+    assert rates([0.0, *(number / 50 + 0.001 for number in range(1, 101))]) == [50.0] * 20
+
+
+def test_round_trips_are_measured_on_both_sides_in_equal_number() -> None:
+    ours, raw = plays.round_trips(200, 100), bare.round_trips(200, 100)
+    assert len(ours) == len(raw) == 200
+    assert min(ours) > 0 and min(raw) > 0
+
+
+def test_every_picture_of_both_sides_comes_whole_and_with_its_age() -> None:
+    for found in (plays.pictures(64, 48, 0.4), bare.pictures(64, 48, 0.4, encrypted=True)):
+        assert len(found["arrivals"]) == len(found["ages"]) > 10
+        assert min(found["ages"]) > 0
+        assert sorted(found["arrivals"]) == found["arrivals"]
+
+
+@pytest.mark.parametrize("fault", ["", "kill", "stop"])
+def test_no_question_is_lost_when_a_copy_that_answers_is_killed_or_stopped(fault: str) -> None:
+    found = plays.shared_out(40, 6, (60.0, 60.0, 60.0), fault=fault, at_s=0.2)
+    assert found["lost"] == 0
+    assert len(found["samples"]) == 64
+
+
+def test_the_bare_queue_answers_all() -> None:
+    assert len(bare.shared_out(30, 12, (5.0, 10.0, 20.0))["samples"]) == 54
+
+
+def test_the_hands_of_three_machines_and_the_cost_of_their_agents_are_read() -> None:
+    (apart,) = measures.clock(SHORT)
+    share, memory = measures.idle(SHORT)
+    assert apart.samples > 3 and 0 <= apart.value < 1000
+    assert share.samples == memory.samples == 3 and memory.value > 10
+
+
+def test_a_language_model_of_a_deployment_is_measured_in_the_mesh_and_alone(tmp_path: Path) -> None:
+    licence = {"weights": "CC0-1.0", "code": "MIT", "data": "CC0-1.0"}
+    (tmp_path / "models").mkdir()
+    model = write_gguf(tmp_path / "models" / "small.gguf")
+    piece: dict[str, Any] = {
+        "installation": "speaking",
+        "models": {"small": {"file": "models/small.gguf", "sha256": sha256_of(model), "licence": licence}},
+        "roles": {
+            "words": {"kind": "./roles.py:Words"},
+            "poet": {
+                "kind": "inference.llm", "model": "small", "inputs": {"prompt": "words.line"},
+                "options": {"max_tokens": 12, "temperature": 0.0, "pace": 5},
+            },
+        },
+    }  # fmt: skip
+    (tmp_path / "deployment.yaml").write_text(json.dumps(piece))
+    (tmp_path / "roles.py").write_text(
+        'from mesh.role import Role, Text\n\n\nclass Words(Role):\n    """Says nothing."""\n    outputs = {"line": Text}\n'
+    )
+    spoken, first = tokens(tmp_path, SHORT)
+    assert (spoken.name, first.name) == ("tokens", "first_token")
+    assert spoken.value > 5 and spoken.raw is not None  # not at the pace at which it is to be read aloud
+    assert first.value > 0 and first.raw is not None
+
+
+def sha256_of(path: Path) -> str:
+    import hashlib
+
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_figures_come_as_json_of_the_agreed_shape() -> None:
+    done = roomful("bench", "--quick", "--only", "round_trip", "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert set(found) >= KEYS
+    assert (found["name"], found["unit"]) == ("round_trip", "us")
+    assert found["ratio"] == pytest.approx(found["value"] / found["raw"], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--only", "speed"), 2, "there are round_trip"),
+        (("--only", "tokens"), 2, "name its folder"),
+        (("nowhere",), 2, "nowhere"),
+        (("--room", "--host", "127.0.0.1:1"), 3, "127.0.0.1:1"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_with_what_to_do(
+    arguments: tuple[str, ...], code: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("ROOMFUL_HOME", str(tmp_path))
+    if "--room" in arguments:
+        assert roomful("key", "new").returncode == 0
+    done = roomful("bench", *arguments)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
