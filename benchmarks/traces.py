@@ -44,6 +44,7 @@ PORT = 47600
 CELLS = {"idle": (0, False), "busy": (2, False), "lossy": (0, True), "busy and lossy": (2, True)}  # processes a core, bad network
 LOSS_PERCENT, DELAY_S, JITTER_S = 5, 0.02, 0.05
 THRESHOLDS_MS = (150, 180, 200, 220, 250, 300, 350, 400, 450, 500, 550, 600, 700)
+SETTLED_S = 1.0
 PADDING = b"." * 160  # as large as an agent's beat with its vector
 LEVELS = (50.0, 99.0, 99.9, 100.0)
 
@@ -115,7 +116,16 @@ def record(cell: str, seconds: float) -> dict[str, list[Beat]]:
             for node in NODES
         }  # fmt: skip
         said = {node: json.loads(process.communicate()[0]) for node, process in started.items()}
-    return {node: [Beat(names[sender], *rest) for sender, *rest in rows] for node, rows in said.items()}
+    return in_full({node: [Beat(names[sender], *rest) for sender, *rest in rows] for node, rows in said.items()})
+
+
+def in_full(trace: dict[str, list[Beat]]) -> dict[str, list[Beat]]:
+    """The part in which all beat: not the first seconds, in which one process starts after another, nor the last."""
+    sent: dict[str, list[float]] = defaultdict(list)
+    for each in (beat for rows in trace.values() for beat in rows):
+        sent[each.sender].append(each.sent_s)
+    begin_s, end_s = max(map(min, sent.values())) + SETTLED_S, min(map(max, sent.values()))
+    return {node: [each for each in rows if begin_s <= each.sent_s <= end_s] for node, rows in trace.items()}
 
 
 def observers(node: str) -> list[str]:

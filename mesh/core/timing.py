@@ -21,14 +21,14 @@ class Timing:
     beat_s: float = 0.1
     """s between two heartbeats. Half of suspect_s at most, so that one lost beat is no suspicion; at 0.2 it already would be."""
     suspect_s: float = 0.22
-    """s of silence until suspect = 2 x beat_s + 20 ms. One lost beat, and the delay that 99.9 % of beats stay below on a wired
-    network with every core busy (trace). What is silent is the freshest evidence of all observers."""
+    """s of silence until suspect = 2 x beat_s + 20 ms. One lost beat, and what 99.9 % of beats are late at most on a wired network
+    with every core busy (trace: 17 ms). What is silent is the freshest evidence of all observers."""
     dead_s: float = 0.45
     """s from suspect to dead = 4 x probe_s + 50 ms. Four rounds of direct and indirect probes, and the way of the last one's answer."""
     probe_s: float = 0.1
     """s between two rounds of probes of one suspect = beat_s: an answer takes two delays, which are shorter (trace)."""
     lag_cap_s: float = 0.1
-    """s of own lag that are forgiven in one silence = beat_s. The loop of an agent is late by less with every core busy; uncapped,
+    """s of own lag that are forgiven in one silence = beat_s. A loop is late by less with every core busy (trace: 38 ms); uncapped,
     forgiveness delayed true alarms to 1 s."""
     hold_s: float = 2.0
     """s for which verdicts are held when half of three or more peers fall silent together = 4 x dead_s, rounded up. A switch port or
@@ -107,7 +107,7 @@ class Timing:
 WIRED = Timing()
 # What a radio changes. 5 % lost beside 20 to 70 ms of delay must not even be a suspicion, and a burst of 0.4 s in which nothing passes
 # must be no more than one:
-#   suspect_s  = 4 x beat_s + 150 ms. The largest silence in the trace of the lossy network, with every core busy, rounded up
+#   suspect_s  = 4 x beat_s + 150 ms: that burst, the beat that is due after it, and a delay at its worst (50 ms of jitter)
 #   dead_s     = 2 x 0.4 s + 100 ms. A burst that follows upon another; six rounds of probes
 #   probe_s    = 2 x (20 + 50 ms) + 10 ms. Two delays at their worst: an earlier second probe would learn nothing
 #   hold_s     = 3 x dead_s, rounded up;   together_s = suspect_s - 50 ms: one burst is one silence
