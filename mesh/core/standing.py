@@ -79,7 +79,7 @@ class Standing:
         self.returned_s = NEVER
         states = [member.state for member in self.membership.present() if member.state is not None]
         # Who boots slowly while the whole room starts has not come back to a room that went on without it.
-        if not any(state.steady and not state.starting and state.hears > self.side.size for state in states):
+        if any(state.starting for state in states) or not any(state.steady and state.hears > self.side.size for state in states):
             return False
         self.steadiness.came_back(now)
         return True
