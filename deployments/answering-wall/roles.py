@@ -1,36 +1,10 @@
-"""The answering wall's own roles: who stands in for the microphone, and when the wall answers."""
+"""The answering wall's own role: when the wall answers, and in which mood."""
 
-import wave
 from datetime import datetime
 
-import numpy as np
+from mesh.role import Event, Options, Role, Text
 
-from mesh.role import Audio, Event, Options, Role, Text
-
-CHUNK = 512  # samples a frame: what the voice model hears at once
 TIMES = ((5, "night"), (8, "dawn"), (11, "morning"), (16, "noon"), (19, "dusk"), (22, "evening"), (24, "night"))
-
-
-class Visitors(Role):
-    """Stands in for a microphone: plays a WAV of 16 kHz from the folder in real time, over and over."""
-
-    outputs = {"sound": Audio}
-
-    class Options(Options):
-        source: str = "visitors.wav"
-
-    def setup(self):
-        with wave.open(str(self.folder / self.options.source)) as file:
-            samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        self.sound, self.at = samples.astype(np.float32) / 32768, 0
-
-    def tick(self):
-        if self.at + CHUNK > len(self.sound):
-            self.at = 0
-        self.emit("sound", self.sound[self.at : self.at + CHUNK, None].copy())
-        self.at += CHUNK
-        self.works(5, "no sound has been played for 5 s")
-        return CHUNK / 16000
 
 
 class Listener(Role):
