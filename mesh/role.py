@@ -101,6 +101,7 @@ class Stage(Protocol):
     """What the mesh gives a role to stand on. Roles use it through `Role`'s methods."""
 
     def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None, present_at: float | None) -> None: ...
+    def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any: ...
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
     def now_s(self) -> float: ...
     def wanted(self) -> bool: ...
@@ -190,6 +191,12 @@ class Role:
         request follow. Never blocks and never fails for want of listeners. An array must not be changed afterwards.
         `present_at`, in seconds of the room's clock such as `self.now_s() + 0.2`, is when displays show it, all together."""
         self._stage.emit(output, value, more=more, captured_s=captured_s, present_at=present_at)
+
+    def buffer(self, output: str, shape: tuple[int, ...], dtype: str = "uint8") -> Any:
+        """An array of this shape to draw into, every item of it, and then to `emit` on `output`: on the same machine such a
+        frame is not copied at all. It holds what was drawn there before, or anything. Ask for a new one for each frame, and do
+        not write to it once it is emitted."""
+        return self._stage.buffer(output, shape, dtype)
 
     def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
         """Ask another role and iterate over its answer's pieces as they come. Raises RoleError when no copy

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from mesh.core import licences, quantities
+from mesh.core import delivery, licences, quantities
 from mesh.core.addresses import host_port
 from mesh.core.names import NAME_PATTERN, as_name, is_name
 from mesh.core.quantities import DURATION_PATTERN, SIZE_PATTERN, TIME_PATTERN, Unclear
@@ -110,6 +110,12 @@ def _check_wire(text: str) -> str:
     raise wrong(f"“{text[:60]}” is not a stream", f"write {example}, such as eye.image")
 
 
+def _check_delivery(text: str) -> str:
+    if delivery.read(text) is None:
+        raise wrong(f"it cannot be “{text[:60]}”", delivery.INSTEAD)
+    return text
+
+
 Name = Annotated[
     str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME_PATTERN, "maxLength": 40})
 ]
@@ -129,4 +135,8 @@ FilePath = Annotated[
 ]
 Kind = Annotated[str, AfterValidator(_check_kind), Field(min_length=1, examples=["sensing.camera", "./roles.py:Mood"])]
 WireText = Annotated[str, AfterValidator(_check_wire), Field(examples=["eye.image"])]
-Delivery = Literal["latest", "queue"]
+Delivery = Annotated[
+    str,
+    AfterValidator(_check_delivery),
+    WithJsonSchema({"type": "string", "pattern": delivery.PATTERN, "examples": ["latest", "queue", "latest quality 75", "lossless"]}),
+]

@@ -35,7 +35,8 @@ REQUEST_CHARACTERS_MAX = 256
 DIMENSIONS_MAX = 8
 ALIGN = 8
 
-MUTED, MORE, ARRAY, RUN = 1, 2, 4, 8  # bits of `flags`; RUN: a list of texts, pieces that came in quick succession
+MUTED, MORE, ARRAY, RUN, CODED = 1, 2, 4, 8, 16  # bits of `flags`; RUN: a list of texts, pieces that came in quick succession
+CODINGS = frozenset(("jpeg", "delta"))  # of a picture's bytes, where they are not the array's own
 
 ITEM_BYTES = {
     "|b1": 1, "|u1": 1, "|i1": 1, "<u2": 2, "<i2": 2, "<f2": 2, "<u4": 4, "<i4": 4, "<f4": 4,
@@ -83,6 +84,7 @@ class Header(NamedTuple):
     shape: tuple[int, ...]
     data_at: int
     present_ns: int | None = None  # the room's time at which it is to be shown
+    coding: str = ""  # how the array's bytes are packed; "" where they are its own
 
 
 def encode_sender(sender: Sender) -> bytes:
@@ -99,7 +101,11 @@ def encode(
     Raises WireError, in words for the author of the value, when it cannot travel or is too large.
     """
     if flags & ARRAY:
-        return _encode_block(topic, sender, number, captured_ns, flags, value, request, piece, ended, present_ns)
+        data = memoryview(value.data)
+        if data.nbytes > FRAME_BYTES_MAX:
+            raise too_large(data.nbytes, FRAME_BYTES_MAX)
+        place = (request, piece, ended, present_ns)
+        return b"".join((encode_head(topic, sender, number, captured_ns, flags, value.dtype, value.shape, place), data))
     try:
         if present_ns is not None:
             head = _pack((number, captured_ns, flags, value, request, piece, ended, present_ns))
@@ -114,17 +120,16 @@ def encode(
     return b"".join((topic, _PREFIX.pack(VERSION, len(sender), len(head)), sender, head))
 
 
-def _encode_block(
-    topic: bytes, sender: bytes, number: int, captured_ns: int, flags: int, block: Block,
-    request: str | None, piece: int, ended: str | None, present_ns: int | None,
+def encode_head(
+    topic: bytes, sender: bytes, number: int, captured_ns: int, flags: int, dtype: str, shape: tuple[int, ...],
+    place: tuple[str | None, int, str | None, int | None] = (None, 0, None, None), coding: str = "",
 ) -> bytes:  # fmt: skip
-    data = memoryview(block.data)
-    if data.nbytes > FRAME_BYTES_MAX:
-        raise too_large(data.nbytes, FRAME_BYTES_MAX)
-    fields = (number, captured_ns, flags, (block.dtype, block.shape), request, piece, ended)
-    head = msgpack.packb(fields if present_ns is None else (*fields, present_ns))
+    """All of an array's frame but its bytes, which come next: `place` is (request, piece, ended, present_ns), `coding` says
+    how the bytes are packed."""
+    form = (coding, dtype, shape) if coding else (dtype, shape)
+    head = _pack((number, captured_ns, flags | CODED if coding else flags, form, *(place if place[3] is not None else place[:3])))
     before = len(topic) + _PREFIX.size + len(sender) + len(head)
-    return b"".join((topic, _PREFIX.pack(VERSION, len(sender), len(head)), sender, head, bytes(-before % ALIGN), data))
+    return b"".join((topic, _PREFIX.pack(VERSION, len(sender), len(head)), sender, head, bytes(-before % ALIGN)))
 
 
 def plain(value: Any) -> Any:
@@ -173,10 +178,12 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
         present_ns = head[7] if len(head) >= 8 else None
         if present_ns is not None and type(present_ns) is not int:
             raise WireError("a frame to be shown at no time that is one")
-        dtype = ""
+        dtype = coding = ""
         shape: tuple[int, ...] = ()
         if flags & ARRAY:
-            dtype, shape, data_at = _layout(sender, value, len(message), data_at)
+            if flags & CODED:
+                coding, value = _coding(sender, value), value[1:]
+            dtype, shape, data_at = _layout(sender, value, len(message), data_at, coding != "")
             value = None
         else:
             whole = len(message) == data_at
@@ -187,7 +194,7 @@ def decode(message: bytes | memoryview, start: int, senders: dict[bytes, Sender]
             data_at = -1
         more, muted = flags & MORE != 0, flags & MUTED != 0
         return _new(Header, (
-            sender, number, captured_ns, muted, value, request, piece, more, ended, dtype, shape, data_at, present_ns,
+            sender, number, captured_ns, muted, value, request, piece, more, ended, dtype, shape, data_at, present_ns, coding,
         ))  # fmt: skip
     except _REFUSED as error:
         raise WireError(f"not a frame: {error}") from None
@@ -216,8 +223,14 @@ def each_piece(header: Header) -> Iterator[Header]:
         )  # fmt: skip
 
 
-def _layout(sender: Sender, value: Any, total: int, data_at: int) -> tuple[str, tuple[int, ...], int]:
-    """Where the array lies and how to read it; its bytes must be exactly there."""
+def _coding(sender: Sender, value: Any) -> str:
+    if type(value) is not list or len(value) != 3 or value[0] not in CODINGS or value[1] != "|u1" or sender.type != "image":
+        raise WireError("a picture packed in no known way")
+    return str(value[0])
+
+
+def _layout(sender: Sender, value: Any, total: int, data_at: int, packed: bool) -> tuple[str, tuple[int, ...], int]:
+    """Where the array lies and how to read it; its bytes must be exactly there, or some bytes where they are packed."""
     dtype, shape = value
     item_bytes = ITEM_BYTES.get(dtype) if type(dtype) is str else None
     if item_bytes is None or type(shape) is not list or len(shape) > DIMENSIONS_MAX or sender.type not in ARRAY_TYPES:
@@ -226,7 +239,7 @@ def _layout(sender: Sender, value: Any, total: int, data_at: int) -> tuple[str, 
         raise WireError("an array of impossible shape")
     start = data_at + -data_at % ALIGN
     size_bytes = prod(shape) * item_bytes
-    if size_bytes > FRAME_BYTES_MAX or start + size_bytes != total:
+    if size_bytes > FRAME_BYTES_MAX or (start >= total if packed else start + size_bytes != total):
         raise WireError("an array of another size than its shape says")
     return dtype, tuple(shape), start
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mesh.core import delivery
 from mesh.core.complaints import Complaints
 from mesh.core.names import did_you_mean
 from mesh.core.schema import MachineFile, RoleFile
@@ -18,7 +19,7 @@ def role_spec(rank: int, name: str, role: RoleFile) -> RoleSpec:
     """The value of a role, defaults that depend on other keys filled in."""
     alone = not role.each and role.copies == 1
     wires = tuple(
-        Wire(input_, source.partition(".")[0], source.partition(".")[2], role.delivery.get(input_, ""))
+        Wire(input_, source.partition(".")[0], source.partition(".")[2], *(delivery.read(role.delivery.get(input_, "")) or ("", "")))
         for input_, source in role.inputs.items()
     )
     limits = {"memory_bytes": role.limits.memory, "cores": role.limits.cores}

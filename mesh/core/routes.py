@@ -126,8 +126,8 @@ def _input(wire: Wire, role: RoleSpec, scene: Scene) -> dict[str, Any]:
     if instead is not None and instead["stream"] == f"{wire.role}.{wire.stream}":
         sources = [playing for name, who in _askers(source, scene) if who is not None and (playing := _playing(name, scene)) is not None]
     return {
-        "stream": f"{wire.role}.{wire.stream}", "type": kind, "delivery": delivery,
-        "sources": sources,
+        "stream": f"{wire.role}.{wire.stream}", "type": kind, "delivery": delivery, "sources": sources,
+        **({"pictures": wire.pictures} if wire.pictures else {}),
     }
 
 

@@ -126,7 +126,9 @@ class RoleFile(Section):
     )
     inputs: dict[str, WireText] = Field(default={}, description="Which stream feeds which input: {prompt: mood.tags}.")
     delivery: dict[str, Delivery] = Field(
-        default={}, description="Per input: latest (the newest only) or queue (each in turn)."
+        default={},
+        description="Per input: latest (the newest only) or queue (each in turn). After it, or alone, how pictures come from "
+        "another machine: quality 1 to 100 (JPEG; 90 where nothing is said), lossless or raw. Such as latest quality 75.",
     )
     options: dict[str, Any] = Field(default={}, description="Options of its kind; `roomful kinds KIND` lists them.")
     fallback: FallbackFile = Field(

@@ -55,12 +55,14 @@ class Needs:
 @dataclass(frozen=True, slots=True)
 class Wire:
     """`input: role.stream`. `delivery` is "latest", "queue" or "", which leaves it to the stream's type
-    (image, audio and vector: latest; text and event: queue)."""
+    (image, audio and vector: latest; text and event: queue). `pictures` is how they come from another machine: "raw",
+    "lossless", "quality N" or "", which leaves it to the mesh."""
 
     input: str
     role: str
     stream: str
     delivery: str = ""
+    pictures: str = ""
 
 
 @dataclass(frozen=True, slots=True)

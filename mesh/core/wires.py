@@ -56,6 +56,9 @@ def _judge_wire(complaints: Complaints, deployment: Deployment, role: RoleSpec, 
             if fitting
             else f"no role here emits {wanted}: add one between them that does",
         )
+    elif wire.pictures and carried not in ("image", "any"):
+        what = f"“{wire.pictures}” is for pictures, and `{wire.role}.{wire.stream}` carries {carried}"
+        complaints.at_value(("roles", role.name, "delivery", wire.input), what, "write latest or queue, or take it out")
 
 
 def _streams_of(deployment: Deployment, type_: str, asker: RoleSpec) -> list[str]:

@@ -29,6 +29,16 @@ def to_block(value: Any, type_: str, where: str) -> Block:
     """An array of a stream of this type, in C order and little-endian; copied only where it is not so already."""
     import numpy
 
+    array = checked(value, type_, where)
+    if not array.flags.c_contiguous:
+        array = numpy.ascontiguousarray(array)
+    return Block(array.dtype.str, array.shape, _bytes_of(array))
+
+
+def checked(value: Any, type_: str, where: str) -> numpy.ndarray[Any, Any]:
+    """The value as an array that a stream of this type carries, little-endian, in whatever order its items lie."""
+    import numpy
+
     try:
         array = numpy.asarray(value)
     except ValueError:
@@ -38,9 +48,7 @@ def to_block(value: Any, type_: str, where: str) -> Block:
         array = array.astype(array.dtype.newbyteorder("<"))
     if array.dtype.str not in ITEM_BYTES:
         raise RoleError(f"{where}: arrays of {array.dtype} cannot travel", instead="use plain numbers, such as float32")
-    if not array.flags.c_contiguous:
-        array = numpy.ascontiguousarray(array)
-    return Block(array.dtype.str, array.shape, _bytes_of(array))
+    return array
 
 
 def _bytes_of(array: Any) -> memoryview | bytes:

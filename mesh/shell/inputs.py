@@ -17,8 +17,9 @@ from mesh.role import Frame
 from mesh.shell import curve
 from mesh.shell.arrays import as_travelling
 from mesh.shell.handlers import Handlers
+from mesh.shell.lines import Neighbours
+from mesh.shell.listening import Input
 from mesh.shell.sources import Route
-from mesh.shell.streams import Input
 from mesh.shell.waiting import Waiting
 
 Tell = Callable[[dict[str, Any]], None]
@@ -64,6 +65,7 @@ class Inputs:
         self._secret = secret
         self._waiting = waiting
         self._tell = tell
+        self._neighbours = Neighbours(secret, waiting)
         self.ears: tuple[Ear, ...] = ()
 
     def route(self, routes: Iterable[Route], handlers: Handlers) -> None:
@@ -83,10 +85,10 @@ class Inputs:
             self._close(gone)
         self.ears = tuple(ears)
 
-    def _open(self, name: str, stream: str, type_: str, delivery: str) -> Input:
+    def _open(self, name: str, stream: str, type_: str, delivery: str, pictures: str) -> Input:
         socket = self._context.socket(zmq.SUB)
         curve.client(socket, self._public, self._secret)
-        input = Input(name, stream, type_, delivery, socket)
+        input = Input(name, stream, type_, delivery, socket, self._neighbours, pictures)
         self._waiting.add(socket, input.read)
         self._waiting.add(input.monitor, input.notice)
         return input

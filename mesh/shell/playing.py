@@ -34,12 +34,13 @@ from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink
 from mesh.shell.inputs import Ear, Inputs
 from mesh.shell.memory import Memory
+from mesh.shell.near import door_name
 from mesh.shell.preparing import bind, make_role
 from mesh.shell.sources import Routes, read_routes
 from mesh.shell.stage import FRAME_DEADLINE_S, Stage
 from mesh.shell.standing import Standing
-from mesh.shell.streams import HWM, bounded
-from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
+from mesh.shell.streams import HWM, Ways, bounded
+from mesh.shell.waiting import Waiting
 
 LAST_WORDS_MS = 200
 AFTER_FAILURE_S = 1.0
@@ -63,6 +64,8 @@ class Playing:
         self._frames = self._context.socket(zmq.XPUB)
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
+        self._ways = Ways(self._frames, self._waiting)
+        self._waiting.add(self._frames, self._ways.far.look)
         self._inputs = Inputs(*ways, link.tell)
         self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)))
         self._answering = Answering(*ways)
@@ -85,18 +88,20 @@ class Playing:
         outputs = self._border.begin(type(role).outputs_for, role.options)
         self._handlers = Handlers(role)
         bounded(self._frames, min([HWM[type_] for type_ in outputs.values()], default=1000))
-        self._stage.give(outputs, self._frames)
+        self._stage.give(outputs, self._ways)
         config = self._config
         answerer = Answerer(config.instance, config.generation, self._handlers.inputs, self._handlers.resumes)
         answerer.closed = "standby"
         self._followers = Followers(self._frames, config.instance)
         self._followers.snapshot = self._all_that_is_open
+        self._ways.far.subscribed.append(self._greet)
         self._answering.begin(answerer, self._stage.first, self._border, self._standing, self._followers)
         self._memory = Memory(role, config, self._standing, self._followers.tell, self._link.tell)
         ports = [
             self._border.begin(bind, socket, config.bind, port, config.instance)
             for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
         ]
+        self._ways.door.open(door_name(config.curve_secret, config.instance, config.node, config.generation, ports[0]))
         self._standing.counts = self._counts
         self._border.begin(role.setup)
         self._memory.restore()
@@ -112,6 +117,8 @@ class Playing:
         self._inputs.close()
         self._follow_line.close()
         self._asking.close()
+        self._ways.door.close()
+        self._waiting.remove(self._frames)
         for socket in (self._frames, self._answering.socket):
             socket.close(linger=LAST_WORDS_MS)
         self._guard.close()
@@ -180,21 +187,17 @@ class Playing:
         if self._standing.active != self._was_active:
             self._stand()
         self._asking.tick(now)
-        self._greet()
+        self._ways.look()
         self._go_on(now)
         for ear, closing in self._inputs.keep_house(now):
             self._border.call(ear.handle, closing)
 
-    def _greet(self) -> None:
-        """Who has begun to listen since is told what the open utterances have said so far."""
-        while int(self._frames.get(EVENTS)) & POLLIN:
-            subscription = self._frames.recv(NOBLOCK)
-            self._followers.greet(subscription)
-            for output in self._stage.outputs.values():
-                output.repeat(subscription)
-        self._answering.answerer.followed = self._followers.any
-
     # ---- who follows whom
+
+    def _greet(self, subscription: bytes) -> None:
+        """Somebody begins to listen, to a stream or to what followers are told, or ceases to."""
+        self._followers.greet(subscription)
+        self._answering.answerer.followed = self._followers.any
 
     def _all_that_is_open(self) -> list[Message]:
         kept: list[Message] = [self._memory.kept()] if self._memory.any else []
@@ -226,7 +229,10 @@ class Playing:
     # ---- what the role gets
 
     def _deliver(self, ear: Ear) -> None:
-        header, value = ear.input.take()
+        taken = ear.input.take()
+        if taken is None:
+            return
+        header, value = taken
         if not header.piece:  # how long a sentence then takes to be said is no delay
             self._note_age(ear.input.name, header.captured_ns)
         if ear.answers:
@@ -326,11 +332,14 @@ class Playing:
             "received": {ear.input.name: ear.input.received for ear in ears},
             "dropped": {ear.input.name: ear.input.dropped for ear in ears},
             "ages": {input: age._asdict() for input, meter in list(self._ages.items()) if (age := meter.age()) is not None},
+            "unsent": {output.where: output.unsent for output in list(self._stage.outputs.values()) if output.unsent},
+            "near": {ear.input.name: ear.input.near for ear in ears},
             "requests": self._asking.asker.counters(),
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "refused": {
                 "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
                 "frames": sum(ear.input.refused for ear in ears), "followed": self._follow_line.refused,
+                "lines": self._ways.door.refused + self._ways.far.refused,
             },
         }  # fmt: skip
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesh.core import delivery
 from mesh.core.following import Company, company
 from mesh.core.hearing import Speaker
 from mesh.core.kind import STREAM_TYPES
@@ -36,10 +37,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One input: the stream it takes, the stream's type, "latest" or "queue", and who speaks there."""
+    """One input: the stream it takes, the stream's type, "latest" or "queue", how pictures come from other machines, and who
+    speaks there."""
 
     input: str
-    form: tuple[str, str, str]
+    form: tuple[str, str, str, str]
     sources: tuple[Source, ...]
 
 
@@ -89,9 +91,12 @@ def _consumer(entry: Mapping[str, Any]) -> Consumer:
 
 
 def _route(name: str, entry: Mapping[str, Any]) -> Route:
-    if entry["type"] not in STREAM_TYPES or entry["delivery"] not in ("latest", "queue"):
+    if entry["type"] not in STREAM_TYPES or entry["delivery"] not in delivery.RULES:
         raise ValueError(f"input {name}: {entry['type']}, {entry['delivery']}")
-    return Route(name, (str(entry["stream"]), entry["type"], entry["delivery"]), _sources(entry["sources"]))
+    pictures = entry.get("pictures", "")
+    if pictures and delivery.read(pictures) is None:
+        raise ValueError(f"input {name}: pictures {pictures}")
+    return Route(name, (str(entry["stream"]), entry["type"], entry["delivery"], pictures), _sources(entry["sources"]))
 
 
 def _sources(entries: Iterable[Mapping[str, Any]]) -> tuple[Source, ...]:

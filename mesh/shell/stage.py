@@ -20,7 +20,7 @@ from mesh.shell.host_config import HostConfig
 from mesh.shell.room_clock import RoomClock
 from mesh.shell.sources import Routes
 from mesh.shell.standing import Standing
-from mesh.shell.streams import Output
+from mesh.shell.streams import Output, Ways
 
 LOOK_S = 0.004  # a handler that asks whether it is still wanted looks at the sockets no oftener
 FRAME_DEADLINE_S = 60.0  # for a frame that became a request
@@ -46,16 +46,17 @@ class Stage:
         self._is_wanted = is_wanted
         self._looked_s = 0.0
         self._first: Output | None = None
+        self._instead: dict[str, Output] = {}  # streams of roles that nobody plays
         self._epoch = -1
         self._utterances = 0
         self._open: dict[str, tuple[str, int]] = {}  # output -> the request that is being spoken there, its next piece
         self._joining: dict[str, str] = {}  # output -> what was spoken so far, for those it will be asked of
 
-    def give(self, outputs: Mapping[str, str], socket: Any) -> None:
+    def give(self, outputs: Mapping[str, str], ways: Ways) -> None:
         """The role's streams."""
-        self.outputs = {name: Output(self._config.role, name, type_, socket) for name, type_ in outputs.items()}
+        self.outputs = {name: Output(self._config.role, name, type_, ways) for name, type_ in outputs.items()}
         self._first = next(iter(self.outputs.values()), None)
-        self._socket = socket
+        self._ways = ways
         self._asking.say_instead = self.say_instead
         self._speak_as()
 
@@ -102,6 +103,13 @@ class Stage:
             out.send(value, captured_ns, not standing.playing, present_ns=present_ns)
         if output in self.routes.asks and standing.playing:
             self._ask_consumers(out, value, captured_ns, more)
+
+    def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any:
+        """An array to draw into and to emit on that stream."""
+        out = self.outputs.get(output)
+        if out is None:
+            raise self._no_output(output)
+        return out.buffer(shape, dtype)
 
     def ask(self, role: str, value: Any, *, input: str | None = None, deadline_s: float = 30.0) -> Iterator[Any]:
         """A question to another role; the answer's pieces as they come."""
@@ -153,7 +161,7 @@ class Stage:
     def say_instead(self, stream: str, line: str) -> None:
         """A whole text on the stream of a role that nobody plays, for those who listen to it."""
         role, _, name = stream.partition(".")
-        out = Output(role, name, "text", self._socket)
+        out = self._instead.get(stream) or self._instead.setdefault(stream, Output(role, name, "text", self._ways))
         config = self._config
         out.speak_as(Sender(config.instance, config.node, self._epoch, config.generation, "text"))
         out.send(line, self.clock.now_ns(), self._standing.muted, self._new_utterance(), 0, False)

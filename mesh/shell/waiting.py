@@ -37,6 +37,20 @@ class Waiting:
         self._add(socket.fd, ready)
         self._sent_on[socket.fd] = socket
 
+    def add_file(self, fd: int, ready: Callable[[], object]) -> None:
+        """The same for a file of the system's own, which says for as long as something waits that it does."""
+        self._add(fd, ready)
+
+    def remove_file(self, fd: int) -> None:
+        """Before the file is closed. One that was not added is no mistake."""
+        if self._ready.pop(fd, None) is not None:
+            self._poll.unregister(fd)
+
+    def want_room(self, fd: int, wanted: bool) -> None:
+        """Whether `ready` is called also when there is room to send."""
+        if fd in self._ready:
+            self._poll.modify(fd, select.POLLIN | select.POLLOUT if wanted else select.POLLIN)
+
     def _add(self, fd: int, ready: Callable[[], object]) -> None:
         self._ready[fd] = ready
         self._poll.register(fd, select.POLLIN)

@@ -134,6 +134,10 @@ FORM = {
     "no licence known": _one("code: MIT", "code: unknown", (14, 39), "“unknown” is not", "LicenseRef-NAME"),
     "a model without its file": _one("    file: models/poet.gguf\n", "", (16, 3), "a model `poet` has no `file`", "add file:"),
     "a delivery of no kind": _one("copies: 2", "delivery: {prompt: newest}", (40, 24), "cannot be “newest”", "latest, queue"),
+    "a quality that is none": _one("copies: 2", "delivery: {prompt: quality 101}", (40, 24), "cannot be “quality 101”", "quality 1 to 100"),
+    "a quality for what is no picture": _one(
+        "copies: 2", "delivery: {prompt: latest quality 75}", (40, 24), "“quality 75” is for pictures", "write latest or queue"
+    ),
     "a wire without its stream": _one("mood.tags", "mood", (39, 22), "“mood” is not a stream", "write mood.STREAM"),
     "a wire to one copy": _one("poet.line", "poet/1.line", (47, 20), "names one instance", "write poet.line"),
     "a kind without its class": _one("./roles.py:Mood", "./roles.py", (33, 11), "names no class", "./roles.py:ClassName"),

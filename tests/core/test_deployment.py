@@ -57,6 +57,21 @@ def test_what_is_left_out_has_the_default_that_the_design_gives_it() -> None:
     assert (deployment.boot_grace_s, deployment.timing, deployment.seeds) == (20.0, "wired", ())
 
 
+@pytest.mark.parametrize(
+    ("words", "wire"),
+    [
+        ("latest quality 75", Wire("image", "eye", "image", "latest", "quality 75")), ("raw", Wire("image", "eye", "image", "", "raw")),
+        ("queue lossless", Wire("image", "eye", "image", "queue", "lossless")), ("queue", Wire("image", "eye", "image", "queue", "")),
+    ],
+)  # fmt: skip
+def test_how_pictures_come_from_another_machine_is_said_per_input_and_is_in_the_editors_schema(words: str, wire: Wire) -> None:
+    text = changed(("    inputs: {image: eye.image}\n", f"    inputs: {{image: eye.image}}\n    delivery: {{image: {words}}}\n"))
+    deployment, mistakes = examine(text)
+    assert deployment is not None, mistakes
+    assert deployment.role("presence").inputs == (wire,)
+    jsonschema.validate({"image": words}, json_schema()["$defs"]["RoleFile"]["properties"]["delivery"])
+
+
 def test_every_further_key_is_read() -> None:
     text = changed(
         ("    copies: 2\n", "    failback: auto\n    limits: {memory: 1GiB, cores: 2}\n    exclusive: true\n    spread: true\n"),

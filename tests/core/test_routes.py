@@ -113,6 +113,13 @@ def test_delivery_follows_the_type_of_the_stream_unless_written(kind: str, expec
     assert routes_for(written, _scene({}))["inputs"]["x"]["delivery"] != expected
 
 
+def test_how_pictures_are_wanted_from_another_machine_goes_to_who_looks() -> None:
+    wire = Wire("x", "eye", "image", "latest", "quality 75")
+    assert routes_for(replace(WALL, inputs=(wire,)), _scene({}))["inputs"]["x"]["pictures"] == "quality 75"
+    unsaid = replace(WALL, inputs=(replace(wire, pictures=""),))
+    assert "pictures" not in routes_for(unsaid, _scene({}))["inputs"]["x"]
+
+
 def test_a_stream_of_an_undescribed_kind_counts_as_events() -> None:
     assert stream_type(RoleSpec("x", "unheard-of"), "y", ROOM) == "event"
     assert stream_type(EYE, "image", ROOM) == "image"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy
+
 from mesh.core.vigil import Word
 from mesh.role import Model, Role
 
@@ -29,6 +31,9 @@ class Recorder:
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
     ) -> None:  # fmt: skip
         self.emitted.append((output, value, more, captured_s))
+
+    def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any:
+        return numpy.empty(shape, dtype)
 
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]:
         return iter(())

@@ -14,8 +14,11 @@ from zmq.utils.garbage import gc
 from mesh.core.frames import Sender
 from mesh.errors import RoleError
 from mesh.shell import curve
+from mesh.shell.lines import Neighbours
+from mesh.shell.listening import PARTING_S, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input
+from mesh.shell.near import door_name
 from mesh.shell.sources import Source
-from mesh.shell.streams import HWM, PARTING_S, QUEUE_BYTES_MAX, QUEUE_FRAMES_MAX, Input, Output, bounded
+from mesh.shell.streams import HWM, Output, Ways, bounded
 from mesh.shell.waiting import Waiting
 
 BOUND_S = 15.0
@@ -28,20 +31,28 @@ class Writer:
     def __init__(self, type_: str, node: str = "node-a", epoch: int = 1, keys: tuple[bytes, bytes] = KEYS) -> None:
         self.context: Any = zmq.Context()
         self.guard = curve.guard(self.context, keys[0])
-        self.socket = bounded(self.context.socket(zmq.PUB), HWM[type_])
+        self.socket = bounded(self.context.socket(zmq.XPUB), HWM[type_])
         curve.server(self.socket, *keys)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
-        self.output = Output("eye", "out", type_, self.socket)
-        self.node, self.epoch, self.type = node, epoch, type_
+        self.socket.setsockopt(zmq.XPUB_VERBOSE, 1)
+        self.waiting = Waiting()
+        self.ways = Ways(self.socket, self.waiting)
+        self.output = Output("eye", "out", type_, self.ways)
+        self.node, self.epoch, self.type, self.closed = node, epoch, type_, False
         self.output.speak_as(Sender("eye", node, epoch, 1, type_))
+        self.ways.door.open(door_name(keys[1], "eye", node, 1, self.port))
 
     def source(self, state: str = "playing") -> Source:
         return Source("eye", self.node, self.epoch, 1, "127.0.0.1", self.port, 0, state, 0)
 
     def send(self, value: Any, muted: bool = False, **more: Any) -> None:
+        self.ways.look()
         self.output.send(value, 123, muted, **more)
 
     def close(self) -> None:
+        self.closed = True
+        self.ways.door.close()
+        self.waiting.close()
         self.socket.close(linger=0)
         self.guard.close()
         self.context.destroy(linger=0)
@@ -50,13 +61,17 @@ class Writer:
 class Reader:
     """One input, read in the test's own thread."""
 
-    def __init__(self, type_: str, delivery: str, keys: tuple[bytes, bytes] = KEYS, server: bytes = KEYS[0]) -> None:
+    def __init__(
+        self, type_: str, delivery: str, keys: tuple[bytes, bytes] = KEYS, near: bool = False, pictures: str = "raw"
+    ) -> None:
+        self.writers: tuple[Writer, ...] = ()
         self.context: Any = zmq.Context()
         socket = self.context.socket(zmq.SUB)
         curve.client(socket, *keys)
-        socket.curve_serverkey = server
-        self.input = Input("in", "eye.out", type_, delivery, socket)
+        socket.curve_serverkey = KEYS[0]
         self.waiting = Waiting()
+        neighbours = Neighbours(keys[1], self.waiting) if near else None
+        self.input = Input("in", "eye.out", type_, delivery, socket, neighbours, pictures)
         self.waiting.add(socket, self.input.read)
         self.waiting.add(self.input.monitor, self.input.notice)
 
@@ -64,7 +79,10 @@ class Reader:
         until_s = time.monotonic() + bound_s
         while not condition():
             assert time.monotonic() < until_s, what
-            self.waiting.wait(0.05)
+            for writer in self.writers:
+                if not writer.closed:
+                    writer.waiting.wait(0.0)  # what its readers had no room for
+            self.waiting.wait(0.01)
 
     def take(self, count: int) -> list[Any]:
         """The next values, waited for."""
@@ -76,6 +94,7 @@ class Reader:
 
     def meet(self, *writers: Writer) -> None:
         """Connects, and waits until frames of all of them arrive; leaves nothing behind of it."""
+        self.writers = writers
         self.input.hear([writer.source("standby") for writer in writers])
         for writer in writers:
             before = self.input.received
@@ -101,19 +120,31 @@ class Reader:
         self.context.destroy(linger=0)
 
 
-@pytest.fixture
-def opened() -> Iterator[list[Any]]:
-    things: list[Any] = []
+class Opened(list[Any]):
+    """What a test opened, and whether its readers hear writers on this machine's own way."""
+
+    near = False
+
+    def reader(self, type_: str, delivery: str, **more: Any) -> Reader:
+        self.append(Reader(type_, delivery, near=self.near, **more))
+        return self[-1]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(params=["near", "far"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    things = Opened()
+    things.near = request.param == "near"
     yield things
     for thing in things:
         thing.close()
     gc.stop()  # pyzmq's thread for what was sent without a copy
 
 
-def a_pair(opened: list[Any], type_: str, delivery: str = "queue") -> tuple[Writer, Reader]:
-    writer, reader = Writer(type_), Reader(type_, delivery)
-    opened += [writer, reader]
+def a_pair(opened: Opened, type_: str, delivery: str = "queue") -> tuple[Writer, Reader]:
+    writer, reader = Writer(type_), opened.reader(type_, delivery)
+    opened.append(writer)
     reader.meet(writer)
+    assert reader.input.near == opened.near
     return writer, reader
 
 
@@ -134,7 +165,7 @@ ARRAYS = [
 ]
 
 
-def test_vectors_of_every_form_arrive_equal_and_read_only(opened: list[Any]) -> None:
+def test_vectors_of_every_form_arrive_equal_and_read_only(opened: Opened) -> None:
     writer, reader = a_pair(opened, "vector")
     for array in ARRAYS:
         writer.send(array)
@@ -144,7 +175,7 @@ def test_vectors_of_every_form_arrive_equal_and_read_only(opened: list[Any]) -> 
         assert not got.flags.writeable
 
 
-def test_pictures_sounds_texts_and_events_arrive_equal(opened: list[Any]) -> None:
+def test_pictures_sounds_texts_and_events_arrive_equal(opened: Opened) -> None:
     picture = numpy.random.default_rng(1).integers(0, 256, (480, 640, 3), "u1")
     for type_, value in [
         ("image", picture), ("image", picture[:, ::-1, 0]), ("audio", numpy.linspace(-1, 1, 96, dtype="f4").reshape(48, 2)),
@@ -159,7 +190,7 @@ def test_pictures_sounds_texts_and_events_arrive_equal(opened: list[Any]) -> Non
             assert got == value
 
 
-def test_numbers_of_numpy_travel_in_events_as_plain_ones(opened: list[Any]) -> None:
+def test_numbers_of_numpy_travel_in_events_as_plain_ones(opened: Opened) -> None:
     writer, reader = a_pair(opened, "event")
     writer.send({"score": numpy.float32(0.5), "box": numpy.arange(3)})
     assert reader.take(1) == [{"score": 0.5, "box": [0, 1, 2]}]
@@ -177,7 +208,7 @@ def test_numbers_of_numpy_travel_in_events_as_plain_ones(opened: list[Any]) -> N
         ("vector", numpy.array(["word"]), "cannot travel"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_in_words_for_its_author(opened: list[Any], type_: str, value: Any, words: str) -> None:
+def test_a_value_of_the_wrong_type_is_refused_in_words_for_its_author(opened: Opened, type_: str, value: Any, words: str) -> None:
     writer = Writer(type_)
     opened.append(writer)
     with pytest.raises(RoleError, match=words) as refused:
@@ -188,7 +219,7 @@ def test_a_value_of_the_wrong_type_is_refused_in_words_for_its_author(opened: li
 # ---- the two rules of delivery
 
 
-def test_queue_keeps_every_frame_in_order(opened: list[Any]) -> None:
+def test_queue_keeps_every_frame_in_order(opened: Opened) -> None:
     writer, reader = a_pair(opened, "event")
     for number in range(500):
         writer.send(number)
@@ -196,7 +227,7 @@ def test_queue_keeps_every_frame_in_order(opened: list[Any]) -> None:
     assert reader.input.dropped == 0
 
 
-def test_queue_drops_the_oldest_beyond_its_bound_and_counts_them(opened: list[Any]) -> None:
+def test_queue_drops_the_oldest_beyond_its_bound_and_counts_them(opened: Opened) -> None:
     writer, reader = a_pair(opened, "event")
     already = reader.input.received
     for number in range(QUEUE_FRAMES_MAX + 300):
@@ -208,7 +239,7 @@ def test_queue_drops_the_oldest_beyond_its_bound_and_counts_them(opened: list[An
     assert reader.take(QUEUE_FRAMES_MAX) == list(range(300, QUEUE_FRAMES_MAX + 300))
 
 
-def test_queue_is_bounded_in_bytes_as_well(opened: list[Any]) -> None:
+def test_queue_is_bounded_in_bytes_as_well(opened: Opened) -> None:
     writer, reader = a_pair(opened, "vector")
     array = numpy.zeros(1024 * 1024, "f4")
     for number in range(12):
@@ -221,10 +252,9 @@ def test_queue_is_bounded_in_bytes_as_well(opened: list[Any]) -> None:
     assert reader.take(1)[0][0] == 12 - len(reader.input.waiting) - 1
 
 
-def test_latest_does_not_show_a_backlog_to_a_reader_that_was_away(opened: list[Any]) -> None:
+def test_latest_does_not_show_a_backlog_to_a_reader_that_was_away(opened: Opened) -> None:
     writer, away = a_pair(opened, "image", "latest")
-    near = Reader("image", "latest")
-    opened.append(near)
+    near = opened.reader("image", "latest")
     near.meet(writer)
     away.drain()
     for number in range(200):
@@ -244,10 +274,10 @@ def test_latest_does_not_show_a_backlog_to_a_reader_that_was_away(opened: list[A
     assert away.input.dropped >= 50
 
 
-def test_latest_keeps_the_newest_of_each_source(opened: list[Any]) -> None:
-    left, right, reader = Writer("event"), Writer("event"), Reader("event", "latest")
+def test_latest_keeps_the_newest_of_each_source(opened: Opened) -> None:
+    left, right, reader = Writer("event"), Writer("event"), opened.reader("event", "latest")
     right.output.speak_as(Sender("ear", "node-a", 1, 1, "event"))
-    opened += [left, right, reader]
+    opened += [left, right]
     reader.input.hear([left.source(), Source("ear", "node-a", 1, 1, "127.0.0.1", right.port, 0, "playing", 0)])
     heard: dict[str, Any] = {}
 
@@ -262,10 +292,9 @@ def test_latest_keeps_the_newest_of_each_source(opened: list[Any]) -> None:
     reader.until(both_came, "a frame of each")
 
 
-def test_a_reader_that_stands_still_slows_nobody_and_costs_bounded_memory(opened: list[Any]) -> None:
+def test_a_reader_that_stands_still_slows_nobody_and_costs_bounded_memory(opened: Opened) -> None:
     writer, reader = a_pair(opened, "image", "queue")
-    still = Reader("image", "queue")
-    opened.append(still)
+    still = opened.reader("image", "queue")
     still.meet(writer)
     picture = numpy.zeros((1080, 1920, 3), "u1")
     for _ in range(40):
@@ -279,9 +308,9 @@ def test_a_reader_that_stands_still_slows_nobody_and_costs_bounded_memory(opened
 # ---- who is heard
 
 
-def test_a_holder_of_a_lower_epoch_is_fenced_out(opened: list[Any]) -> None:
-    old, new, reader = Writer("event", "node-a", 1), Writer("event", "node-b", 2), Reader("event", "queue")
-    opened += [old, new, reader]
+def test_a_holder_of_a_lower_epoch_is_fenced_out(opened: Opened) -> None:
+    old, new, reader = Writer("event", "node-a", 1), Writer("event", "node-b", 2), opened.reader("event", "queue")
+    opened += [old, new]
     reader.meet(old, new)
     old.send("late voice")
     new.send("true voice")
@@ -290,9 +319,9 @@ def test_a_holder_of_a_lower_epoch_is_fenced_out(opened: list[Any]) -> None:
     assert not reader.input.waiting
 
 
-def test_a_muted_standby_is_heard_only_when_the_routes_say_so(opened: list[Any]) -> None:
-    holder, standby, reader = Writer("event", "node-a"), Writer("event", "node-b", 0), Reader("event", "queue")
-    opened += [holder, standby, reader]
+def test_a_muted_standby_is_heard_only_when_the_routes_say_so(opened: Opened) -> None:
+    holder, standby, reader = Writer("event", "node-a"), Writer("event", "node-b", 0), opened.reader("event", "queue")
+    opened += [holder, standby]
     reader.meet(holder, standby)
     reader.input.hear([holder.source(), standby.source("standby")])
     standby.send("muted", muted=True)
@@ -307,10 +336,10 @@ def test_a_muted_standby_is_heard_only_when_the_routes_say_so(opened: list[Any])
     reader.until(heard, "the standby")
 
 
-def test_a_muted_standby_is_heard_from_the_moment_in_which_its_holder_ends_without_a_word_of_the_routes(opened: list[Any]) -> None:
+def test_a_muted_standby_is_heard_from_the_moment_in_which_its_holder_ends_without_a_word_of_the_routes(opened: Opened) -> None:
     # Given a holder and its hot standby, which run along with each other
-    holder, standby, reader = Writer("event", "node-a"), Writer("event", "node-b", 0), Reader("event", "queue")
-    opened += [standby, reader]
+    holder, standby, reader = Writer("event", "node-a"), Writer("event", "node-b", 0), opened.reader("event", "queue")
+    opened.append(standby)
     reader.meet(holder, standby)
     reader.input.hear([holder.source(), standby.source("standby")])
     standby.send("unheard", muted=True)
@@ -328,9 +357,9 @@ def test_a_muted_standby_is_heard_from_the_moment_in_which_its_holder_ends_witho
     assert words[0] == "last words" and set(words[1:]) == {"heard"}
 
 
-def test_a_change_of_routes_keeps_the_connection_of_a_source_that_stays(opened: list[Any]) -> None:
-    stays, goes, reader = Writer("event"), Writer("event", "node-b"), Reader("event", "queue")
-    opened += [stays, goes, reader]
+def test_a_change_of_routes_keeps_the_connection_of_a_source_that_stays(opened: Opened) -> None:
+    stays, goes, reader = Writer("event"), Writer("event", "node-b"), opened.reader("event", "queue")
+    opened += [stays, goes]
     reader.meet(stays)
     for turn in range(20):
         reader.input.hear([stays.source(), goes.source("standby")] if turn % 2 else [stays.source()])
@@ -338,12 +367,12 @@ def test_a_change_of_routes_keeps_the_connection_of_a_source_that_stays(opened: 
     assert reader.take(20) == list(range(20))
 
 
-def test_another_installation_hears_nothing_and_is_counted(opened: list[Any]) -> None:
+def test_another_installation_hears_nothing_and_is_counted(opened: Opened) -> None:
     writer = Writer("event")
     # They know our server's key, which is not enough; nor is it to bind with our public key alone.
-    stranger = Reader("event", "queue", keys=zmq.curve_keypair())
-    friend = Reader("event", "queue")
-    opened += [writer, stranger, friend]
+    stranger = opened.reader("event", "queue", keys=zmq.curve_keypair())
+    friend = opened.reader("event", "queue")
+    opened.append(writer)
     stranger.input.hear([writer.source()])
     friend.meet(writer)
     friend.until(lambda: writer.guard.refused > 0, "the refusal")
@@ -354,10 +383,10 @@ def test_another_installation_hears_nothing_and_is_counted(opened: list[Any]) ->
     assert stranger.input.received == 0
 
 
-def test_nobody_listens_to_a_writer_of_another_installation(opened: list[Any]) -> None:
-    stranger, reader = Writer("event", keys=zmq.curve_keypair()), Reader("event", "queue")
+def test_nobody_listens_to_a_writer_of_another_installation(opened: Opened) -> None:
+    stranger, reader = Writer("event", keys=zmq.curve_keypair()), opened.reader("event", "queue")
     friend = Writer("event", "node-b")
-    opened += [stranger, friend, reader]
+    opened += [stranger, friend]
     reader.input.hear([stranger.source(), friend.source()])
 
     def met() -> bool:
@@ -369,32 +398,40 @@ def test_nobody_listens_to_a_writer_of_another_installation(opened: list[Any]) -
     assert set(reader.take(20)) == {"truth"}
 
 
-def test_a_broken_frame_is_counted_and_the_next_one_arrives(opened: list[Any]) -> None:
+def test_a_broken_frame_is_counted_and_the_next_one_arrives(opened: Opened) -> None:
     writer, reader = a_pair(opened, "event")
-    writer.socket.send(b"eye.out\0" + b"\xff" * 40)
+    for broken in (b"eye.out\0" + b"\xff" * 40, b"eye.out\0"):
+        if opened.near:
+            writer.ways.door.streams[b"eye.out\0"].listeners[0].send(broken)
+        else:
+            writer.socket.send(broken)
     writer.send("whole")
     assert reader.take(1) == ["whole"]
-    assert reader.input.refused == 1
+    assert reader.input.refused == 2
 
 
-def test_what_was_answered_just_before_somebody_s_line_stood_is_heard_by_them_and_by_the_others_once(opened: list[Any]) -> None:
+def test_what_was_answered_just_before_somebody_s_line_stood_is_heard_by_them_and_by_the_others_once(opened: Opened) -> None:
     # Given a copy that has just begun to play, with one listener whose line stands
     writer, early = a_pair(opened, "event")
     # When it answers, and a second listener's line stands only then
     writer.send("answer", request="q.1")
     writer.send("of two", request="q.2")
     writer.send("pieces", request="q.2", piece=1)
-    late = Reader("event", "queue")
-    opened.append(late)
-    late.meet(writer)
-    writer.output.repeat(b"\x01eye.out\0")
+    late = opened.reader("event", "queue")
+    late.input.hear([writer.source()])
+
+    def told() -> bool:
+        writer.ways.look()
+        return late.input.received == 3
+
+    late.until(told, "what it missed")
     writer.send("next", request="q.3")
     # Then both hear everything once, in order
     for reader in (early, late):
         assert reader.take(4)[-4:] == ["answer", "of two", "pieces", "next"]
 
 
-def test_what_a_source_said_while_it_counted_still_counts_when_the_routes_no_longer_name_it(opened: list[Any]) -> None:
+def test_what_a_source_said_while_it_counted_still_counts_when_the_routes_no_longer_name_it(opened: Opened) -> None:
     # Given frames that are on their way
     writer, reader = a_pair(opened, "event")
     for number in range(100):

@@ -1,0 +1,320 @@
+"""Large frames from role to role through the real Role API, beside raw pyzmq, in turn in one run.
+
+    local NAME      480p or 1080p on one machine: the writer draws each frame anew, the reader looks at its first and last byte;
+                    beside PUSH/PULL over TCP on loopback, uncopied where pyzmq can, its writer drawing as well
+    network         1080p between two network namespaces, raw, both sides under CURVE
+    stopped S       one of two readers is stopped for so long beside a writer of 60 frames a second
+    flat S          memory at full rate
+    shaped MBIT     1080p as JPEG from one namespace to three readers in another, over a link of so many Mbit/s, 30 to 60 a second
+Run: python -m benchmarks.streams_frames local 1080p|network|shaped 1000 [RUNS]     (namespaces need root)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy
+import zmq
+
+from benchmarks.figures import machine, median, p99
+from tests.shell.host_harness import KEYS, Agent, Host
+
+SIZES = {"480p": (480, 640, 3), "1080p": (1080, 1920, 3)}
+RUN_S = 4.0
+ROLES = """
+import time
+class Options_(Options):
+    shape: list[int] = [1080, 1920, 3]
+    rate: float = 0.0
+    noise: bool = False
+
+class Painter(Role):
+    outputs = {"image": Image}
+    Options = Options_
+    def setup(self):
+        self.number, self.due = 0, time.monotonic()
+        y, x = numpy.mgrid[0:self.options.shape[0], 0:self.options.shape[1]]
+        base = numpy.stack([x * 255 // x.max(), y * 255 // y.max(), (x + y) // 8 % 256], -1)
+        grain = numpy.random.default_rng(0).normal(0, 4, base.shape)
+        self.scene = numpy.clip(base + grain, 0, 255).astype("u1")
+    def tick(self):
+        self.number += 1
+        picture = self.buffer("image", tuple(self.options.shape))
+        if self.options.rate:
+            shift = self.number * 8 % picture.shape[1]
+            picture[:, shift:], picture[:, :shift] = self.scene[:, :picture.shape[1] - shift], self.scene[:, picture.shape[1] - shift:]
+        else:
+            picture.fill(self.number % 256)
+        self.emit("image", picture)
+        self.publish("cpu", time.process_time())
+        if not self.options.rate:
+            return 0.0
+        self.due = max(self.due + 1 / self.options.rate, time.monotonic() - 0.1)
+        return max(0.0, self.due - time.monotonic())
+
+class Looker(Role):
+    def setup(self):
+        self.seen, self.ages, self.sum = 0, [], 0
+    def on_image(self, frame: Image):
+        self.seen += 1
+        self.sum += int(frame.value[0, 0, 0]) + int(frame.value[-1, -1, -1])
+        self.ages.append((time.time() - frame.captured_s) * 1000)
+        if self.seen % 20 == 0:
+            del self.ages[:-500]
+            self.publish("ages", [round(each, 2) for each in self.ages[-300:]])
+        self.publish("cpu", time.process_time())
+"""
+
+
+@contextlib.contextmanager
+def inside(namespace: str) -> Iterator[None]:
+    """What is started here begins in this network namespace."""
+    if not namespace:
+        yield
+        return
+    libc, new_net = ctypes.CDLL(None, use_errno=True), 0x40000000
+    with open("/proc/thread-self/ns/net") as before, open(f"/var/run/netns/{namespace}") as other:
+        libc.setns(other.fileno(), new_net)
+        try:
+            yield
+        finally:
+            libc.setns(before.fileno(), new_net)
+
+
+class Link:
+    """Two namespaces and a link between them."""
+
+    def __init__(self, mbit: int = 0) -> None:
+        self.names = [f"rfs{os.getpid()}{end}" for end in "ab"]
+        self.addresses = ["10.219.7.1", "10.219.7.2"]
+        a, b = self.names
+        run("ip", "netns", "add", a)
+        run("ip", "netns", "add", b)
+        run("ip", "link", "add", "v0", "netns", a, "type", "veth", "peer", "name", "v0", "netns", b)
+        for name, address in zip(self.names, self.addresses, strict=True):
+            run("ip", "-n", name, "addr", "add", f"{address}/24", "dev", "v0")
+            run("ip", "-n", name, "link", "set", "lo", "up")
+            run("ip", "-n", name, "link", "set", "v0", "up")
+            if mbit:
+                run("tc", "-n", name, "qdisc", "add", "dev", "v0", "root", "tbf", "rate", f"{mbit}mbit", "burst", "256k", "latency", "50ms")
+
+    def close(self) -> None:
+        for name in self.names:
+            run("ip", "netns", "del", name)
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True)
+
+
+class Room:
+    """One writer, and some readers of it."""
+
+    def __init__(self, shape: tuple[int, ...], readers: int = 1, link: Link | None = None, pictures: str = "", rate: float = 0.0) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self.agent = Agent(Path(self._folder.name), ROLES)
+        here, there = (link.names if link else ("", ""))
+        bind = {"bind": [link.addresses[0]]} if link else {}
+        with inside(here):
+            self.writer = self.agent.start("eye", "Painter", options={"shape": list(shape), "rate": rate}, playing=True, **bind)
+        stream = self.writer.stream("image", "image", "latest")
+        stream |= {"pictures": pictures} if pictures else {}
+        if link:
+            stream["sources"][0]["addresses"] = [link.addresses[0]]
+        with inside(there):
+            self.readers = [self.agent.start(f"reader-{n}", "Looker", routes={"inputs": {"image": stream}}) for n in range(readers)]
+        for reader in self.readers:
+            self.agent.until(lambda reader=reader: reader.pulse.get("received", {}).get("image", 0) > 5, "frames", 60)
+
+    def run(self, for_s: float = RUN_S) -> dict[str, float]:
+        """Frames a second of the slowest reader, and processor seconds for 1,000 frames, writer and readers together."""
+        self.pulse_all()
+        before = [self._counts(each) for each in (self.writer, *self.readers)]
+        began = time.monotonic()
+        self.agent.say_still_here_for(for_s)
+        self.pulse_all()
+        took = time.monotonic() - began
+        after = [self._counts(each) for each in (self.writer, *self.readers)]
+        moved = [(now[0] - then[0], now[1] - then[1], now[2] - then[2]) for now, then in zip(after, before, strict=True)]
+        frames = min(each[0] for each in moved[1:])
+        return {
+            "fps": frames / took, "sent": moved[0][0] / took, "cpu": sum(each[1] for each in moved) / max(1, frames) * 1000,
+            "dropped": sum(each[2] for each in moved[1:]), "writer_ms": moved[0][1] / max(1, moved[0][0]) * 1000,
+            "reader_ms": sum(each[1] for each in moved[1:]) / max(1, sum(each[0] for each in moved[1:])) * 1000,
+        }  # fmt: skip
+
+    def pulse_all(self) -> None:
+        """Waits for a fresh pulse of everybody."""
+        for each in (self.writer, *self.readers):
+            old = each.pulse
+            self.agent.until(lambda each=each, old=old: each.pulse is not old, "a pulse")
+
+    def _counts(self, host: Host) -> tuple[int, float, int]:
+        frames = host.pulse["frames"].get("eye.image") or host.pulse["received"].get("image", 0)
+        fields = Path(f"/proc/{host.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return frames, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"), host.pulse["dropped"].get("image", 0)
+
+    def close(self) -> None:
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.agent.__exit__(None, None, None)
+        self._folder.cleanup()
+
+
+def _paint(address: str, shape: tuple[int, ...], keys: tuple[str, str] | None, namespace: str) -> None:
+    with inside(namespace):
+        socket: Any = zmq.Context().socket(zmq.PUSH)
+        socket.sndhwm = 8
+        if keys:
+            socket.curve_server, socket.curve_publickey, socket.curve_secretkey = True, keys[0].encode(), keys[1].encode()
+        socket.bind(address)
+        number = 0
+        while True:
+            number += 1
+            picture = numpy.empty(shape, "u1")
+            picture.fill(number % 256)
+            socket.send(picture, copy=False)
+
+
+def _look(address: str, keys: tuple[str, str] | None, namespace: str, pipe: Any) -> None:
+    with inside(namespace):
+        socket: Any = zmq.Context().socket(zmq.PULL)
+        socket.rcvhwm = 8
+        if keys:
+            socket.curve_serverkey = socket.curve_publickey = keys[0].encode()
+            socket.curve_secretkey = keys[1].encode()
+        socket.connect(address)
+        for _ in range(5):
+            socket.recv(copy=False)
+        seen, until, began, total = 0, time.monotonic() + RUN_S, time.monotonic(), 0
+        while time.monotonic() < until:
+            picture = numpy.frombuffer(socket.recv(copy=False).buffer, "u1")
+            total += int(picture[0]) + int(picture[-1])
+            seen += 1
+        pipe.send((seen, time.monotonic() - began))
+
+
+def raw(shape: tuple[int, ...], curve: bool, link: Link | None) -> dict[str, float]:
+    """PUSH and PULL in two processes, for one run."""
+    address = f"tcp://{link.addresses[0]}:47981" if link else "tcp://127.0.0.1:47981"
+    here, there = link.names if link else ("", "")
+    spawn = multiprocessing.get_context("spawn")
+    near, far = spawn.Pipe()
+    keys = KEYS if curve else None  # which are others in each process
+    writer = spawn.Process(target=_paint, args=(address, shape, keys, here))
+    reader = spawn.Process(target=_look, args=(address, keys, there, far))
+    before = os.times()
+    writer.start()
+    reader.start()
+    if not near.poll(60):
+        raise SystemExit("the raw side did not get going")
+    seen, took = near.recv()
+    reader.join()
+    writer.terminate()
+    writer.join()
+    after = os.times()
+    used = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"fps": seen / took, "cpu": used / seen * 1000}
+
+
+def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> None:
+    """Ours and raw in turn."""
+    print(f"{name}, {runs} runs of {RUN_S:.0f} s in turn; {machine()}")
+    ours, theirs = [], []
+    for _ in range(runs):
+        theirs.append(raw(shape, link is not None, link))
+        room = Room(shape, link=link, pictures="raw" if link else "")
+        try:
+            ours.append(room.run())
+        finally:
+            room.close()
+    ratios = [a["fps"] / b["fps"] for a, b in zip(ours, theirs, strict=True)]
+    for said, all_of in (("raw pyzmq", theirs), ("roomful", ours)):
+        cpu = median([each["cpu"] for each in all_of])
+        print(f"{said:10} {median([each['fps'] for each in all_of]):7.0f} frames/s   {cpu:6.2f} CPU s per 1,000")
+    print(f"ratio {median(ratios):.2f} (least {min(ratios):.2f})   sent {median([each['sent'] for each in ours]):.0f}/s")
+
+
+def shaped(mbit: int) -> None:
+    """The highest rate held without loss, to three readers over one link."""
+    print(f"1080p as JPEG to 3 readers over {mbit} Mbit/s; {machine()}")
+    for rate in (30, 40, 50, 60):
+        link = Link(mbit)
+        try:
+            room = Room(SIZES["1080p"], 3, link, "", rate)
+            try:
+                room.run(2.0)
+                told = room.run(10.0)
+                ages = [age for reader in room.readers for age in reader.facts["ages"]]
+            finally:
+                room.close()
+        finally:
+            link.close()
+        print(json.dumps({"rate": rate, **{key: round(value, 2) for key, value in told.items()},
+                          "age_ms": round(median(ages), 1), "age_p99_ms": round(p99(ages), 1)}))  # fmt: skip
+
+
+def stopped(for_s: float) -> None:
+    """One of two readers is stopped beside a writer of 60 frames a second: what the others notice of it."""
+    print(f"1080p, 60 a second, one of 2 readers stopped for {for_s:.0f} s; {machine()}")
+    room = Room(SIZES["1080p"], 2, rate=60)
+    still = room.readers.pop()
+    try:
+        room.run(3.0)
+        course = (("both read", signal.SIGCONT, 10.0), ("one stopped", signal.SIGSTOP, for_s), ("it goes on", signal.SIGCONT, 10.0))
+        for state, number, seconds in course:
+            still.kill(number)
+            told = room.run(seconds)
+            said = f"sent {told['sent']:.1f}/s, the other reads {told['fps']:.1f}/s and missed {told['dropped']:.0f}"
+            print(f"{state:12} {said}; {memory(room)}", flush=True)
+    finally:
+        room.close()
+
+
+def flat(for_s: float) -> None:
+    """Memory of each process at full rate, in the first and the last tenth of the time."""
+    print(f"1080p at full rate to 2 readers for {for_s:.0f} s; {machine()}")
+    room = Room(SIZES["1080p"], 2)
+    try:
+        for part in range(10):
+            told = room.run(for_s / 10)
+            print(f"{(part + 1) * for_s / 10:6.0f} s   {told['fps']:.0f}/s; {memory(room)}", flush=True)
+    finally:
+        room.close()
+
+
+def memory(room: Room) -> str:
+    """What each process holds."""
+    hosts = (room.writer, *room.readers)
+    return "resident " + ", ".join(f"{each.config['instance']} {each.pulse['rss_bytes'] / 1e6:.1f} MB" for each in hosts)
+
+
+def main(what: str, *rest: str) -> None:
+    if what in ("stopped", "flat"):
+        (stopped if what == "stopped" else flat)(float(rest[0]) if rest else 60.0)
+    elif what == "shaped":
+        shaped(int(rest[0]) if rest else 1000)
+    elif what == "network":
+        link = Link()
+        try:
+            compare("1080p raw between two namespaces, CURVE", SIZES["1080p"], int(rest[0]) if rest else 5, link)
+        finally:
+            link.close()
+    else:
+        compare(f"{rest[0]} on one machine", SIZES[rest[0]], int(rest[1]) if len(rest) > 1 else 5, None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
