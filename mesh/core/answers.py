@@ -191,8 +191,9 @@ class Answerer:
 
     def go_on(self, ask: Ask, now: float) -> list[Effect]:
         """Answer, before all that waits, what another copy has begun or had accepted, although nobody here asked for it."""
-        if self.closed or ask.id in self._known:
-            return []
+        mine = any(job.utterance == ask.utterance and not job.cancelled for job in self._known.values())
+        if self.closed or ask.id in self._known or mine:
+            return []  # its asker, which lives after all, has come here with it already
         job, effects = self._begin(ask._replace(instance=self._instance, generation=self._generation), None, now)
         before = sum(1 for each in self._queue if each.orphan)  # orphans stand in front, in the order in which they came
         self._queue.insert(before, job)

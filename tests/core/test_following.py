@@ -182,6 +182,13 @@ def test_an_asker_that_lives_after_all_finds_its_answer_where_it_is_gone_on_with
     assert Reply("a", Said("mood:3:1.0~2", 2, " falls", b"3")) in ours.say(" falls", b"3", 6)
 
 
+def test_what_its_asker_has_brought_here_already_is_not_gone_on_with_a_second_time() -> None:
+    ours = answering()
+    ours.hear("a", question("mood:3:1.0~2", instance="poet/2", utterance="mood:3:1.0"), 0.0)
+    assert ours.go_on(question("mood:3:1.0~poet/2", utterance="mood:3:1.0"), 0.1) == []
+    assert ours.depth == 1
+
+
 def test_a_newer_question_ends_an_orphan_and_an_older_kind_of_question_does_not() -> None:
     ours = answering()
     ours.go_on(question("mood:3:1.0~poet/2", utterance="mood:3:1.0"), 0.0)
