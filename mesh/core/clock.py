@@ -22,7 +22,7 @@ from typing import Any
 
 DRIFT_MAX = 500e-6  # two steady clocks never run further apart than this: 100 ppm each are usual, NTP slews by 500
 WANDER = 3e-6  # a drift that was measured may have changed by so much since, with the temperature
-SAMPLES_MAX = 64
+SAMPLES_MAX = 128
 WAY_MAX_S = 2.0  # a question that took longer teaches nothing
 ANCHOR_S, ANCHORS_MAX = 5.0, 48  # the drift is measured against estimates up to four minutes old
 SLEW_MAX = 0.02  # the room's time runs at most so much faster or slower while it is corrected

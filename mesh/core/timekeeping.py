@@ -29,7 +29,7 @@ from mesh.core.members import Member, Table
 from mesh.core.messages import ClockAsk, ClockTold
 
 FAN = 5  # at most so many ask one node, and a few that are new
-ASK_S, ASK_SOON_S, SOON = 0.5, 0.1, 20  # between two questions; the first so many come faster
+ASK_S, ASK_SOON_S, SOON = 0.5, 0.1, 60  # between two questions; the first so many come faster
 FOLLOWED_MIN = 4  # exchanges before a node takes the time over
 KEEP_S = 20.0  # so long a node has followed before others follow it, where others keep the time
 ALONE_S = 5.0  # so long a node waits for the first in order to begin a time, before it does so itself
