@@ -35,7 +35,8 @@ PENDING_MAX = 1000
 PENDING_BYTES_MAX = 16 * 1024 * 1024
 LISTENERS_MAX = 512
 BACKLOG = 128
-HAS_DOORS = hasattr(socket, "SO_PEERCRED") and hasattr(os, "memfd_create")
+FAR = "ROOMFUL_FAR"  # set in a process's surroundings: it talks over the network also on one machine, to be measured so
+HAS_DOORS = hasattr(socket, "SO_PEERCRED") and hasattr(os, "memfd_create") and FAR not in os.environ
 _DONTWAIT = int(getattr(socket, "MSG_DONTWAIT", 0)) | int(getattr(socket, "MSG_NOSIGNAL", 0))
 
 

@@ -14,6 +14,8 @@ from mesh.shell.bench import bare, measures, plays
 from mesh.shell.bench.measures import Plan
 from mesh.shell.bench.models import tokens
 from mesh.shell.bench.rows import least, p99, rates, row
+from mesh.shell.bench.troupe import Troupe
+from mesh.shell.near import FAR
 from tests.roles.small_models import write_gguf
 
 SHORT = Plan(rounds=1, trips=200, seconds=0.5, questions=30, joins=1, idle_s=0.5)
@@ -57,6 +59,17 @@ def test_every_picture_of_both_sides_comes_whole_and_with_its_age() -> None:
         assert len(found["arrivals"]) == len(found["ages"]) > 10
         assert min(found["ages"]) > 0
         assert sorted(found["arrivals"]) == found["arrivals"]
+
+
+def test_pictures_are_measured_over_the_network_on_one_machine_too() -> None:
+    with Troupe() as troupe:
+        writer = troupe.start("writer", "Writer", {"width": 320, "height": 240, "rate": 50.0}, env={FAR: "1"})
+        reader = troupe.start("reader", "Reader", {"seconds": 0.2, "warm": 0.1}, env={FAR: "1"})
+        troupe.route(reader, inputs={"image": {**writer.stream("image", "image"), "pictures": "raw"}})
+        assert len(troupe.figures(reader)["arrivals"]) > 3
+        troupe.until(lambda: "near" in reader.pulse, "its pulse", 5.0)
+        assert reader.pulse["near"] == {"image": 0}
+    assert len(plays.pictures(320, 240, 0.3, far=True)["arrivals"]) > 3
 
 
 @pytest.mark.parametrize("fault", ["", "kill", "stop"])

@@ -10,8 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 from mesh.shell.bench.troupe import Player, Troupe
-
-FAR = {"ROOMFUL_FAR": "1"}  # the roles of one machine talk over the network all the same
+from mesh.shell.near import FAR
 
 
 def round_trips(count: int, size: int) -> list[float]:
@@ -28,7 +27,7 @@ def pictures(width: int, height: int, seconds: float, *, far: bool = False, opti
     """When each picture came at the reader, and how old it was; over the network and as it is when `far`. Each is delivered (`queue`):
     a reader that takes the latest only would have a fast writer write most of them for nobody."""
     with Troupe() as troupe:
-        env = FAR if far else {}
+        env = {FAR: "1"} if far else {}
         writer = troupe.start("writer", "Writer", {"width": width, "height": height, **(options or {})}, env=env)
         reader = troupe.start("reader", "Reader", {"seconds": seconds}, env=env)
         troupe.route(writer, inputs={"got": reader.stream("got", "event")})
