@@ -190,6 +190,8 @@ class Processes:
         if message.get("type") == "failed":
             self._report("role_edit", told(instance, trial.file, message))
             trial.failed = True
+        elif message.get("type") == "event":  # what it says while it is set up
+            self._report("role_event", {"instance": instance, **{key: value for key, value in message.items() if key != "type"}})
         elif message.get("type") == "ready":
             del self._trials[instance]
             old = f"{instance}~before-{trial.generation}"
