@@ -54,15 +54,16 @@ class Placement:
 
 def place(
     deployment: Deployment, candidates: Sequence[Candidate], held: Sequence[Held] = (), *,
-    may_fail_back: frozenset[str] = frozenset(), provisional: frozenset[str] = frozenset(),
+    may_fail_back: frozenset[str] = frozenset(), provisional: frozenset[str] = frozenset(), may_part: frozenset[str] = frozenset(),
 ) -> Placement:
     """Decide who plays what. Depends on the values given alone, not on their order.
 
     `held` are the claims of nodes that are here (others are passed over). `may_fail_back` names the instances whose
     hold-down is over and that may return to a machine they like better; `provisional` those that were claimed while the room
-    started, which may go once to a machine they like better, or, for copies, to one of their own.
+    started, which may go once to a machine they like better, or, for copies, to one of their own; `may_part` copies that share
+    a machine, and are no standby of each other there, which may go to one of their own that they like as well.
     """
-    room = read_room(deployment, candidates, held, may_fail_back, provisional)
+    room = read_room(deployment, candidates, held, may_fail_back, provisional, may_part)
     drop_what_plays_for_nobody(room)
     ample = ample_machines(room)
     find_doubtful_audiences(room, ample)

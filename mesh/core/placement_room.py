@@ -125,7 +125,7 @@ class Machines:
 
 def read_room(
     deployment: Deployment, candidates: Sequence[Candidate], held: Sequence[Held],
-    may_fail_back: frozenset[str], provisional: frozenset[str],
+    may_fail_back: frozenset[str], provisional: frozenset[str], may_part: frozenset[str] = frozenset(),
 ) -> Room:
     """The question as integers. The order of the arguments leaves no trace in it."""
     file_order = {each.name: index for index, each in enumerate(deployment.machines)}
@@ -137,7 +137,7 @@ def read_room(
     items = [_item(instance, masks, wishes[instance.role.name]) for instance in ordered]
     _relate(items)
     _hold(items, machines, held)
-    _set_free(items, may_fail_back, provisional)
+    _set_free(items, may_fail_back, provisional, may_part)
     used_by = _users(deployment)
     return Room(
         machines, every, items, [each.capabilities.memory_bytes for each in machines],
@@ -215,15 +215,15 @@ def _hold(items: list[Item], machines: list[Candidate], held: Sequence[Held]) ->
             item.held = machine
 
 
-def _set_free(items: list[Item], may_fail_back: frozenset[str], provisional: frozenset[str]) -> None:
+def _set_free(items: list[Item], may_fail_back: frozenset[str], provisional: frozenset[str], may_part: frozenset[str]) -> None:
     """Holders that may leave unforced: only for a machine they like better, or one that a copy has to itself."""
     for item in items:
-        if item.held < 0 or (item.name not in may_fail_back and item.name not in provisional):
+        if item.held < 0 or item.name not in may_fail_back | provisional | may_part:
             continue
         rank = item.preference(item.held)
-        for layer in item.layers[:rank]:
+        for layer in item.layers[: rank if item.name in may_fail_back | provisional else 0]:
             item.free |= layer
-        if item.name in provisional and item.siblings:
+        if item.name in provisional | may_part and item.siblings:
             crowd = 0
             for other in item.siblings:
                 crowd |= 1 << items[other].held if items[other].held >= 0 else 0

@@ -63,7 +63,7 @@ class Placing:
         revision: str, ledger: Ledger,
     ) -> Placement:
         """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
-        everything without it, and roles fail back only to a room in which every machine has been steady."""
+        everything without it; roles fail back, and copies that share a machine part, only in a room where every machine has been steady."""
         here = tuple(
             self._candidate(deployment, node, names[node], state) for node, state in sorted(states.items()) if state.revision[1] == revision
         )
@@ -72,10 +72,11 @@ class Placing:
         provisional = frozenset(name for name, winner in winners.items() if winner is not None and winner.claim.provisional)
         steady = all(states[each.node].steady for each in here if not each.put_aside and not each.drained)
         auto = frozenset(instance.name for instance in instances if instance.role.failback == "auto") if steady else frozenset()
-        question = (deployment, here, holds, provisional, auto)
+        part = frozenset(instance.name for instance in instances if instance.role.copies > 1) if steady else frozenset()
+        question = (deployment, here, holds, provisional, auto, part)
         if question != self.asked:
             self.asked = question
-            self.answer = _place(deployment, here, holds, auto, provisional)
+            self.answer = _place(deployment, here, holds, auto, provisional, part)
         return self.answer
 
     def _candidate(self, deployment: Deployment, node: str, name: str, state: NodeState) -> Candidate:
@@ -88,9 +89,10 @@ class Placing:
 
 def _place(
     deployment: Deployment, here: tuple[Candidate, ...], holds: list[Held], auto: frozenset[str], provisional: frozenset[str],
+    part: frozenset[str],
 ) -> Placement:
-    found = place(deployment, here, holds, may_fail_back=auto, provisional=provisional)
+    found = place(deployment, here, holds, may_fail_back=auto, provisional=provisional, may_part=part)
     if found.unplaced and any(each.put_aside for each in here):
         called_back = tuple(replace(each, put_aside=False) for each in here)
-        return place(deployment, called_back, holds, may_fail_back=auto, provisional=provisional)
+        return place(deployment, called_back, holds, may_fail_back=auto, provisional=provisional, may_part=part)
     return found

@@ -37,3 +37,24 @@ def test_a_machine_that_boots_slowly_every_morning_is_not_held_for_one_that_come
         story.agree(within_s=30.0)
         assert story.holder("eye") == "door"
         assert not any(machine.agent.standing.steadiness.put_aside for machine in story.world.running() if machine.agent is not None)
+
+
+def test_copies_that_had_to_share_a_machine_part_again_when_the_room_has_been_steady_for_a_while() -> None:
+    # Given a room in which all but two machines lose their power, so that both copies end on one, or beside what else there is
+    story = Story(*FOUR).start()
+    story.wait(200.0)
+    for name in ("door", "shelf", "right"):
+        story.world.cut_power(name)
+    story.agree(within_s=30.0)
+    assert story.holder("poet/1") == story.holder("poet/2") == "left"
+    # When they are back
+    for name in ("door", "shelf", "right"):
+        story.world.boot(name)
+    story.wait(10.0)
+    story.agree(within_s=30.0)
+    # Then holders stay at first, and once everybody has been here for a minute the copies are each other's standby again
+    story.wait(70.0)
+    story.agree(within_s=30.0)
+    assert story.holder("poet/1") != story.holder("poet/2")
+    moved = [said for said in story.said("takeover", cause="planned") if said.fields["instance"].startswith("poet/")]
+    assert len(moved) == 1
