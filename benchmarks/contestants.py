@@ -64,7 +64,7 @@ class Roomful(Contestant):
 class Bare(Contestant):
     """Plain pyzmq: DEALER and ROUTER, PUSH and PULL over TCP, a queue of those who are free."""
 
-    name, about = "pyzmq", "round trip encrypted (CURVE), pictures over plain TCP"
+    name, about = "pyzmq", "round trip over ipc, pictures over TCP, neither encrypted"
 
     def round_trips(self, count: int, size: int) -> list[float]:
         return bare.round_trips(count, size)

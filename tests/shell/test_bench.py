@@ -49,9 +49,10 @@ def test_a_rate_is_counted_in_tenths_of_a_second() -> None:
 
 
 def test_round_trips_are_measured_on_both_sides_in_equal_number() -> None:
-    ours, raw = plays.round_trips(200, 100), bare.round_trips(200, 100)
-    assert len(ours) == len(raw) == 200
-    assert min(ours) > 0 and min(raw) > 0
+    for far in (False, True):
+        ours, raw = plays.round_trips(200, 100, far=far), bare.round_trips(200, 100, far=far)
+        assert len(ours) == len(raw) == 200
+        assert min(ours) > 0 and min(raw) > 0
 
 
 def test_every_picture_of_both_sides_comes_whole_and_with_its_age() -> None:
@@ -124,10 +125,11 @@ def sha256_of(path: Path) -> str:
 def test_the_figures_come_as_json_of_the_agreed_shape() -> None:
     done = roomful("bench", "--quick", "--only", "round_trip", "--json")
     assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
-    assert set(found) >= KEYS
-    assert (found["name"], found["unit"]) == ("round_trip", "us")
-    assert found["ratio"] == pytest.approx(found["value"] / found["raw"], rel=0.05)
+    rows = json.loads(done.stdout)
+    assert [(found["name"], found["unit"]) for found in rows] == [("round_trip", "us"), ("round_trip_network", "us")]
+    for found in rows:
+        assert set(found) >= KEYS
+        assert found["ratio"] == pytest.approx(found["value"] / found["raw"], rel=0.05)
 
 
 @pytest.mark.parametrize(

@@ -44,13 +44,20 @@ Measure = Callable[[Plan], list[Row]]
 
 
 def round_trip(plan: Plan) -> list[Row]:
-    """100 bytes from one role to another and back."""
+    """100 bytes from one role to another and back: on one machine, and as between machines."""
+    return [
+        _round_trip(plan, "round_trip", "not encrypted on either side, the other over ipc", far=False),
+        _round_trip(plan, "round_trip_network", "encrypted TCP on both sides, over this machine's own loopback", far=True),
+    ]
+
+
+def _round_trip(plan: Plan, name: str, against: str, *, far: bool) -> Row:
     ours: list[float] = []
     raw: list[float] = []
     for _ in range(plan.rounds):
-        ours += plays.round_trips(plan.trips, SMALL_BYTES)
-        raw += bare.round_trips(plan.trips, SMALL_BYTES)
-    return [row("round_trip", "us", ours, raw, note=f"{SMALL_BYTES} bytes there and back, both encrypted", digits=1)]
+        ours += plays.round_trips(plan.trips, SMALL_BYTES, far=far)
+        raw += bare.round_trips(plan.trips, SMALL_BYTES, far=far)
+    return row(name, "us", ours, raw, note=f"{SMALL_BYTES} bytes there and back, {against}", digits=1)
 
 
 def frames_480p_local(plan: Plan) -> list[Row]:

@@ -13,11 +13,12 @@ from mesh.shell.bench.troupe import Player, Troupe
 from mesh.shell.near import FAR
 
 
-def round_trips(count: int, size: int) -> list[float]:
-    """Microseconds of each: a frame from one role to another and back."""
+def round_trips(count: int, size: int, *, far: bool = False) -> list[float]:
+    """Microseconds of each: a frame from one role to another and back; as between machines, encrypted and over TCP, when `far`."""
+    env = {FAR: "1"} if far else {}
     with Troupe() as troupe:
-        pong = troupe.start("pong", "Pong")
-        ping = troupe.start("ping", "Ping", {"count": count, "size": size})
+        pong = troupe.start("pong", "Pong", env=env)
+        ping = troupe.start("ping", "Ping", {"count": count, "size": size}, env=env)
         troupe.route(pong, inputs={"ping": ping.stream("ping", "event")})
         troupe.route(ping, inputs={"pong": pong.stream("pong", "event")})
         return list(troupe.figures(ping)["samples"])

@@ -1,6 +1,6 @@
 """The bare library beside the room: the same work in plain pyzmq and numpy, each side a process of its own.
 
-    python -m mesh.shell.bench.raw answer KEYS               a ROUTER that sends back what it gets; prints its port
+    python -m mesh.shell.bench.raw answer KEYS NEAR          a ROUTER that sends back what it gets; prints its port. NEAR 1: over ipc
     python -m mesh.shell.bench.raw ask KEYS PORT COUNT SIZE  a DEALER that asks it; prints what it measured as JSON
     … write KEYS WIDTH HEIGHT · read KEYS PORT SECONDS       pictures from PUSH to PULL
     … share COUNT OUTSTANDING · work PORT MS                 questions to whoever is free
@@ -13,6 +13,7 @@ queue of those who are free.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import deque
@@ -44,10 +45,18 @@ def _serve(socket: zmq.Socket[Any]) -> None:
     print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
 
 
-def answer(keys: Keys) -> None:
-    """Until it is ended."""
+def _place(port: int) -> str:
+    return f"tcp://127.0.0.1:{port}" if port > 0 else f"ipc://@roomful-bare{port}"
+
+
+def answer(keys: Keys, near: int = 0) -> None:
+    """Until it is ended. `near`: by the library's quickest way on one machine, named by a number below 0, instead of TCP."""
     socket = _socket(zmq.ROUTER, keys, serves=True)
-    _serve(socket)
+    if near:
+        socket.bind(_place(-os.getpid()))
+        print(-os.getpid(), flush=True)
+    else:
+        _serve(socket)
     while True:
         socket.send_multipart(socket.recv_multipart())
 
@@ -55,7 +64,7 @@ def answer(keys: Keys) -> None:
 def ask(keys: Keys, port: int, count: int, size: int) -> dict[str, Any]:
     """So many round trips, in microseconds."""
     socket = _socket(zmq.DEALER, keys)
-    socket.connect(f"tcp://127.0.0.1:{port}")
+    socket.connect(_place(port))
     samples, rest = [], bytes(size - 8)
     for number in range(count + WARM):
         sent_ns = time.perf_counter_ns()
