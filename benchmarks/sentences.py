@@ -150,8 +150,9 @@ class Bench:
         roles = said.get("roles", {})
         if not roles or any(role["state"] != "playing" for role in roles.values()) or not roles["asker"]["standby"]:
             return False
-        apart = roles["poet/1"]["machine"] != roles["poet/2"]["machine"]
-        return apart and sum(said["machines"].get(each, {}).get("health") == "alive" for each in POETS) >= 3
+        alive = {name for name, machine in said["machines"].items() if machine["health"] == "alive"}
+        copies = {roles[name]["machine"] for name in ("poet/1", "poet/2")}  # not one that has died a moment ago, as a suspect has
+        return len(copies) == 2 and copies <= alive and len(alive & set(POETS)) >= 3
 
     def heard(self) -> Said:
         """What came since the last question."""
