@@ -13,6 +13,7 @@ from tests.sim.world import SimulationError, World
 LOOK_S = 0.2
 AGREE_S = 25.0  # after healing: boot grace, the slowest start, a hand-over, and the settling of sides
 QUIET_S = 1.5
+ON_ITS_WAY_S = 0.5
 TWO_HOLDERS_S = 1.0
 CODEC_EVERY = 25
 
@@ -98,7 +99,8 @@ def _heal(world: World) -> None:
 
 def _await_agreement(world: World, outcome: Outcome) -> None:
     healed_s = world.t
-    began_with_two = {name for name in _with_two_holders(world)}
+    # Nodes that never met cannot know of each other's claims: how soon they meet is discovery's matter, and bounded by AGREE_S.
+    began_with_two = {name for name in _with_two_holders(world) if _have_met(world, name)}
     while True:
         _look(world)
         two = began_with_two & set(_with_two_holders(world))
@@ -120,6 +122,12 @@ def _with_two_holders(world: World) -> list[str]:
     return sorted(name for name in names if len(world.holders(name)) > 1)
 
 
+def _have_met(world: World, instance: str) -> bool:
+    """Whether all who hold the instance have been members to one another."""
+    agents = [machine.agent for machine in world.holders(instance) if machine.agent is not None]
+    return all(other.me.node in agent.membership.members for agent in agents for other in agents if other is not agent)
+
+
 def _demand_quiet(world: World) -> None:
     """In a room that has agreed nothing happens: no suspicion, no start, no end, the same pids."""
     before = {(machine.name, each.instance): each.pid for machine in world.running() for each in machine.processes.values()}
@@ -133,6 +141,8 @@ def _demand_quiet(world: World) -> None:
     loud = [each for each in world.said[said:] if each.event in ("node_suspect", "node_dead", "takeover", "claimed_anew", "cut_off")]
     if loud:
         raise SimulationError(f"a quiet room says {loud[0]}")
-    broken = offences(world, AFTER_HEALING)
+    until = world.t + ON_ITS_WAY_S
+    while (broken := offences(world, AFTER_HEALING)) and world.t < until:  # a word on its way is no disagreement
+        _look(world)
     if broken:
         raise SimulationError(f"agreement did not last: {broken[0]}")
