@@ -8,8 +8,8 @@
 A guard is the condition of an `if`, of a conditional expression or of a comprehension, and each half of an `and` or `or`
 within one. Each mutant lives in a process of its own and never on disk: a fork of this one, in which the functions of
 the module get their changed code (`mutants.py`), so that nothing is imported again. First the module's own tests are run, then seeds,
-then stories; the first that fails has caught it. Results go to tests/sim/guards.json, survivors with the reason that
-`survivors.py` gives for them.
+then stories; the first that fails has caught it. What has been tried so far is kept in tests/sim/guards.jsonl (give it as
+--journal). Results go to tests/sim/guards.json, survivors with the reason that `survivors.py` gives for them.
 """
 
 from __future__ import annotations
