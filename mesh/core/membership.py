@@ -212,9 +212,10 @@ class Membership(Table):
         return self.change(member, LEFT, now)
 
     def _denounced(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
-        """Others hold it suspect or dead. Who watches it believes their own ears; who does not needs two such words."""
+        """Others hold it suspect or dead. Who watches it believes their own ears; who does not needs two such words, and knows of a
+        healthy one by hearsay that is a beat old and some delay, so that a late accusation must not find it silent."""
         watching = self.watches(verdict.subject)
-        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s / (1 if watching else 2)
+        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s * (1 if watching else 0.75)
         if heard_lately and member.evidence.sequence > verdict.sequence:
             return self.tell_node(verdict.node, self.verdict_on(member)) if member.health == ALIVE else []
         if heard_lately:
