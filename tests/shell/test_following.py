@@ -58,10 +58,9 @@ def test_a_sentence_goes_on_when_its_speaker_and_its_asker_die_together(agent: A
     one, two = poets(agent, "Resumer", pieces=60, piece_s=0.02)
     wall = listen(agent, one, two)
     here = ["node-1", "node-2"]
-    mood = agent.start("mood", "Mood", node="node-1")
     for copy, other in ((one, two), (two, one)):
         copy.route(follows=follows(other, here=here, mood=["node-1", 1]))
-    mood.route(asks=asks(one))
+    mood = agent.start("mood", "Mood", node="node-1", routes={"asks": asks(one)})
     write(agent, "tags", "calm", "dawn")
     agent.until(lambda: len(wall.facts.get("heard", [])) > 5, "it speaks")
     # When both die, and the second copy is told
@@ -82,9 +81,8 @@ def test_a_listener_that_missed_the_last_pieces_of_the_lost_copy_is_told_them_by
     # Given a listener that hears only the second of two copies
     one, two = poets(agent, "Resumer", pieces=30, piece_s=0.02)
     wall = listen(agent, two)
-    mood = agent.start("mood", "Mood", node="node-1")
     two.route(follows=follows(one, here=["node-1", "node-2"], mood=["node-1", 1]))
-    mood.route(asks=asks(one))
+    mood = agent.start("mood", "Mood", node="node-1", routes={"asks": asks(one)})
     write(agent, "tags", "calm")
     agent.until(lambda: one.pulse.get("frames", {}).get("poet.line", 0) > 5, "the first speaks")
     # When the first one dies in mid-sentence, with the asker
@@ -151,11 +149,10 @@ def test_where_nobody_plays_a_role_its_fallback_is_said_in_its_place_and_so_it_i
     # Given a role that asks one whom nobody plays, for which two lines are laid by
     (agent.folder / "lines.txt").write_text("The room is quiet.\n\nIt waits.\n")
     fallback = {"stream": "poet.line", "text": "lines.txt"}
-    mood = agent.start("mood", "Mood")
+    entry = {"role": "poet", "input": "prompt", "type": "text", "when_superseded": "queue", "copies": [], "fallback": fallback}
+    mood = agent.start("mood", "Mood", routes={"asks": {"tags": [entry]}})
     wall = agent.start("wall", "Listener", routes={"inputs": {"line": {**mood.stream("tags", "text"), "stream": "poet.line"}}})
     asking = agent.start("asker", "Asker", routes={"roles": {"poet": {"inputs": ["prompt"], "copies": [], "fallback": fallback}}})
-    entry = {"role": "poet", "input": "prompt", "type": "text", "when_superseded": "queue", "copies": [], "fallback": fallback}
-    mood.route(asks={"tags": [entry]})
     # When they ask
     write(agent, "tags", "calm", "dawn")
     write(agent, "questions", "why")
