@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mesh.cli.status import door_options
+from mesh.core.names import role_name
 from mesh.errors import NoRoomError, RoomfulError
 
 EPILOG = """\b
@@ -59,7 +60,7 @@ def _print(machine: str, kept: dict[str, list[str]], as_json: bool) -> int:
 def _check_name(role: str | None, said: dict[str, Any]) -> None:
     import difflib
 
-    known = [*said["roles"], *dict.fromkeys(name.split("@")[0].split("/")[0] for name in said["roles"])]
+    known = [*said["roles"], *dict.fromkeys(role_name(name) for name in said["roles"])]
     if role is not None and role not in known:
         near = difflib.get_close_matches(role, known, 1)
         hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}."

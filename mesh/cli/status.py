@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from mesh.core.names import did_you_mean
+from mesh.core.names import did_you_mean, role_name
 from mesh.errors import NoRoomError, RoomfulError
 
 EPILOG = """\b
@@ -61,9 +61,9 @@ def machine_of(name: str, said: dict[str, Any]) -> dict[str, Any]:
 
 def instances_of(role: str, said: dict[str, Any]) -> list[str]:
     """The instances that a role's or an instance's name means. Raises RoomfulError when there is none of that name."""
-    found = [name for name in said["roles"] if role in (name, name.split("@")[0].split("/")[0])]
+    found = [name for name in said["roles"] if role in (name, role_name(name))]
     if not found:
-        known = [*said["roles"], *(name.split("@")[0].split("/")[0] for name in said["roles"])]
+        known = [*said["roles"], *(role_name(name) for name in said["roles"])]
         raise RoomfulError(f"the deployment has no role {role!r}", instead=did_you_mean(role, known, of="roles").capitalize())
     return found
 

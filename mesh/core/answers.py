@@ -13,6 +13,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mesh.core.names import role_name
 from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Message, Refused, Run, Said, can_be_followed
 
 QUEUE_MAX = 64
@@ -310,4 +311,4 @@ class Answerer:
 
 def _role_of(id: str) -> str:
     """The role that asked, from a request's name."""
-    return id.split(":")[0].split("@")[0].split("/")[0]
+    return role_name(id.split(":")[0])

@@ -146,10 +146,6 @@ class Copies:
             planned.append(chosen if free[chosen] >= 0 else None)
         return planned
 
-    def choose(self, role: str, now: float) -> CopyId | None:
-        """Who gets the next one. None: it has to wait."""
-        return next(iter(self.plan(role, 1, now)), None)
-
     def _busy(self, id: CopyId) -> int:
         return self._held.get(id, 0) + self._others.get(id, 0)
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mesh.core.names import role_name
 from mesh.core.quantities import Unclear, duration_s
 from mesh.errors import UsageError
 
@@ -46,7 +47,7 @@ def read_fault(text: str, machines: Sequence[str], instances: Sequence[str]) -> 
     verb, target = form["verb"], form["target"]
     if verb not in (*MACHINE_VERBS, *ROLE_VERBS):
         raise UsageError(f"there is no fault {verb!r}", instead=_near(verb, (*MACHINE_VERBS, *ROLE_VERBS)))
-    roles = list(dict.fromkeys(name.split("@")[0].split("/")[0] for name in instances))
+    roles = list(dict.fromkeys(role_name(name) for name in instances))
     known = list(machines) if verb in MACHINE_VERBS else [*instances, *roles]
     if target not in known:
         what = "machine" if verb in MACHINE_VERBS else "role"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mesh.core.names import role_name
 from mesh.core.spec import Deployment
 
 
@@ -33,7 +34,7 @@ def latencies(deployment: Deployment | None, pulses: Mapping[str, Mapping[str, A
     """For each input of each instance here of which ages were measured: where they come from, and milliseconds from there to here."""
     rows: list[dict[str, Any]] = []
     for instance, pulse in sorted(pulses.items()):
-        role = instance.split("@")[0].split("/")[0]
+        role = role_name(instance)
         kind = _kind(role, deployment)
         for input, age in sorted(pulse.get("ages", {}).items()):
             rows.append({

@@ -48,3 +48,8 @@ def did_you_mean(word: str, known: Iterable[str], *, of: str) -> str:
         return f"there are no {of} here"
     shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     return f"{of}: {shown}"
+
+
+def role_name(instance: str) -> str:
+    """The role that an instance's name belongs to: `poet/1` is of `poet`, `wall@left` of `wall`."""
+    return instance.split("@")[0].split("/")[0]

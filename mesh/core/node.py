@@ -57,9 +57,10 @@ from mesh.core.messages import (
     StateWanted,
     Verdict,
 )
+from mesh.core.names import role_name
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
-from mesh.core.routes import Prompter, Reach, Scene, role_name
+from mesh.core.routes import Prompter, Reach, Scene
 from mesh.core.spec import Deployment
 from mesh.core.standing import Standing
 from mesh.core.timekeeping import Timekeeper

@@ -13,6 +13,7 @@ from typing import Any
 from mesh.core.claims import PLAYING, READY, STANDBY, STARTING, Holding, Ledger
 from mesh.core.effects import Effect, Tell
 from mesh.core.messages import Claim
+from mesh.core.names import role_name
 from mesh.core.spec import Deployment, RoleSpec, Wire
 
 
@@ -194,8 +195,3 @@ class Prompter:
                 effects.append(Tell(claim.instance, claim.generation, {"type": "routes", "routes": current[key]}))
         self.told = current
         return effects
-
-
-def role_name(instance: str) -> str:
-    """The role that an instance's name belongs to: `poet/1` is of `poet`, `wall@left` of `wall`."""
-    return instance.split("@")[0].split("/")[0]

@@ -34,8 +34,8 @@ from mesh.core.events import (
     Wanted,
 )
 from mesh.core.messages import PROTOCOL, Answer, Beat, Call, Message, NodeRecord
+from mesh.core.names import role_name
 from mesh.core.node import Node
-from mesh.core.routes import role_name
 from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS
 from mesh.errors import RoomfulError, WireError

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.core.effects import Launch
+from mesh.core.names import role_name
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import RoomfulError
 from mesh.shell.fallbacks import lines_of
@@ -112,6 +113,6 @@ def fallback_lines(role: RoleSpec, folder: Path) -> list[str]:
 def role_of(instance: str, deployment: Deployment) -> RoleSpec:
     """The role that an instance's name belongs to."""
     try:
-        return deployment.role(instance.split("@")[0].split("/")[0])
+        return deployment.role(role_name(instance))
     except KeyError:
         raise RoomfulError(f"the deployment has no role for {instance}") from None

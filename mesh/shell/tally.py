@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from mesh.core.names import role_name
+
 GAP_WITHIN_S = 6.0  # after the take-over and the gap itself: the second that is measured, and time to be told
 
 
@@ -85,7 +87,7 @@ class Tally:
         frames = dict.fromkeys(self.wired, 0)
         requests = dict.fromkeys(("asked", "answered", "cancelled", "lost", "open", "retried"), 0)
         for (name, _, _), pulse in self.pulses.items():
-            role = name.split("@")[0].split("/")[0]
+            role = role_name(name)
             for stream, count in pulse.get("frames", {}).items() if pulse.get("playing") else ():
                 full = stream if "." in stream else f"{role}.{stream}"
                 if count or full in frames:

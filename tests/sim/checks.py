@@ -12,8 +12,8 @@ from typing import Any
 from mesh.core.instances import instances
 from mesh.core.members import ALIVE
 from mesh.core.messages import Claim
+from mesh.core.names import role_name
 from mesh.core.placement_room import feeding
-from mesh.core.routes import role_name
 from tests.sim.machine import Machine
 from tests.sim.world import World
 

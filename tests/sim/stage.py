@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mesh.core.effects import Halt, Launch, Tell
 from mesh.core.events import RoleEnded, RoleFound, RoleReady, RoleStarted
-from mesh.core.routes import role_name
+from mesh.core.names import role_name
 from tests.sim.machine import Machine, Process
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,14 @@ class Late(Rehearsal):
         await self._start(self.late)
 
 
-def one_join() -> float:
-    """Milliseconds from the last node's sockets being bound until everyone has it as a member and it has everyone."""
+def one_join(machines: Sequence[str] = MACHINES) -> tuple[float, float]:
+    """Milliseconds from the last node's sockets being bound, and from its process being started, until everyone has it as a
+    member and it has everyone."""
     with tempfile.TemporaryDirectory() as where:
-        return asyncio.run(_one_join(piece(Path(where) / "piece", ROLES, MACHINES)))
+        return asyncio.run(_one_join(piece(Path(where) / "piece", ROLES, machines), machines))
 
 
-async def _one_join(folder: Path) -> float:
+async def _one_join(folder: Path, machines: Sequence[str]) -> tuple[float, float]:
     met: dict[tuple[str, str], float] = {}
     began: dict[str, float] = {}
 
@@ -46,15 +48,16 @@ async def _one_join(folder: Path) -> float:
         elif event["event"] == "started":
             began[event["machine"]] = time.monotonic()
 
-    rehearsal = Late(folder, load(folder), list(MACHINES), hear)
-    others = len(MACHINES) - 1
+    rehearsal = Late(folder, load(folder), list(machines), hear)
+    others = len(machines) - 1
     async with rehearsal:
         await _until(lambda: len(met) == others * (others - 1))
         await asyncio.sleep(CALM_S)
+        launched = time.monotonic()
         await rehearsal.join()
         await _until(lambda: len(met) == others * (others + 1))
-        last = max(when for pair, when in met.items() if MACHINES[-1] in pair)
-        return (last - began[MACHINES[-1]]) * 1000
+        last = max(when for pair, when in met.items() if machines[-1] in pair)
+        return (last - began[machines[-1]]) * 1000, (last - launched) * 1000
 
 
 async def _until(condition: Any) -> None:
