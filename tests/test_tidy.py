@@ -47,6 +47,7 @@ INSTALLED_AS = {
     "cv2": "opencv-python-headless",
     "llama_cpp": "llama-cpp-python",
     "mcap_ros2": "mcap-ros2-support",
+    "nacl": "pynacl",
     "paho": "paho-mqtt",
     "pydantic_core": "pydantic",
     "pygame": "pygame-ce",

@@ -4,6 +4,8 @@
     key = load_key(path)            on every start; KeyFileError says absent, unreadable, wrong format or mistyped
     key = parse_key(text)           typed by a person from a sheet of paper
     key.curve_public, .curve_secret for ZeroMQ's CURVE; .beat_key for heartbeats; .hash(name) for mDNS
+    key.sign(data) -> bytes         what only an owner of the key can say (Ed25519)
+    verify(key.verify_key, data, signature) -> bool     by anybody, who need not hold the key
 
 The file is one line, `roomful-key-1 ` and 13 groups of four and a last of three characters, with a checksum, so
 that a key can be read aloud or typed: letters and digits that look alike (O and 0, I, L and 1) are the same.
@@ -21,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmq
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey, VerifyKey
 
 from mesh.errors import RoomfulError
 from mesh.shell.storage import home, sync_folder
@@ -47,6 +51,7 @@ class InstallationKey:
     curve_public: bytes = field(init=False)
     curve_secret: bytes = field(init=False, repr=False)
     beat_key: bytes = field(init=False, repr=False)
+    verify_key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:
@@ -59,6 +64,14 @@ class InstallationKey:
         object.__setattr__(self, "curve_secret", curve_secret)
         object.__setattr__(self, "curve_public", zmq.curve_public(curve_secret))
         object.__setattr__(self, "beat_key", _derive(self.secret, b"roomful-beat"))
+        object.__setattr__(self, "verify_key", bytes(self._signing().verify_key))
+
+    def _signing(self) -> SigningKey:
+        return SigningKey(_derive(self.secret, b"roomful-sign"))
+
+    def sign(self, data: bytes) -> bytes:
+        """The owner's signature, 64 bytes. `data` must begin with what it is for, so that no signature can be used as another."""
+        return bytes(self._signing().sign(data).signature)
 
     @property
     def text(self) -> str:
@@ -76,6 +89,15 @@ class InstallationKey:
         """16 hex digits that tell machines of one installation and one key from others; says nothing of the key."""
         named = hashlib.blake2b(installation.encode(), key=_derive(self.secret, b"roomful-name"), digest_size=8)
         return named.hexdigest()
+
+
+def verify(verify_key: bytes, data: bytes, signature: bytes) -> bool:
+    """Whether the owner of the key with this `verify_key` signed just these bytes. Never raises, whatever it is given."""
+    try:
+        VerifyKey(verify_key).verify(data, signature)
+    except (CryptoError, ValueError, TypeError):
+        return False
+    return True
 
 
 def letters(text: str) -> str:

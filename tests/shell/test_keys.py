@@ -23,6 +23,7 @@ from mesh.shell.keys import (
     readable_by_others,
     save_key,
     throwaway_key,
+    verify,
 )
 
 
@@ -215,3 +216,23 @@ def test_a_key_cut_short_is_told_how_much_of_it_there_is(tmp_path: Path) -> None
     cut = _run("add", "--file", str(tmp_path / "second"), typed=" ".join(shown[:5]))
 
     assert isinstance(cut.exception, KeyFileError) and "55 letters and digits, this has 20" in str(cut.exception)
+
+
+def test_only_the_owner_can_sign_and_anybody_can_check_it() -> None:
+    key, other = throwaway_key(), throwaway_key()
+
+    signature = key.sign(b"order: play this")
+
+    assert verify(key.verify_key, b"order: play this", signature)
+    assert not verify(key.verify_key, b"order: play that", signature)
+    assert not verify(other.verify_key, b"order: play this", signature)
+    assert parse_key(key.text).verify_key == key.verify_key
+
+
+@pytest.mark.parametrize("nonsense", [b"", b"\0" * 63, b"\0" * 64, b"\xff" * 64, b"x" * 10_000])
+def test_what_is_no_signature_or_no_key_is_not_believed(nonsense: bytes) -> None:
+    key = throwaway_key()
+
+    assert not verify(key.verify_key, b"order", nonsense)
+    assert not verify(nonsense, b"order", key.sign(b"order"))
+    assert not verify(nonsense[:32], b"order", key.sign(b"order"))
