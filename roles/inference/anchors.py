@@ -1,9 +1,9 @@
 """Detectors that speak in distances from a grid or from anchors: their numbers as boxes, scores and points.
 
 Each function takes a model's outputs and the size of its picture and gives (boxes as x0 y0 x1 y1 in the model's pixels, scores for
-each class, points in pixels or None). Sources of the layouts: YuNet (opencv_zoo, face_detection_yunet), BlazeFace and BlazePalm
-(MediaPipe's SsdAnchorsCalculator), RetinaFace and SSD (Liu et al. 2016: centre and size with variances), SCRFD (InsightFace),
-YOLOX (Megvii), YOLOv3 to v7 (raw heads of shape [batch, anchors, rows, columns, 5 + classes] or with these in the channels).
+each class, points in pixels or None). Sources of the layouts: YuNet (opencv_zoo, face_detection_yunet of 2022 and 2023), BlazeFace,
+BlazePalm and BlazePose (MediaPipe's SsdAnchorsCalculator), RetinaFace and SSD (Liu et al. 2016: centre and size with variances),
+SCRFD (InsightFace), YOLOX (Megvii). Raw heads of YOLO are in `heads`.
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ from typing import Any
 import numpy as np
 
 from mesh.errors import RoleError
+from roles.inference.candidates import corners, sigmoid
 from roles.inference.intake import Array, Size
 
 Found = tuple[Array, Array, Array | None]
-YOLO_ANCHORS = [[10, 13], [16, 30], [33, 23], [30, 61], [62, 45], [59, 119], [116, 90], [156, 198], [373, 326]]
 RETINAFACE = ([8, 16, 32], [[16, 32], [64, 128], [256, 512]])
+YUNET_2022 = ([8, 16, 32, 64], [[10, 16, 24], [32, 48], [64, 96], [128, 192, 256]])
 RATIO_MAX = 1000.0  # no box is more often as large as its anchor: numbers beyond are of a model that is not what was said
-
-
-def sigmoid(values: Array) -> Array:
-    """1 / (1 + e^-x), without overflow."""
-    squashed: Array = 1.0 / (1.0 + np.exp(-np.clip(values.astype(np.float64), -60, 60)))
-    return squashed
 
 
 def cells(size: Size, step: int, each: int = 1) -> Array:
@@ -33,12 +28,6 @@ def cells(size: Size, step: int, each: int = 1) -> Array:
     columns, rows = -(-size[0] // step), -(-size[1] // step)
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
     return np.repeat(grid, each, axis=0).astype(np.float64)
-
-
-def corners(centred: Array) -> Array:
-    """centre x, centre y, width, height -> x0, y0, x1, y1."""
-    middle, half = centred[:, :2].astype(np.float64), centred[:, 2:4].astype(np.float64) / 2
-    return np.concatenate([middle - half, middle + half], axis=1)
 
 
 def yunet(outputs: Mapping[str, Array], size: Size) -> Found:
@@ -54,6 +43,25 @@ def yunet(outputs: Mapping[str, Array], size: Size) -> Found:
         if f"kps_{step}" in outputs:
             points.append((_rows(outputs[f"kps_{step}"], 10).reshape(-1, 5, 2) + grid[:, None]) * step)
     return np.concatenate(boxes), np.concatenate(scores), np.concatenate(points) if points else None
+
+
+def yunet_2022(outputs: Mapping[str, Array], size: Size) -> Found:
+    """`loc` (n, 14), `conf` (n, 2) and `iou` (n, 1) over priors; its variances are one for widths and one for heights."""
+    said, sure, overlap = _rows(outputs["loc"], 14), _rows(outputs["conf"], 2), _rows(outputs["iou"], 1)
+    held = []
+    for step, sides in zip(*YUNET_2022, strict=True):
+        columns, rows = ((side + 1) // 2 // 2 // (step // 4) for side in size)
+        grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1).reshape(-1, 2)
+        middles = (np.repeat(grid, len(sides), axis=0) + 0.5) * step
+        held.append(np.concatenate([middles, np.repeat(np.tile(sides, columns * rows)[:, None], 2, axis=1)], axis=1))
+    prior = np.concatenate(held)
+    if len(prior) != len(said):
+        raise _other_priors(len(said), len(prior), size, "option size", "set option size to what the model was made for")
+    middle = prior[:, :2] + said[:, :2] * 0.1 * prior[:, 2:]
+    wide = prior[:, 2:] * np.minimum(np.exp(np.clip(said[:, 2:4] * (0.1, 0.2), -20, 20)), RATIO_MAX)
+    points = prior[:, None, :2] + said[:, 4:].reshape(-1, 5, 2) * 0.1 * prior[:, None, 2:]
+    scores = np.sqrt(np.clip(sure[:, 1:], 0, 1) * np.clip(overlap, 0, 1))
+    return corners(np.concatenate([middle, wide], axis=1)), scores, points
 
 
 def scrfd(outputs: Mapping[str, Array], size: Size) -> Found:
@@ -88,11 +96,8 @@ def priors(locations: Array, scores: Array, marks: Array | None, size: Size, ste
         held.append(np.concatenate([grid, np.repeat(np.tile(sides, len(grid) // len(sides))[:, None], 2, axis=1)], axis=1))
     prior = np.concatenate(held)
     if len(prior) != len(locations):
-        raise RoleError(
-            f"the model gives {len(locations)} boxes, the priors of a picture of {size[0]}x{size[1]} are {len(prior)}",
-            where="option priors",
-            instead="set option priors (steps and sizes) and size to what the model was trained with",
-        )  # fmt: skip
+        advice = "set option priors (steps and sizes) and size to what the model was trained with"
+        raise _other_priors(len(locations), len(prior), size, "option priors", advice)
     middle = prior[:, :2] + locations[:, :2] * variance[0] * prior[:, 2:]
     sides = prior[:, 2:] * np.minimum(np.exp(np.clip(locations[:, 2:] * variance[1], -20, 20)), RATIO_MAX)
     points = None
@@ -101,11 +106,17 @@ def priors(locations: Array, scores: Array, marks: Array | None, size: Size, ste
     return corners(np.concatenate([middle, sides], axis=1)), scores, points
 
 
+def _other_priors(given: int, known: int, size: Size, where: str, instead: str) -> RoleError:
+    return RoleError(
+        f"the model gives {given} boxes, the priors of a picture of {size[0]}x{size[1]} are {known}", where=where, instead=instead
+    )
+
+
 def blaze(numbers: Array, scores: Array, size: Size) -> Found:
     """MediaPipe's: offsets in pixels from the middles of cells, then points. Grids by how many there are: a fine one with two anchors a
-    cell and a coarse one with six, or one fine one with one (full range)."""
+    cell and a coarse one with six, one fine one with one (full range), or three for bodies."""
     count = len(numbers)
-    plans = [[(8, 2), (16, 6)], [(16, 2), (32, 6)], [(4, 1)], [(8, 2), (16, 2), (32, 2)], [(4, 2)]]
+    plans = [[(8, 2), (16, 6)], [(16, 2), (32, 6)], [(4, 1)], [(8, 2), (16, 2), (32, 6)], [(8, 2), (16, 2), (32, 2)], [(4, 2)]]
     for plan in plans:
         middles = [(cells(size, step, each) + 0.5) * step for step, each in plan]
         if sum(map(len, middles)) == count:
@@ -135,29 +146,6 @@ def yolox(rows: Array, size: Size) -> Found:
     sides = np.minimum(np.exp(np.clip(rows[:, 2:4].astype(np.float64), -20, 20)), RATIO_MAX) * step
     boxes = corners(np.concatenate([(rows[:, :2] + grid) * step, sides], axis=1))
     return boxes, rows[:, 4:5] * rows[:, 5:] if rows.shape[1] > 5 else rows[:, 4:5], None
-
-
-def yolo_heads(outputs: Mapping[str, Array], size: Size, anchors: Sequence[Sequence[float]]) -> Found:
-    """YOLOv5's and v7's raw heads: sigmoid of everything, anchors small to large. [1, a, h, w, 5 + c] or [1, a * (5 + c), h, w]."""
-    heads = sorted((value for value in outputs.values() if value.ndim in (4, 5)), key=lambda value: value.size, reverse=True)
-    each = len(anchors) // max(1, len(heads))
-    if not heads or not each:
-        raise RoleError("the model has no raw heads of a YOLO", where="option detector: yolo_heads", instead="set another detector")
-    boxes, scores = [], []
-    for at, head in enumerate(heads):
-        if head.ndim == 4:
-            if head.shape[1] % each:
-                head = head.transpose(0, 3, 1, 2)
-            head = head.reshape(1, each, head.shape[1] // each, *head.shape[2:]).transpose(0, 1, 3, 4, 2)
-        said = sigmoid(head[0])
-        rows, columns = said.shape[1:3]
-        grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=-1)[None]
-        step = np.array([size[0] / columns, size[1] / rows])
-        sides = np.array(anchors[at * each : (at + 1) * each], np.float64)[:, None, None]
-        centred = np.concatenate([(said[..., :2] * 2 - 0.5 + grid) * step, (said[..., 2:4] * 2) ** 2 * sides], axis=-1)
-        boxes.append(corners(centred.reshape(-1, 4)))
-        scores.append((said[..., 4:5] * said[..., 5:] if said.shape[-1] > 5 else said[..., 4:5]).reshape(len(boxes[-1]), -1))
-    return np.concatenate(boxes), np.concatenate(scores), None
 
 
 def _rows(value: Array, width: int) -> Array:

@@ -1,4 +1,4 @@
-"""From a model's raw outputs to an event that an artist can use: classes, boxes, plain arrays, or a function of their own.
+"""From a model's raw outputs to an event that an artist can use: classes, boxes, masks, plain arrays, or a function of their own.
 
 Exported models agree on little: some end in a softmax and some do not, some call their classes `names` in
 their metadata and some say nothing. What can be seen from the numbers is seen; the rest is an option.
@@ -6,9 +6,8 @@ their metadata and some say nothing. What can be seen from the numbers is seen; 
 
 from __future__ import annotations
 
-import ast
-import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,34 +15,98 @@ import numpy as np
 
 from mesh.errors import RoleError
 from mesh.role import Frame
-from roles.inference.boxes import find_boxes
+from roles.inference.boxes import find_things
+from roles.inference.candidates import sigmoid, softmax
 from roles.inference.intake import Array, Fit, Size
 from roles.inference.keypoints import figures
+from roles.inference.layers import Depth, Painted, masked, things_masked
 from roles.inference.own_code import own_function
+from roles.inference.spelling import spelled
 
 SMALL_MAX = 64  # other outputs of up to so many numbers travel with the classes
+MANY = 10  # so many scores that all lie in 0..1 are no logits
 EVENT_NUMBERS_MAX = 4096  # larger outputs of a raw model are left out of the event
 
 Outputs = Mapping[str, Array]
-Decoder = Callable[[Outputs, Fit, Size, Frame], Any]
 
 
-def make_decoder(options: Any, labels: list[str], folder: Path) -> Decoder:
-    """What option `decode` names: takes (outputs by name, fit, the model's picture size, frame), gives an event's value."""
-    if options.decode == "classes":
-        return lambda outputs, fit, size, frame: classes(outputs, labels, options.scores, options.activation)
-    if options.decode == "boxes":
-        return lambda outputs, fit, size, frame: {"boxes": find_boxes(outputs, fit, size, labels, options)}
-    if options.decode == "raw":
-        return lambda outputs, fit, size, frame: raw(outputs)
-    if options.decode == "keypoints":
-        return lambda outputs, fit, size, frame: {"figures": figures(outputs, fit, size, labels, options)}
-    if options.decode == "embedding":
-        return lambda outputs, fit, size, frame: {"values": embedding(outputs, options.scores).tolist()}
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a decoder read: the event's value, and what goes out on other streams (picture, values, text)."""
+
+    event: Any
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+Decoder = Callable[[Outputs, Fit, Size, Frame], Found]
+
+
+def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[str, str], colour: str = "rgb") -> Decoder:
+    """What option `decode` names: takes (outputs by name, fit, the model's picture size, frame). `hints` is the model's metadata,
+    `colour` the order of its picture's channels."""
     if options.decode == "probability":
-        return Probability(options, labels)
-    own = own_function(options.decode, folder, "option decode", "use classes, boxes, keypoints, embedding, probability, raw, or ")
-    return lambda outputs, fit, size, frame: own(dict(outputs), frame)
+        likely = Probability(options, labels)
+        return lambda outputs, fit, size, frame: Found(likely(outputs, fit, size, frame))
+    if options.decode in ("depth", "image"):
+        return _drawn(options, colour)
+    known: dict[str, Decoder] = {
+        "classes": lambda outputs, fit, size, frame: Found(classes(outputs, labels, options.scores, options.activation, options.top)),
+        "boxes": lambda outputs, fit, size, frame: _boxes(outputs, fit, size, frame, labels, options, hints),
+        "keypoints": lambda outputs, fit, size, frame: Found({"figures": figures(outputs, fit, size, labels, options, hints)}),
+        "mask": lambda outputs, fit, size, frame: _mask(outputs, fit, size, frame, labels, options),
+        "letters": lambda outputs, fit, size, frame: _letters(outputs, labels, options),
+        "embedding": lambda outputs, fit, size, frame: _embedding(outputs, options.scores),
+        "raw": lambda outputs, fit, size, frame: Found(raw(outputs), {"values": next(iter(outputs.values()))} if outputs else {}),
+    }
+    if options.decode in known:
+        return known[options.decode]
+    names = ", ".join([*known, "depth", "image", "probability"])
+    own = own_function(options.decode, folder, "option decode", f"use {names}, or ")
+    return lambda outputs, fit, size, frame: Found(own(dict(outputs), frame))
+
+
+def sides_of(frame: Frame, size: Size) -> tuple[int, int]:
+    """(height, width) of the frame's picture; the model's own where there is none."""
+    shape = np.shape(frame.value)
+    return (shape[0], shape[1]) if len(shape) in (2, 3) else (size[1], size[0])
+
+
+def _boxes(outputs: Outputs, fit: Fit, size: Size, frame: Frame, labels: list[str], options: Any, hints: Mapping[str, str]) -> Found:
+    things = find_things(outputs, fit, size, labels, options, hints)
+    if things.kept.shapes is None and things.kept.masks is None:
+        return Found({"boxes": things.boxes})
+    picture, numbers = things_masked(things, fit, size, sides_of(frame, size))
+    return Found({"boxes": things.boxes}, {"picture": picture, "values": numbers})
+
+
+def _mask(outputs: Outputs, fit: Fit, size: Size, frame: Frame, labels: list[str], options: Any) -> Found:
+    event, picture, values = masked(outputs, fit, size, sides_of(frame, size), labels, options)
+    return Found(event, {"picture": picture, "values": values})
+
+
+def _letters(outputs: Outputs, labels: list[str], options: Any) -> Found:
+    event = spelled(outputs, labels, options)
+    return Found(event, {"text": event["text"]} if event["text"] else {})
+
+
+def _embedding(outputs: Outputs, wanted: str | None) -> Found:
+    vector = embedding(outputs, wanted)
+    return Found({"values": vector.tolist()}, {"values": vector})
+
+
+def _drawn(options: Any, colour: str) -> Decoder:
+    """Decoders that remember the range of what came before."""
+    depth, painted = Depth(options), Painted(options, colour)
+
+    def near(outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> Found:
+        event, picture, values = depth(outputs, fit, size, sides_of(frame, size))
+        return Found(event, {"picture": picture, "values": values})
+
+    def paint(outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> Found:
+        event, picture = painted(outputs, fit, size, sides_of(frame, size))
+        return Found(event, {"picture": picture})
+
+    return near if options.decode == "depth" else paint
 
 
 class Probability:
@@ -78,7 +141,7 @@ class Probability:
             row = activated(row, self._options.activation)
             return float(row[0] if self._labels else row[-1])
         bare = self._options.activation in ("auto", "none") and 0 <= row[0] <= 1
-        return float(row[0]) if bare else float(1 / (1 + np.exp(-np.clip(row[0], -60, 60))))
+        return float(row[0]) if bare else float(sigmoid(row)[0])
 
 
 def embedding(outputs: Outputs, wanted: str | None) -> Array:
@@ -91,16 +154,17 @@ def embedding(outputs: Outputs, wanted: str | None) -> Array:
     return vector / length if length > 0 else vector
 
 
-def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation: str = "auto") -> dict[str, Any]:
-    """{"label", "score", "scores": {label: probability}} and, by their names, the model's other small outputs.
+def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation: str = "auto", top: int = 100) -> dict[str, Any]:
+    """{"label", "score", "scores": {label: probability}} and, by their names, the model's other small outputs; of more than `top`
+    classes the likeliest.
 
-    Scores that are no probabilities yet (0..1, summing to 1) go through a softmax. `wanted` names the output that
-    holds them; without it, it is the one as long as `labels`, else the first row of more than one number.
+    Scores that are no probabilities yet go through a softmax. `wanted` names the output that holds them; without it, it is the
+    one as long as `labels`, else the first row of more than one number.
     """
     name = wanted or _score_output(outputs, labels)
     if name not in outputs:
         raise _no_scores(outputs, f"the model has no output {name!r}")
-    row = np.squeeze(outputs[name]).astype(np.float64)
+    row = np.squeeze(_unquantised(outputs[name]))
     if row.ndim == 2 and min(row.shape) > 0:  # a sound in several stretches, each with its scores
         row = row.mean(axis=0)
     if row.ndim != 1:
@@ -112,10 +176,11 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation:
     likely = activated(row, activation)
     words = labels or [str(number) for number in range(len(likely))]
     best = int(likely.argmax())
+    told = range(len(likely)) if len(likely) <= top else [int(at) for at in np.argsort(-likely, kind="stable")[:top]]
     found: dict[str, Any] = {
         "label": words[best],
         "score": round(float(likely[best]), 4),
-        "scores": {word: round(float(p), 4) for word, p in zip(words, likely, strict=True)},
+        "scores": {words[at]: round(float(likely[at]), 4) for at in told},
     }
     for other, value in outputs.items():
         if other != name and value.size <= SMALL_MAX:
@@ -123,21 +188,24 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation:
     return found
 
 
+def _unquantised(value: Array) -> Array:
+    """Scores of one byte as 0..1, as quantised models give them; others as they are."""
+    if value.dtype == np.uint8 or value.dtype == np.int8:
+        return (value.astype(np.float64) - np.iinfo(value.dtype).min) / 255
+    return value.astype(np.float64)
+
+
 def activated(row: Array, activation: str) -> Array:
     """A row of scores as probabilities, by the activation asked for."""
-    if activation == "sigmoid":
-        squashed: Array = 1 / (1 + np.exp(-np.clip(row, -60, 60)))
-        return squashed
-    return row if activation == "none" else probabilities(row)
+    return sigmoid(row) if activation == "sigmoid" else row if activation == "none" else probabilities(row)
 
 
 def probabilities(row: Array) -> Array:
-    """A softmax, unless the numbers already are probabilities."""
-    if (row >= 0).all() and abs(float(row.sum()) - 1.0) < 1e-2:
+    """A softmax, unless the numbers already are probabilities: of one thing out of many, or of many things apart."""
+    whole = abs(float(row.sum()) - 1.0) < 1e-2
+    if (row >= 0).all() and (whole or (len(row) >= MANY and (row <= 1).all())):
         return row
-    powers = np.exp(row - row.max())
-    softened: Array = powers / powers.sum()
-    return softened
+    return softmax(row)
 
 
 def _score_output(outputs: Outputs, labels: list[str], least: int = 2) -> str:
@@ -147,6 +215,9 @@ def _score_output(outputs: Outputs, labels: list[str], least: int = 2) -> str:
             return name
     for name, length in rows.items():
         if length >= least and np.issubdtype(outputs[name].dtype, np.floating):
+            return name
+    for name, value in outputs.items():  # a sound in several stretches
+        if value.ndim == 2 and min(value.shape) > 1 and "score" in name.lower():
             return name
     for name, length in rows.items():
         if length >= least and np.issubdtype(outputs[name].dtype, np.number):
@@ -175,37 +246,3 @@ def plain(value: Array) -> Any:
 def shapes(outputs: Outputs) -> str:
     """The outputs in words, for messages."""
     return ", ".join(f"{name} {value.dtype}{list(value.shape)}" for name, value in outputs.items())
-
-
-def read_labels(asked: list[str] | str | None, metadata: Mapping[str, str], folder: Path) -> list[str]:
-    """The classes' names: from option `labels` (a list, or a text file of the folder with one on each line), else from the
-    model's metadata (`labels`, or `names` as Ultralytics writes them), else none."""
-    if isinstance(asked, list):
-        return asked
-    if isinstance(asked, str):
-        path = folder / asked
-        if not path.is_file():
-            raise RoleError(
-                f"there is no file of labels {asked!r}",
-                where="option labels",
-                instead="give a list, or a text file in the deployment's folder",
-            )
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for key in ("labels", "names", "classes"):
-        if key in metadata:
-            return _listed(metadata[key])
-    return []
-
-
-def _listed(text: str) -> list[str]:
-    """A JSON or Python list or dict of names, or names between commas."""
-    for parse in (json.loads, ast.literal_eval):
-        try:
-            value = parse(text)
-        except (ValueError, SyntaxError):
-            continue
-        if isinstance(value, dict):
-            return [str(value[key]) for key in sorted(value, key=lambda key: int(key))]
-        if isinstance(value, list | tuple):
-            return [str(item) for item in value]
-    return [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]

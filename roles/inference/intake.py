@@ -119,6 +119,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     number_type = _number_type(kind, options.dtype)
     whole = number_type not in ("float32", "float16", "float64")
     scale = options.scale if options.scale is not None else (1.0 if whole else 1.0 / 255.0)
+    middle = 128.0 if number_type == "int8" and options.scale is None and options.mean == 0 else options.mean  # bytes about 0
     for option, value in (("mean", options.mean), ("std", options.std)):
         if isinstance(value, list) and len(value) not in (1, channels or len(value)):
             raise RoleError(
@@ -133,7 +134,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
         colour=_colour(channels, options.colour, wants),
         number_type=number_type,
         scale=scale,
-        mean=np.asarray(options.mean, np.float32),
+        mean=np.asarray(middle, np.float32),
         std=np.asarray(options.std, np.float32),
         resize=options.resize,
         pad=options.pad,

@@ -3,7 +3,9 @@
     maps       [1, points, h, w] (or last): the brightest place of each map, moved a quarter towards its brighter neighbour
     simcc      two outputs [1, points, bins]: the brightest bin across and down (RTMPose)
     yolo       [1, 5 + 3 * points, n]: a box, a score, then x y score of each point (YOLOv8-pose)
-    numbers    [1, 1, points, 3] and the like (MoveNet: y x score; BlazePose, face meshes: x y z …)
+    rows       [1, people, 3 * points + 5]: y x score of each point, then the box and the person's score (MoveNet for several people)
+    numbers    [1, 1, points, 3] and the like (MoveNet: y x score; MediaPipe's faces, hands and bodies: x y z …, with the whole figure's
+               score in an output of its own)
 
 Every figure is {"score", "points": [[x, y, score], …]} in 0..1 of the picture, with "box" where the model gives one.
 """
@@ -16,43 +18,87 @@ from typing import Any
 import numpy as np
 
 from mesh.errors import RoleError
-from roles.inference.anchors import corners, sigmoid
 from roles.inference.boxes import suppress
+from roles.inference.candidates import corners, sigmoid
+from roles.inference.grids import ENDED_ROWS_MAX, shape_of_points
 from roles.inference.intake import Array, Fit, Size
 
 ORDERS = {"xy": (0, 1, None), "yx": (1, 0, None), "xys": (0, 1, 2), "yxs": (1, 0, 2), "xyz": (0, 1, None)}
+MEDIAPIPE = {1404: (468, 3), 1434: (478, 3), 63: (21, 3), 195: (33, 5), 165: (33, 5)}  # numbers: points, numbers of each
+PEOPLE_MAX = 12
 WITHIN = 2.0
 
 
-def figures(outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any) -> list[dict[str, Any]]:
-    """The figures that the model sees, best first, those fainter than `min_score` left out."""
-    how = options.points if options.points != "auto" else _guess(outputs, options.scores)
+def figures(
+    outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any, hints: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The figures that the model sees, best first, those fainter than `min_score` left out. `hints` is the export's metadata."""
+    how = options.points if options.points != "auto" else "yolo" if hints.get("task") == "pose" else _guess(outputs, options.scores)
     if how == "yolo":
-        return _yolo(_named(outputs, options.scores), fit, size, options)
+        return _yolo(_named(outputs, options.scores), fit, size, options, hints)
+    sure: float | None = None
     if how == "heatmaps":
         points = _brightest(_named(outputs, options.scores), size)
     elif how == "simcc":
         points = _bins(outputs, size)
+    elif how == "rows":
+        return _people(_named(outputs, options.scores), fit, size, options.min_score)
+    elif options.scores is None and (name := _mediapipe(outputs)) and how in ("auto", "xyz"):
+        points, sure = _landmarks(outputs[name], size), _presence(outputs)
     else:
         points = _numbers(_named(outputs, options.scores), how, size, labels)
     if labels and len(labels) != points.shape[1]:
         raise RoleError(
             f"{len(labels)} labels for {points.shape[1]} points", where="option labels", instead="give one word for each point, or none"
         )
-    found = [_figure(each, fit) for each in points]
+    found = [_figure(each, fit, sure) for each in points]
     return sorted((each for each in found if each["score"] >= options.min_score), key=lambda each: -each["score"])
 
 
-def _figure(points: Array, fit: Fit) -> dict[str, Any]:
-    """(k, 3) as x, y in the model's pixels and a score."""
+def _figure(points: Array, fit: Fit, sure: float | None = None) -> dict[str, Any]:
+    """(k, 3) as x, y in the model's pixels and a score; the figure's is the mean of these, or `sure`."""
     placed = np.concatenate([fit.points_back(points[:, :2]), points[:, 2:3]], axis=1)
-    return {"score": round(float(points[:, 2].mean()), 4), "points": np.round(placed, 4).tolist()}
+    return {"score": round(float(points[:, 2].mean()) if sure is None else sure, 4), "points": np.round(placed, 4).tolist()}
 
 
 def _named(outputs: Mapping[str, Array], name: str | None) -> Array:
     if name is not None and name not in outputs:
         raise RoleError(f"the model has no output {name!r}; it has {', '.join(outputs)}", where="option scores", instead="name one of them")
     return outputs[name] if name is not None else next(iter(outputs.values()))
+
+
+def _mediapipe(outputs: Mapping[str, Array]) -> str | None:
+    """The output that holds a face's, a hand's or a body's points in the picture: the first of the sizes that they have."""
+    return next((name for name, value in outputs.items() if value.size in MEDIAPIPE and value.shape[-1] == value.size), None)
+
+
+def _landmarks(value: Array, size: Size) -> Array:
+    """One figure (1, k, 3) from MediaPipe's rows of x y z, and for bodies visibility and presence as well."""
+    count, each = MEDIAPIPE[value.size]
+    rows = value.astype(np.float64).reshape(-1, each)[:count]
+    places = rows[:, :2] * (np.array(size, np.float64) if np.abs(rows[:, :2]).max(initial=0.0) <= WITHIN else 1.0)
+    scores = sigmoid(rows[:, 3:4]) if each > 3 else np.ones((len(rows), 1))
+    return np.concatenate([places, scores], axis=1)[None]
+
+
+def _presence(outputs: Mapping[str, Array]) -> float | None:
+    """Whether there is anything at all: the first output of one number."""
+    single = next((value for value in outputs.values() if value.size == 1), None)
+    if single is None:
+        return None
+    number = float(single.reshape(-1)[0])
+    return number if 0 <= number <= 1 else float(sigmoid(np.array([number]))[0])
+
+
+def _people(value: Array, fit: Fit, size: Size, least: float) -> list[dict[str, Any]]:
+    """[1, people, 3 * k + 5]: y x score, then ymin xmin ymax xmax score, all in 0..1."""
+    rows = value.reshape(-1, value.shape[-1]).astype(np.float64)
+    found = []
+    for row in sorted((row for row in rows if row[-1] >= least), key=lambda row: -row[-1]):
+        points = row[:-5].reshape(-1, 3)[:, [1, 0, 2]] * (*size, 1.0)
+        box = row[[-4, -5, -2, -3]] * (*size, *size)
+        found.append({**_figure(points, fit, float(row[-1])), "box": np.round(fit.back(box[None])[0], 4).tolist()})
+    return found
 
 
 def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
@@ -63,8 +109,12 @@ def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
     if value.ndim == 4 and min(value.shape[1], value.shape[3]) >= 1 and value.shape[2] > 4 and max(value.shape[1:3]) > 4:
         if value.shape[-1] != 3:
             return "heatmaps"
-    if value.ndim == 3 and min(value.shape[1:]) >= 8 and (min(value.shape[1:]) - 5) % 3 == 0 and max(value.shape[1:]) > 100:
+    if value.ndim == 3 and min(value.shape[1:]) >= 8 and (min(value.shape[1:]) - 5) % 3 != 2 and max(value.shape[1:]) > 100:
         return "yolo"
+    if name is None and _mediapipe(outputs):
+        return "auto"
+    if value.ndim == 3 and value.shape[1] <= PEOPLE_MAX and value.shape[2] > 20 and (value.shape[2] - 5) % 3 == 0:
+        return "rows"
     if value.shape[-1] == 3 and "pose" not in "".join(outputs):
         return "yxs" if value.ndim == 4 else "xyz"
     if value.shape[-1] == 2 or value.size % 2 == 0:
@@ -126,14 +176,18 @@ def _numbers(value: Array, order: str, size: Size, labels: list[str]) -> Array:
     return np.concatenate([places, scores], axis=-1)
 
 
-def _yolo(value: Array, fit: Fit, size: Size, options: Any) -> list[dict[str, Any]]:
+def _yolo(value: Array, fit: Fit, size: Size, options: Any, hints: Mapping[str, str]) -> list[dict[str, Any]]:
     grid = value[0] if value.ndim == 3 else value
-    rows = grid.T if grid.shape[0] < grid.shape[1] else grid
-    rows = rows[rows[:, 4] >= options.min_score].astype(np.float64)
-    first = 5 + (rows.shape[1] - 5) % 3  # exports with suppression built in have a class after the score
-    boxes = rows[:, :4] if first == 6 else corners(rows[:, :4])
+    rows = (grid.T if grid.shape[0] < grid.shape[1] else grid).astype(np.float64)
+    count, each = shape_of_points(hints) or ((rows.shape[1] - 5) // 3, 3)
+    ended = len(rows) <= ENDED_ROWS_MAX and rows.shape[1] == 6 + count * each  # with suppression built in: a class after the score
+    marks = rows[:, -count * each :].reshape(len(rows), count, each)
+    sure = rows[:, 4] if ended else rows[:, 4 : rows.shape[1] - count * each].max(axis=1)
+    boxes = rows[:, :4] if ended else corners(rows[:, :4])
+    good = np.flatnonzero(sure >= options.min_score)
     found = []
-    for at in suppress(boxes, rows[:, 4], np.zeros(len(rows), int), options.iou)[: options.max_boxes]:
-        figure = _figure(rows[at, first:].reshape(-1, 3), fit)
-        found.append({**figure, "score": round(float(rows[at, 4]), 4), "box": np.round(fit.back(boxes[at : at + 1])[0], 4).tolist()})
+    for at in good[suppress(boxes[good], sure[good], np.zeros(len(good), int), options.iou)[: options.max_boxes]]:
+        points = marks[at] if each > 2 else np.concatenate([marks[at], np.ones((count, 1))], axis=1)
+        box = np.round(fit.back(boxes[at : at + 1])[0], 4).tolist()
+        found.append({**_figure(points[:, :3], fit, float(sure[at])), "box": box})
     return found

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
-from mesh.role import Any_, Audio, Event, Frame, Image, Role, Vector
-from roles.inference.decoding import Decoder, embedding, make_decoder, read_labels
+from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
+from roles.inference.decoding import Decoder, make_decoder
 from roles.inference.hearing import Windows, read_windows
 from roles.inference.intake import Array, Fit, Intake, Size, as_numbers, as_vector, constants, read_intake, zeros
+from roles.inference.labels import read_labels
 from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
+from roles.inference.outcome import Outcome
 from roles.inference.proof import EVERY_S, Proof, fell_back
 from roles.inference.session import Session, described
 
@@ -28,11 +30,11 @@ LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 
 
 class Onnx(Role):
-    """Runs any ONNX model on pictures, sound or vectors; gives classes, boxes, keypoints, vectors, a probability, plain arrays, or what a
-    function of your own makes of them."""
+    """Runs any ONNX model on pictures, sound or vectors; gives classes, boxes, keypoints, masks, depths, pictures, letters, vectors, a
+    probability, plain arrays, or what a function of your own makes of them."""
 
     inputs = {"image": Image, "audio": Audio, "vector": Vector, "*": Any_}
-    outputs = {"found": Event, "values": Vector}
+    outputs = {"found": Event, "values": Vector, "picture": Image, "text": Text}
     output_option = "output"
     extra = "onnx"
     needs_model = True
@@ -50,6 +52,7 @@ class Onnx(Role):
         self._session = session = Session(onnxruntime, model_file(self), self._threads(), self.options.providers)
         self._constants = constants(self.options.feed, session.inputs)
         self._check_names()
+        self._outcome = Outcome(self.options, list(session.outputs))
         self._entry = self._choose_input()
         self._state = self._silence()
         self._others: dict[str, Array] = {}  # the newest of the further inputs
@@ -116,11 +119,10 @@ class Onnx(Role):
         for name, follower in self.options.state.items():
             self._state[name] = outputs[follower]
         captured_s = frame.captured_s or None
-        self.emit(self.options.output, self._decode(outputs, fit, size, frame), captured_s=captured_s)
-        if self.options.decode == "raw" and outputs:
-            self.emit("values", next(iter(outputs.values())), captured_s=captured_s)
-        elif self.options.decode == "embedding":
-            self.emit("values", embedding(outputs, self.options.scores), captured_s=captured_s)
+        found = self._decode(self._outcome.of(outputs), fit, size, frame)
+        self.emit(self.options.output, found.event, captured_s=captured_s)
+        for stream, value in found.more.items():
+            self.emit(stream, value, captured_s=captured_s)
 
     def _feeds(self, ready: Array) -> dict[str, Array]:
         kept = {name: as_numbers(value, self._half.get(name, str(value.dtype))) for name, value in self._state.items()}
@@ -191,7 +193,7 @@ class Onnx(Role):
         feeds = {**self._feeds(ready), **fresh}
         outputs = self._session.run(feeds)
         if not self.options.decode.startswith("./"):
-            self._decoder()(outputs, fit, size, Frame(None))
+            self._decoder()(self._outcome.of(outputs), fit, size, Frame(None))
         lacking = [name for name in self.options.state.values() if name not in outputs]
         if lacking:
             raise RoleError(f"the model gives no array on {', '.join(lacking)}", where=f"{self.name}, option state")
@@ -199,7 +201,9 @@ class Onnx(Role):
 
     def _decoder(self) -> Decoder:
         labels = read_labels(self.options.labels, self._session.metadata, self.folder) or self._session.labels
-        return make_decoder(self.options, labels, self.folder)
+        picture = self._intakes.get(self._entry.name)
+        colour = self.options.colour if picture is None else picture.colour
+        return make_decoder(self.options, labels, self.folder, self._session.metadata, colour)
 
     def _made_up(self) -> tuple[Array, Fit, Size] | None:
         chance = np.random.default_rng(1)

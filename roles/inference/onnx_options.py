@@ -20,7 +20,8 @@ class Priors(Options):
 class OnnxOptions(Options):
     decode: str = Field(
         "classes",
-        description="classes, boxes, keypoints, embedding, probability, raw, or a function of your own such as ./decode.py:faces",
+        description="classes, boxes, keypoints, mask, depth, image, letters, embedding, probability, raw, or a function of your own, "
+        "such as ./decode.py:faces",
     )
     output: str = Field("found", pattern=r"^[a-z][a-z0-9_-]*$", description="the name of the stream of events")
     input: str | None = Field(None, description="the model's input that frames go to, where it has several")
@@ -60,17 +61,29 @@ class OnnxOptions(Options):
     context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")
     # what comes out
     labels: list[str] | str | None = Field(
-        None, description="the classes' names, or a text file with one on each line; from the model when left out"
+        None, description="the classes' names; coco, coco91, voc or selfie; or a file (lines, CSV, JSON); from the model when left out"
     )
-    scores: str | None = Field(None, description="the model's output that holds the scores, or the vector, where it has several")
+    named: dict[str, str | int] = Field(
+        default_factory=dict,
+        description="which output is what, where their names do not tell: {the name it should have: the model's name for it, or its number "
+        "from 0}; the other outputs are left out",
+    )
+    rescale: dict[str, list[float]] = Field(
+        default_factory=dict, description="outputs that are whole numbers, as {output: [step, zero]}: (number - zero) * step"
+    )
+    scores: str | None = Field(
+        None, description="the model's output that holds the scores, the vector or the picture, where it has several"
+    )
+    top: int = Field(100, ge=1, le=100_000, description="classes: of more classes, so many of the likeliest are told")
     detector: Literal[
-        "auto", "yolo8", "yolo5", "yolox", "yolo_heads", "ended", "pair", "detr", "priors", "yunet", "blaze", "scrfd"
+        "auto", "yolo8", "yolo5", "yolox", "turned", "ended", "nanodet", "gfl", "yolo8_heads", "yolo_heads", "yolo4_heads", "yolo3_heads",
+        "pair", "detr", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface",
     ] = Field("auto", description="boxes: the family, where the outputs leave a doubt")
     box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
         "auto", description="boxes: the order of the numbers (detector: pair, ended)"
     )
     anchors: list[list[float]] = Field(
-        default_factory=list, description="boxes: widths and heights in pixels, small to large, of yolo_heads; YOLOv5's own when left out"
+        default_factory=list, description="boxes: widths and heights in pixels, small to large, of YOLO's heads; its own when left out"
     )
     priors: Priors | None = Field(None, description="boxes: the grids of an SSD or RetinaFace; RetinaFace's own when left out")
     activation: Literal["auto", "none", "sigmoid", "softmax"] = Field("auto", description="what makes the outputs probabilities")
@@ -78,9 +91,17 @@ class OnnxOptions(Options):
     min_score: float = Field(0.4, ge=0, le=1, description="boxes, keypoints: fainter ones are left out")
     iou: float = Field(0.5, gt=0, le=1, description="boxes: two of one label that overlap more are one")
     max_boxes: int = Field(100, ge=1, le=10000, description="boxes: at most so many")
-    points: Literal["auto", "heatmaps", "simcc", "yolo", "xy", "yx", "xys", "yxs", "xyz"] = Field(
-        "auto", description="keypoints: as maps, or as numbers in this order (s: score)"
+    points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "xy", "yx", "xys", "yxs", "xyz"] = Field(
+        "auto", description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet)"
     )
+    # pictures that come out
+    only: list[str] = Field(default_factory=list, description="mask: of these classes; of all but the first when left out")
+    near: Literal["high", "low"] = Field("high", description="depth: what is near has high numbers, or low ones (metres)")
+    value_range: list[float] | None = Field(
+        None, min_length=2, max_length=2, description="depth, image: the numbers for black and white, as [0, 255]; seen when left out"
+    )
+    picture_size: Literal["frame", "model"] = Field("frame", description="image: as large as the frame, or as the model makes it")
+    blank: str | None = Field(None, description="letters: the one that means none: first, last, or a label")
     threshold: float = Field(0.5, ge=0, le=1, description="probability: at this it begins")
     release: float | None = Field(None, ge=0, le=1, description="probability: below this it ends; 0.15 less than threshold when left out")
     hold_s: float = Field(0.0, ge=0, le=60, description="probability: it ends when it has been below for so long")

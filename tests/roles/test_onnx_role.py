@@ -194,6 +194,7 @@ def test_the_whispering_room_s_model_counts_in_a_picture_of_any_size() -> None:
 def test_the_stream_bears_the_name_that_the_artist_gives_it() -> None:
     kind = describe("inference.onnx", Onnx)
     assert kind.output_option == "output"
-    assert kind.outputs_for({"output": "people"}) == {"people": "event", "values": "vector"}
-    assert kind.outputs_for({}) == kind.outputs_for({"output": 3}) == {"found": "event", "values": "vector"}
+    others = {"values": "vector", "picture": "image", "text": "text"}
+    assert kind.outputs_for({"output": "people"}) == {"people": "event", **others}
+    assert kind.outputs_for({}) == kind.outputs_for({"output": 3}) == {"found": "event", **others}
     assert Onnx.outputs_for(Onnx.Options(output="people")) == kind.outputs_for({"output": "people"})
