@@ -8,38 +8,21 @@ should be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from mesh.core import claims
-from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
+from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING
 from mesh.core.effects import Effect, End, Halt, Launch, Report, Tell
 from mesh.core.events import RoleEnded, RoleTooLarge
 from mesh.core.instances import Instance
 from mesh.core.messages import Claim
-from mesh.core.placement import Placement
+from mesh.core.names import role_name
 from mesh.core.restart import Record
 from mesh.core.timing import Timing
+from mesh.core.view import View
 
 OUTGROWN_S = 10.0  # for how long a machine does not play what it hands over because it grew too large
 HOLD, STAND, SUCCEED, NOTHING = "hold", "stand", "succeed", "nothing"
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What the node sees at this moment; everything that a wish may depend on."""
-
-    me: str
-    instances: tuple[Instance, ...]
-    placement: Placement
-    ledger: Ledger
-    names: Mapping[str, str]  # node -> machine name, of the nodes that are here
-    settled: frozenset[str]  # nodes past their boot grace
-    may_start: Callable[[Instance], bool]  # whether this node, so soon after its own start, may play it unheld
-    needs_ready: Callable[[Instance], bool]  # whether what it needs has been ready
-    provisional: bool = False
-    side: int = 1  # the size of this node's side
-    waits: bool = False  # somebody has said something that has not come yet
 
 
 @dataclass(slots=True)
@@ -292,6 +275,19 @@ class Cast:
             Halt(name, part.claim.generation),
             Report("role_state", {"instance": name, "state": "stopped", "why": why}),
         ]
+
+    def renew(self, roles: frozenset[str], view: View) -> list[Effect]:
+        """Another deployment is played from now on, in which these roles are not what they were: their processes are started anew."""
+        self.forgive()
+        effects: list[Effect] = []
+        for name, part in list(self.parts.items()):
+            if role_name(name) not in roles or name not in {instance.name for instance in view.instances}:
+                continue
+            generation = self.generations[name] = self.generations.get(name, 0) + 1
+            self._restate(name, state=STARTING, generation=generation, pid=0, frames_port=0, requests_port=0, trouble="")
+            effects += [Halt(name, part.claim.generation), Launch(name, generation, part.claim.epoch, part.standby),
+                        self._state_of(name, view)]
+        return effects
 
     # ---- the processes speak
 

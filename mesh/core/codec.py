@@ -28,6 +28,7 @@ from mesh.core.messages import (
     NodeRecord,
     NodeState,
     Order,
+    Signed,
     State,
 )
 from mesh.errors import WireError
@@ -101,7 +102,7 @@ def _plain(value: Any) -> Any:
 _NESTED: dict[type[Any], dict[str, tuple[type[Any], bool]]] = {
     Hello: {"record": (NodeRecord, False), "known": (NodeRecord, True)},
     State: {"state": (NodeState, False)},
-    NodeState: {"order": (Order, False), "claims": (Claim, True)},
+    NodeState: {"order": (Order, False), "claims": (Claim, True), "offered": (Signed, False), "ordered": (Signed, False)},
 }
 
 

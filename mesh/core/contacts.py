@@ -160,12 +160,20 @@ class Contacts:
 
     def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
         record = hello.record
-        effects = [*self.peers.found(record, now), *self.peers.nudge(record.node, now)]
+        effects = self._join(record.installation, now)
+        effects += [*self.peers.found(record, now), *self.peers.nudge(record.node, now)]
         new = record.node not in self.membership.members
         effects += self.membership.meet(record, self.peers.address(record.node), now)
         for other in hello.known:
             effects += self.peers.found(other, now)
         return [*effects, self._save_peers()] if new else effects
+
+    def _join(self, installation: str, now: float) -> list[Effect]:
+        """Who waits for its first deployment belongs to the room that speaks to it first: it must have the same key to do so."""
+        if not installation or self.peers.waiting in ("", installation) or self.membership.me.installation != self.peers.waiting:
+            return []
+        self.membership.me = replace(self.membership.me, installation=installation)
+        return [Save("installation", installation), *self.peers.join(installation, now)]
 
     def _on_state(self, message: State, now: float) -> list[Effect]:
         effects: list[Effect] = []

@@ -89,6 +89,30 @@ class ClockSet:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Get this revision of the deployment from whoever has it: a `RevisionReady` or a `RevisionFailed` follows. Whatever was being
+    fetched is not wanted any more."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """Play this revision, which lies here: a `DeploymentRead` follows, or a `RevisionFailed`."""
+
+    number: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Of all revisions on the disk keep these, and what a process still plays from."""
+
+    keep: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Save:
     """Keep `value` on disk under `key` before anything that comes after it."""
 
@@ -104,4 +128,4 @@ class Report:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | End | Tell | ClockSet | Save | Report
+Effect = SendDatagram | SendControl | Dial | HangUp | Launch | Halt | End | Tell | ClockSet | Fetch | Play | Prune | Save | Report

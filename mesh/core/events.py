@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mesh.core.messages import Claim, Message, NodeRecord
+from mesh.core.messages import Claim, Message, NodeRecord, Signed
 from mesh.core.spec import Deployment
 
 
@@ -127,10 +127,35 @@ class RoleFound:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRead:
-    """This machine holds this deployment, as revision (number, hash)."""
+    """This machine plays this deployment from now on, as revision (number, hash). `touched` are the roles that are not what they were
+    in the revision before: their processes are started anew, all others go on."""
 
     deployment: Deployment
     revision: tuple[int, str]
+    touched: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """At this node somebody says that a revision is to be fetched ("fetch") or played ("play"), and shows the owner's signature."""
+
+    purpose: str
+    statement: Signed
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionReady:
+    """This revision lies on this machine's disk, whole and found good."""
+
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionFailed:
+    """This revision cannot be had, or played, here. `why` is in plain words."""
+
+    hash: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,5 +175,6 @@ class Wanted:
 
 Event = (
     Tick | PeerFound | Heard | LinkUp | LinkHint | Carrier | RoleReady | RoleRenewed | RoleWorks | RoleEnded | RoleStarted
-    | RoleTooLarge | RoleFound | DeploymentRead | Measured | Wanted
+    | RoleTooLarge | RoleFound | DeploymentRead | Offered | RevisionReady | RevisionFailed
+    | Measured | Wanted
 )

@@ -74,6 +74,15 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A revision of the deployment, with the signature of the key's owner over it and what it is to be used for (see `distribution.py`)."""
+
+    number: Count = 0
+    hash: Name = ""
+    signature: Annotated[bytes, Field(max_length=64)] = b""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeState:
     """All that a node says of itself, versioned; placement reads nothing else but who is alive."""
 
@@ -92,6 +101,11 @@ class NodeState:
     steady: bool = False  # has been here without a break for the hold-down, so roles may fail back to it
     aside_s: Count = 0  # for how long it is put aside this time
     keeps_time: bool = False  # others may follow its clock
+    offered: Signed = Signed()  # the highest revision known that is to be fetched
+    ordered: Signed = Signed()  # the highest revision known that is to be played
+    ready: Annotated[tuple[Name, ...], Field(max_length=64)] = ()  # revisions that lie here whole and were found good, by hash
+    cannot: Annotated[tuple[tuple[Name, Words], ...], Field(max_length=64)] = ()  # (hash, why it cannot be had or played here)
+    transfer_port: Port = 0  # where others fetch revisions from it
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,17 @@ placement, one step for each instance, routes, and its own state told to all if 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mesh.core import role_news
 from mesh.core import view as views
 from mesh.core.boot import prefers, waits_for
-from mesh.core.cast import Cast, View
+from mesh.core.cast import Cast
 from mesh.core.claims import HOLDER, PLAYING, Ledger
 from mesh.core.contacts import Contacts
+from mesh.core.distribution import Distribution, nobody
 from mesh.core.effects import Effect, Report, Save, SendControl
 from mesh.core.events import (
     Carrier,
@@ -25,20 +27,16 @@ from mesh.core.events import (
     LinkHint,
     LinkUp,
     Measured,
+    Offered,
     PeerFound,
-    RoleEnded,
-    RoleFound,
-    RoleReady,
-    RoleRenewed,
-    RoleStarted,
-    RoleTooLarge,
-    RoleWorks,
+    RevisionFailed,
+    RevisionReady,
     Tick,
     Wanted,
 )
 from mesh.core.instances import Instance, instances
 from mesh.core.judging import Judge
-from mesh.core.members import LEFT, Member
+from mesh.core.members import LEFT
 from mesh.core.membership import Membership
 from mesh.core.messages import (
     Ack,
@@ -53,6 +51,7 @@ from mesh.core.messages import (
     Order,
     Probe,
     ProbeFor,
+    Signed,
     State,
     StateWanted,
     Verdict,
@@ -60,11 +59,13 @@ from mesh.core.messages import (
 from mesh.core.names import role_name
 from mesh.core.peers import Peers
 from mesh.core.placement import Placement
-from mesh.core.routes import Prompter, Reach, Scene
+from mesh.core.routes import Prompter, Scene
+from mesh.core.scenery import scene_of
 from mesh.core.spec import Deployment
 from mesh.core.standing import Standing
 from mesh.core.timekeeping import Timekeeper
 from mesh.core.timing import WIRED, Timing
+from mesh.core.view import View
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
 NEVER = float("inf")
@@ -75,7 +76,8 @@ OFTEN_CALM = frozenset({Beat, Digest, Verdict, State, Ack, Probe, ProbeFor, Stat
 class Node:
     """A node's mind. `handle` takes any event at any time; `next_deadline` says when it wants a `Tick`.
 
-    `saved` is what `Save` effects of earlier lives left: "order", "epochs", "returns", "peers".
+    `saved` is what `Save` effects of earlier lives left: "order", "epochs", "returns", "peers", "offered", "ordered", "history".
+    `trusts` says whether a revision is signed by the key's owner; `waiting` is the installation of a node that has none yet.
     """
 
     me: NodeRecord
@@ -83,12 +85,15 @@ class Node:
     timing: Timing = WIRED
     saved: dict[str, Any] = field(default_factory=dict)
     wall_s: float = 0.0  # what the wall clock showed when the steady clock showed 0
+    trusts: Callable[[str, Signed], bool] = nobody
+    waiting: str = ""
     membership: Membership = field(init=False)
     judge: Judge = field(init=False)
     peers: Peers = field(init=False)
     cast: Cast = field(init=False)
     contacts: Contacts = field(init=False)
     standing: Standing = field(init=False)
+    distribution: Distribution = field(init=False)
     state: NodeState = field(init=False)  # as it is
     published: NodeState = field(init=False)  # as it was told last
     ledger: Ledger = field(default_factory=Ledger)
@@ -110,8 +115,9 @@ class Node:
         self.membership = Membership(self.me, self.timing)
         self.judge = Judge(self.membership, self.started_s, NEVER, self.started_s)
         self.clock = Timekeeper(self.membership, self.started_s, self.wall_s, self.timing.listen_s)
-        self.peers = Peers(self.me.node, self.me.installation, self.timing)
+        self.peers = Peers(self.me.node, self.me.installation, self.timing, self.waiting)
         self.cast = Cast(self.timing)
+        self.distribution = Distribution(self.trusts, self.saved)
         self.contacts = Contacts(self.timing, self.membership, self.peers)
         self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns", 0)))
         self.ledger.epochs.update(self.saved.get("epochs", {}))
@@ -132,7 +138,8 @@ class Node:
         effects += self._keep_time(now)
         if not self._is_calm(event, now):
             effects += self._settle(now)
-            self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment))
+            self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment),
+                                    self.distribution.next_due())
         judge = self.judge
         if now >= judge.beat_due_s or now >= judge.knock_due_s or now >= judge.sync_due_s:
             effects += judge.beat(now, self.published.version)
@@ -180,7 +187,10 @@ class Node:
                 self.judge.carrier = event.up
                 return []
             case DeploymentRead():
-                return self._on_deployment(event)
+                return self._on_deployment(event, now)
+            case Offered() | RevisionReady() | RevisionFailed():
+                self.dirty = True
+                return self.distribution.take(event, now)
             case Measured():
                 self.state = replace(self.state, capabilities=event.capabilities)
                 self.dirty = True
@@ -188,7 +198,8 @@ class Node:
             case Wanted():
                 return self._on_wanted(event, now)
             case _:
-                return self._on_role(event, now)
+                self.dirty = True
+                return role_news.take_in(self.cast, event, self._view, now)
 
     def _hear(self, event: Heard, now: float) -> list[Effect]:
         message = event.message
@@ -206,14 +217,14 @@ class Node:
 
     # ---- this machine
 
-    def _on_deployment(self, event: DeploymentRead) -> list[Effect]:
+    def _on_deployment(self, event: DeploymentRead, now: float) -> list[Effect]:
         self.deployment = event.deployment
         self.instances = instances(event.deployment)
         self.awaited = waits_for(event.deployment)
         self.state = replace(self.state, revision=event.revision)
         self.me = self.membership.me = replace(self.membership.me, revision=event.revision[1])
         self.dirty = True
-        return []
+        return [*self.distribution.reads(event.revision), *self.cast.renew(event.touched, self._view(now))]
 
     def _on_wanted(self, event: Wanted, now: float) -> list[Effect]:
         self.dirty = True
@@ -238,32 +249,17 @@ class Node:
         self.dirty = True
         return [Save("order", [order.number, order.state, order.stamp]), Report("order", {"state": order.state})]
 
-    def _on_role(self, event: Event, now: float) -> list[Effect]:
-        self.dirty = True
-        if isinstance(event, RoleReady):
-            self.cast.ready(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid, now)
-        elif isinstance(event, RoleRenewed):
-            self.cast.renewed(event.instance, event.generation, (event.frames_port, event.requests_port), event.pid)
-        elif isinstance(event, RoleStarted):
-            self.cast.started(event.instance, event.generation, event.pid, event.model)
-        elif isinstance(event, RoleFound):
-            self.cast.adopt(event.claim, event.standby)
-        elif isinstance(event, RoleEnded) and not event.clean:
-            return self.cast.ended(event, self._view(now), now)
-        elif isinstance(event, RoleTooLarge):
-            return self.cast.outgrown(event, self._view(now), now)
-        elif isinstance(event, RoleWorks):
-            self.cast.works(event.instance, event.generation)
-        return []
-
     # ---- settling
 
     def _settle(self, now: float) -> list[Effect]:
         self.me = self.membership.me
         effects = self.contacts.follow(self._told(), now)
+        if self.contacts.news or self.dirty or now >= self.distribution.next_due():
+            states = [each.state for each in self.membership.present() if each.state is not None]
+            effects += self.distribution.look(states, now)
         if self.contacts.news:
             self.contacts.news, self.dirty = False, True
-            orders = [each.state.order for each in self.membership.present() if each.state is not None]
+            orders = [each.order for each in states]
             effects += self._adopt_order(max(orders, key=lambda each: (each.number, each.stamp), default=self.state.order))
         changed, said = self.standing.look(now, self.deployment, agreed=self.ledger.agreed)
         effects += said
@@ -317,7 +313,7 @@ class Node:
         changes: dict[str, Any] = {
             "claims": self._claims(), "gave_up": tuple(sorted(self.cast.gave_up.items())), "hears": self.standing.side.size,
             "settled": start.settled, "starting": start.starting, "steady": steadiness.steady, "put_aside": steadiness.put_aside,
-            "aside_s": steadiness.aside_s, "keeps_time": self.clock.keeps,
+            "aside_s": steadiness.aside_s, "keeps_time": self.clock.keeps, **self.distribution.said(),
         }
         if any(getattr(state, key) != value for key, value in changes.items()):
             self.state = state = replace(state, **changes)
@@ -382,18 +378,9 @@ class Node:
         """What routes are drawn from; None without a deployment."""
         if self.deployment is None:
             return None
-        names: dict[str, tuple[str, ...]] = {}
-        for instance in self.instances:
-            names[instance.role.name] = (*names.get(instance.role.name, ()), instance.name)
-        reach = {self.me.node: Reach(("127.0.0.1",)), **{each.record.node: _reach(each) for each in self.membership.present()}}
-        return Scene(self.deployment, names, self.ledger, reach)
+        return scene_of(self.deployment, self.instances, self.ledger, self.me.node, self.membership.present())
 
     def holds(self, instance: str) -> bool:
         """Whether this node holds the instance now."""
         part = self.cast.parts.get(instance)
         return part is not None and part.claim.part == HOLDER
-
-
-def _reach(member: Member) -> Reach:
-    others = tuple(address for address in member.record.addresses if address != member.address)
-    return Reach((member.address, *others) if member.address else others, member.health == "suspect")

@@ -27,11 +27,13 @@ class Peer:
 
 @dataclass(slots=True)
 class Peers:
-    """All peers by node id. Peers of another installation are kept by name for `status`, and never dialled."""
+    """All peers by node id. Peers of another installation are kept by name for `status`, and never dialled; one that waits for its
+    first deployment is welcome to every room of its key, and belongs to the one that speaks to it first."""
 
     me: str
     installation: str
     timing: Timing
+    waiting: str = ""  # the installation that a node names which has the key and waits to be sent a deployment
     known: dict[str, Peer] = field(default_factory=dict)
     strangers: dict[str, NodeRecord] = field(default_factory=dict)
 
@@ -39,7 +41,7 @@ class Peers:
         """A record was found. Dials at once when it is new, or when something that matters for reaching it has changed."""
         if record.node == self.me:
             return []
-        if record.installation != self.installation:
+        if record.installation not in (self.installation, self.waiting or self.installation):
             elsewhere = any(not address.startswith("127.") for address in record.addresses)
             if elsewhere and len(self.strangers) < 256:  # a rehearsal on this very computer is nobody's business
                 self.strangers[record.node] = record
@@ -54,6 +56,12 @@ class Peers:
             return []
         self.known[record.node] = Peer(record, now + self.timing.dial_s, now, self.timing.dial_s)
         return [Dial(record)]
+
+    def join(self, installation: str, now: float) -> list[Effect]:
+        """This node waited, and belongs to this installation from now on."""
+        self.installation = installation
+        return [each for record in list(self.strangers.values()) if record.installation == installation
+                for each in self.found(self.strangers.pop(record.node), now)]
 
     def linked(self, node: str, address: str) -> None:
         """The link to the peer answers at `address`."""

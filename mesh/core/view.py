@@ -5,7 +5,7 @@ The only place where published states become candidates and holdings, so that ev
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -50,6 +50,23 @@ def held(instances: tuple[Instance, ...], ledger: Ledger) -> list[Held]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the node sees at this moment; everything that a wish may depend on."""
+
+    me: str
+    instances: tuple[Instance, ...]
+    placement: Placement
+    ledger: Ledger
+    names: Mapping[str, str]  # node -> machine name, of the nodes that are here
+    settled: frozenset[str]  # nodes past their boot grace
+    may_start: Callable[[Instance], bool]  # whether this node, so soon after its own start, may play it unheld
+    needs_ready: Callable[[Instance], bool]  # whether what it needs has been ready
+    provisional: bool = False
+    side: int = 1  # the size of this node's side
+    waits: bool = False  # somebody has said something that has not come yet
+
+
 @dataclass(slots=True)
 class Placing:
     """Placement as this node sees it. Remembers the last question: most events change nothing that placement depends on."""
@@ -65,7 +82,8 @@ class Placing:
         """Who plays what, from what the nodes that are here say. A machine is put aside only while the others can play
         everything without it; roles fail back, and copies that share a machine part, only in a room where every machine has been steady."""
         here = tuple(
-            self._candidate(deployment, node, names[node], state) for node, state in sorted(states.items()) if state.revision[1] == revision
+            self._candidate(deployment, node, names[node], state) for node, state in sorted(states.items())
+            if state.revision[1] == revision or revision in state.ready  # it is about to turn to this one, or this node from it
         )
         holds = held(instances, ledger)
         winners = {instance.name: ledger.winner(instance.name) for instance in instances}

@@ -252,6 +252,17 @@ def everyone_follows_the_same_order(world: World) -> Iterator[str]:
         yield f"orders differ: {orders}"
 
 
+def everyone_plays_the_same_revision(world: World) -> Iterator[str]:
+    revisions = world.sending.played()
+    if len(set(revisions.values())) > 1:
+        yield f"revisions differ: {revisions}"
+    for machine in world.running():
+        assert machine.agent is not None
+        ordered = machine.agent.state.ordered
+        if (ordered.number, ordered.hash) > machine.agent.state.revision:
+            yield f"{machine.name} has yet to turn to revision {ordered.number}"
+
+
 def nothing_is_about_to_end(world: World) -> Iterator[str]:
     for machine in world.running():
         for process in machine.processes.values():
@@ -272,7 +283,7 @@ AFTER_HEALING: tuple[Check, ...] = (
     everyone_sees_everyone_alive, nobody_sees_a_machine_that_is_off, everyone_knows_what_everyone_says,
     everyone_computes_the_same_placement, each_placed_instance_has_exactly_one_holder_known_to_all, every_holder_plays,
     no_consumer_refuses_the_holder_it_is_told_to_hear, every_consumer_hears_what_it_is_wired_to,
-    every_side_counts_the_whole_room, everyone_follows_the_same_order, wanted_standbys_are_ready,
+    every_side_counts_the_whole_room, everyone_follows_the_same_order, everyone_plays_the_same_revision, wanted_standbys_are_ready,
     nothing_is_about_to_end,
 )
 

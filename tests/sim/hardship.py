@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
+from mesh.core.messages import Signed
 from tests.sim.network import Weather
+from tests.sim.sending import another
 from tests.sim.world import World
 
 
@@ -150,6 +152,20 @@ class Hardship:
         self.world.after(0.3, self.world.cut_power, name)
         self.world.at(max(self.world.t + 0.4, self._later(0.5, 6.0)), self.world.boot, name)
 
+    def another_revision(self) -> None:
+        """Somebody sends an edited role from a machine, and orders it when all that machine sees have it, or without waiting."""
+        rng, sending = Random(self.world.seed ^ int(self.world.t * 1000)), self.world.sending
+        here = [machine.name for machine in self.world.running() if not machine.paused]
+        if not here:
+            return
+        at, role = rng.choice(here), rng.choice([each.name for each in self.world.deployment.roles])
+        offered = sending.offer(at, another(self.world.deployment, role, len(sending.deployments)))
+        self.world.at(min(self.until_s, self.world.t + rng.choice((0.02, 0.5, 2.0))), self._order, at, offered)
+
+    def _order(self, at: str, offered: Signed) -> None:
+        if self.world.machines[at].agent is not None:
+            self.world.sending.order(at, offered)
+
     def schedule(self, from_s: float, count: int) -> None:
         """So many faults at random times, of the kinds that this seed has drawn."""
         kinds: list[Callable[[], None]] = [
@@ -164,3 +180,7 @@ class Hardship:
             kinds.append(self.down_and_up)
         for _ in range(count):
             self.world.at(self.rng.uniform(from_s, self.until_s - 0.5), self.rng.choice(kinds))
+        updates = Random(self.world.seed ^ 0x0FFE)  # dice of their own: all else in a seed is as it was before there were revisions
+        if updates.random() < 0.2:
+            for _ in range(updates.randint(1, 3)):
+                self.world.at(updates.uniform(from_s, self.until_s - 0.5), self.another_revision)

@@ -69,6 +69,7 @@ class Machine:
     agent: Node | None = None
     inbox: list[Event] = field(default_factory=list)
     handling: bool = False
+    turning: bool = False  # to another revision, at this moment
     wake_t: float = float("inf")
     due_s: float = 0.0
     late_ticks: int = 0

@@ -15,10 +15,24 @@ from typing import Any, get_args
 from zlib import crc32
 
 from mesh.core.codec import decode, encode, seal, unseal
-from mesh.core.effects import ClockSet, Dial, Effect, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
+from mesh.core.effects import (
+    ClockSet,
+    Dial,
+    Effect,
+    Fetch,
+    Halt,
+    HangUp,
+    Launch,
+    Play,
+    Prune,
+    Report,
+    Save,
+    SendControl,
+    SendDatagram,
+    Tell,
+)
 from mesh.core.events import (
     Carrier,
-    DeploymentRead,
     Event,
     Measured,
     PeerFound,
@@ -31,6 +45,7 @@ from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS, Timing
 from tests.sim.machine import GIB, Clock, Machine
 from tests.sim.network import Network
+from tests.sim.sending import Sending, trusts
 from tests.sim.stage import Stage
 
 KEY = b"the room's key, thirty-two bytes"
@@ -66,6 +81,7 @@ class World:
     rng: Random = field(init=False)
     network: Network = field(init=False)
     stage: Stage = field(init=False)
+    sending: Sending = field(init=False)
     machines: dict[str, Machine] = field(default_factory=dict)
     addresses: dict[str, Machine] = field(default_factory=dict)
     queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
@@ -88,6 +104,7 @@ class World:
         self.rng = Random(self.seed)
         self.network = Network(self, Random(self.seed ^ 0x5EED))
         self.stage = Stage(self)
+        self.sending = Sending(self, Random(self.seed ^ 0xD15C))
 
     # ---- time
 
@@ -156,11 +173,13 @@ class World:
         machine.boot = f"{self.rng.getrandbits(32):08x}"
         record = NodeRecord(machine.node, machine.boot, incarnation, machine.name, (machine.address,), 4000, 5000, machine.installation)
         saved = {key: value for key, value in machine.disk.items() if value is not None}
-        machine.agent = Node(record, machine.now(self.t), self.timing or PRESETS[self.deployment.timing], saved, machine.wall_s)
+        timing = self.timing or PRESETS[self.deployment.timing]
+        machine.agent = Node(record, machine.now(self.t), timing, saved, machine.wall_s, trusts, "waiting")
         machine.inbox, machine.wake_t, machine.handling = [], NEVER, False
         for process in [each for each in machine.processes.values() if each.orphan]:
             self.stage.found(machine, process)
-        self.feed(machine, DeploymentRead(self.deployment, (1, "rev")))
+        for event in self.sending.begun(machine):
+            self.feed(machine, event)
         self.feed(machine, Measured(dict(machine.capabilities)))
         for row in saved.get("peers", []):
             self.feed(machine, PeerFound(NodeRecord(*row[:4], tuple(row[4]), *row[5:])))
@@ -365,6 +384,12 @@ class World:
                 self.stage.told(machine, effect)
             case ClockSet():
                 machine.course = effect.course
+            case Fetch():
+                self.sending.fetch(machine, effect)
+            case Play():
+                self.sending.play(machine, effect)
+            case Prune():
+                self.sending.prune(machine, effect)
             case Save():
                 machine.write(effect.key, effect.value)
             case Report():
@@ -373,7 +398,7 @@ class World:
     def _note_stop(self, machine: Machine, effect: Halt) -> None:
         """Remember a playing process that is told to stop although its node sees nobody above it and may still play it."""
         process, agent = machine.processes.get(effect.instance), machine.agent
-        if process is None or agent is None or not process.playing or process.generation != effect.generation:
+        if process is None or agent is None or not process.playing or process.generation != effect.generation or machine.turning:
             return
         rank = (process.epoch, machine.node)
         relieved = any(each.rank > rank for each in agent.ledger.holdings.get(effect.instance, []) if each.node != machine.node)
