@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from mesh.core.effects import Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
-from mesh.core.members import ALIVE
+from mesh.core.members import ALIVE, DEAD
 from mesh.core.membership import Membership
 from mesh.core.messages import Ack, Beat, BeatsWanted, Digest, Hello, Probe, ProbeFor, State, StateWanted, Verdict
 from mesh.core.peers import Peers
@@ -155,6 +155,8 @@ class Contacts:
             member = self.membership.members.get(node)
             if member is not None and incarnation == member.record.incarnation:
                 effects += self.membership.hearsay(node, age_ms / 1000, now)
+                if member.health == DEAD and age_ms / 1000 >= self.timing.suspect_s:
+                    effects += self.membership.tell_node(digest.node, self.membership.verdict_on(member))
             effects += self._want_state(node, incarnation, version, digest.node, now)
         return effects
 

@@ -107,7 +107,7 @@ class Judge:
         for member in self.table.present():
             if member.health == SUSPECT:
                 effects += self._pursue(member, now)
-            elif member.by_link and now >= member.asked_beats_s + self.table.timing.link_ask_s:
+            elif member.by_link and watches(member.record.node) and now >= member.asked_beats_s + self.table.timing.link_ask_s:
                 member.asked_beats_s = now
                 effects.append(SendControl(member.record.node, BeatsWanted(self.table.me.node)))
         if self.knock_due_s == NEVER and self.table.lost():
@@ -197,7 +197,8 @@ class Judge:
     def _due(self, member: Member) -> float:
         if member.health == ALIVE:
             due = self._doubt_due(member)
-            return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if member.by_link else due
+            asks = member.by_link and self.table.watches(member.record.node)
+            return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if asks else due
         return min(self._death_due(member), member.probed_s + self.table.timing.probe_s)
 
 

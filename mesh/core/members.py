@@ -145,6 +145,11 @@ class Table:
         nodes = [each.record.node for each in self.present()]
         return [*self.send_to(nodes, verdict), *(SendControl(node, verdict) for node in nodes)]
 
+    def repeat(self, verdict: Verdict) -> list[Effect]:
+        """A verdict that somebody else has told to everyone, once more by datagram: one word of it may have been lost, or stand in a
+        stalled line."""
+        return list(self.send_to([each.record.node for each in self.present()], verdict))
+
     def verdict_on(self, member: Member) -> Verdict:
         """What this node holds of a member now."""
         record = member.record

@@ -1,7 +1,9 @@
 """Who is here: what each word that is heard does to the table of members.
 
 A suspicion is refuted by any newer sign of life, a death only by a higher incarnation, so that no late or
-doubled datagram revives the dead. A verdict is told to all, the accused included. Two machines of one
+doubled datagram revives the dead. A verdict is told to all, the accused included, and a death once more by each observer that
+believes it: who does not watch the lost one needs two such words, and any one word may get lost. (Told only by whoever came to
+it first, it reached those 0.4 s later in six of ten deaths, and 3.5 s later once.) Two machines of one
 identity are an alarm that names both; the one that was here first stays, until it falls silent.
 
 After SWIM (Das, Gupta, Motivala 2002) with Lifeguard's self-doubt (Dadgar et al. 2018), without their
@@ -180,7 +182,8 @@ class Membership(Table):
     def _on_ack(self, ack: Ack, address: str, now: float) -> list[Effect]:
         """An answer over the link while datagrams are silent: they do not come through, so silence is given more time."""
         member = self.members.get(ack.target)
-        if member is not None and not ack.relay and ack.boot == member.record.boot and ack.sequence > member.evidence.sequence:
+        newer = member is not None and (bool(address) or ack.sequence > member.evidence.sequence)  # one overtaken by the link's came, too
+        if member is not None and newer and not ack.relay and ack.boot == member.record.boot:
             self._note_way(member, address, now)
         effects = self.sign_of_life(ack.target, ack.boot, ack.incarnation, ack.sequence, "", now)
         if ack.relay and ack.relay != self.me.node:
@@ -226,10 +229,11 @@ class Membership(Table):
             return effects
         if verdict.node in self.observers(verdict.subject):
             accusers |= {verdict.node}
-        if watching or len(accusers) >= 2:
-            return [*effects, *self.change(member, DEAD, now)]
-        member.accusers = accusers
-        return effects
+        if not watching and len(accusers) < 2:
+            member.accusers = accusers
+            return effects
+        effects += self.change(member, DEAD, now)
+        return [*effects, *self.repeat(self.verdict_on(member))] if watching else effects
 
     def _vouched(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
         """Somebody says that a node lives. A new life only counts from its own mouth; a refuted suspicion from any."""

@@ -136,6 +136,20 @@ def test_the_digest_of_a_node_held_dead_is_answered_with_that_verdict() -> None:
     assert [each.health for each in told if isinstance(each, Verdict)] == [DEAD]
 
 
+def test_who_tells_of_a_dead_node_as_living_hears_that_it_is_dead_unless_it_hears_it() -> None:
+    # Given a death that no word of has reached the shelf
+    post = Post("door", "shelf")
+    post.table.change(post.table.members["n-door"], SUSPECT, 1.0)
+    post.table.change(post.table.members["n-door"], DEAD, 1.5)
+    # When its digest still names the dead one, whom it heard of some time ago, Then it is told
+    verdicts = [each.message for each in post.hear(Digest("n-shelf", (("n-door", 1, 1, 900),)), 2.0) if isinstance(each, SendControl)]
+    assert [(each.subject, each.health) for each in verdicts if isinstance(each, Verdict)] == [("n-door", DEAD)]
+    # But not about another life of it, nor when it hears it: then the two do not reach each other, and that is all
+    for entry in (("n-door", 2, 1, 900), ("n-door", 1, 1, 50)):
+        effects = post.hear(Digest("n-shelf", (entry,)), 3.0)
+        assert not [each for each in effects if isinstance(each, SendControl) and isinstance(each.message, Verdict)]
+
+
 def test_a_lost_members_link_is_dropped_once() -> None:
     post = Post("door")
     member = post.table.members["n-door"]

@@ -199,6 +199,18 @@ def test_a_peer_that_only_the_link_brings_words_of_is_given_more_time_until_a_da
     assert not member.by_link
 
 
+def test_an_answer_by_datagram_shows_that_datagrams_pass_although_the_links_came_first() -> None:
+    # Given somebody of whom no datagram is awaited, as others watch it
+    table = membership("door")
+    member = table.members["n-door"]
+    table.change(member, SUSPECT, 2.0)
+    # When it answers a probe both ways, and the later answer arrives first
+    table.heard(Ack("n-door", "boot-door", 1, 9, 1), "", 2.1)
+    table.heard(Ack("n-door", "boot-door", 1, 8, 1), "10.0.0.1", 2.102)
+    # Then its silence is given no more time than anybody's
+    assert not member.by_link
+
+
 def test_a_stranger_gets_no_help() -> None:
     assert membership("door").heard(ProbeFor("n-nobody", "n-door", 3), "", 1.0) == []
 
@@ -232,6 +244,19 @@ def test_who_does_not_watch_needs_two_observers_to_believe_a_death() -> None:
     _say(table, observers[1], name, DEAD)
     # Then it is
     assert table.members[f"n-{name}"].health == DEAD
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_an_observer_that_believes_a_death_repeats_it_to_all_as_those_who_do_not_watch_need_two_words(watches: bool) -> None:
+    table = membership(*(f"m{index}" for index in range(12)))
+    lost = next(each for each in table.present() if table.watches(each.record.node) is watches)
+    observers = [node.removeprefix("n-") for node in table.observers(lost.record.node) if node != "n-me"]
+    # When two others who watch it hold it dead
+    effects = [each for by in observers[:2] for each in _say(table, by, lost.record.name, DEAD)]
+    # Then this node believes it, and says so once to everyone if it is an observer, too
+    assert lost.health == DEAD
+    told = [each.node for each in effects if isinstance(each, SendDatagram) and isinstance(each.message, Verdict)]
+    assert sorted(told) == ([each.record.node for each in table.present()] if watches else [])
 
 
 def test_the_word_of_those_who_do_not_watch_it_does_not_count() -> None:

@@ -6,7 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from mesh.core.effects import Effect, SendDatagram
+from mesh.core.members import DEAD
+from mesh.core.messages import Verdict
 from mesh.core.status import status
+from tests.sim.machine import Machine
 from tests.sim.rooms import whispering
 from tests.sim.story import FOUR, STARTED, Story
 
@@ -112,6 +116,46 @@ def test_in_a_room_of_three_the_last_one_takes_over_at_once_when_both_others_are
     story.until(lambda: story.plays("wall@left", "left") and story.plays("eye", "left"), 3.0)
     assert story.world.t - began < 1.5
     assert not story.said("cut_off")
+
+
+def _seconds_until_held_dead(story: Story, lost: str) -> dict[str, float]:
+    """Cuts that machine's power; for each of the others how long it took to hold it dead."""
+    began, said = story.world.t, len(story.world.said)
+    story.world.cut_power(lost)
+    story.wait(8.0)
+    words = [each for each in story.world.said[said:] if each.event == "node_dead"]
+    assert {each.fields["name"] for each in words} == {lost}
+    return {each.machine: each.t - began for each in words}
+
+
+@pytest.mark.parametrize("seed", range(8, 20))
+def test_a_death_is_known_at_once_to_those_who_do_not_watch_the_lost_machine(seed: int) -> None:
+    # Given a room so large that not everybody watches everybody
+    story = Story(*EIGHT, room=replace(whispering(EIGHT), boot_grace_s=5.0), timing=STARTED, seed=seed).start()
+    # When one loses its power
+    took_s = _seconds_until_held_dead(story, EIGHT[seed % 8])
+    # Then the last to hold it dead is hardly later than the first, and nobody had to wait out a patience of its own
+    assert len(took_s) == 7
+    assert max(took_s.values()) - min(took_s.values()) < STARTED.beat_s
+
+
+@pytest.mark.parametrize("hearer", EIGHT[1:])
+def test_a_death_is_known_as_soon_when_the_first_word_of_it_comes_late_and_all_others_of_that_teller(hearer: str) -> None:
+    story = Story(*EIGHT, room=replace(whispering(EIGHT), boot_grace_s=5.0), timing=STARTED).start()
+    late: list[str] = []
+
+    def first_word_is_late(machine: Machine, effect: Effect) -> None:
+        told = isinstance(effect, SendDatagram) and isinstance(effect.message, Verdict) and effect.message.health == DEAD
+        if told and effect.node == story.world.machines[hearer].node and not late:
+            late.append(machine.name)
+            story.world.network.clog(machine.name, hearer, 5.0)
+
+    story.world.watchers.append(first_word_is_late)
+    # When whoever first tells this machine of a death cannot reach it for five seconds, neither by datagram nor over the link
+    took_s = _seconds_until_held_dead(story, "door")
+    # Then it knows as soon as all others
+    assert late and len(took_s) == 7
+    assert max(took_s.values()) - min(took_s.values()) < STARTED.beat_s
 
 
 @pytest.mark.parametrize("datagrams", [True, False])
