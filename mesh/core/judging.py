@@ -4,7 +4,9 @@
 
 When half or more of three or more watched peers fall silent together, this node may be the one that is cut
 off: it says so and holds its verdicts for `hold_s`. Its own carrier settles that at once. With one or two
-peers nothing is held: a room of two machines must fail over as fast as any. Judged only after the socket was
+peers nothing is held: a room of two machines must fail over as fast as any. When none of the watched is heard, nothing is known of
+those whom only others watch either, and they are probed, too, and all who fell silent together die together: a machine that is cut
+off would otherwise take over, one after another, for machines that it holds alive only because nobody says otherwise. Judged only after the socket was
 drained, so a node that slept hears out what has piled up before it accuses anybody.
 """
 
@@ -36,6 +38,7 @@ class Judge:
     held_since_s: float | None = None
     _judge_due_s: float = 0.0
     _judged_changes: int = -1
+    _deaf: tuple[int, bool, float] = (-1, False, NEVER)  # (changes, whether none of the watched is alive, when the last fell silent)
     _stale: tuple[int, float] = (-1, 0.0)  # (changes of the table, how long one that only others watch may be silent)
 
     # ---- the beat, the knock, the digest
@@ -102,6 +105,10 @@ class Judge:
                 member.watched_s = now
             if member.health == ALIVE and member.evidence.freshest_s <= lately_s and now >= self._doubt_due(member):
                 effects += self._doubt(member, now)
+        if self._hears_nobody():
+            for member in self.table.present():
+                if member.health == ALIVE and now >= self._doubt_due(member):
+                    effects += self._doubt(member, now)
         if self.held_since_s is not None or any(member.health == SUSPECT for member in present):
             effects += self._doubt_myself(now)
         for member in self.table.present():
@@ -130,12 +137,21 @@ class Judge:
         """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns."""
         timing, evidence = self.table.timing, member.evidence
         if not self.table.watches(member.record.node):
-            return evidence.due_s(self._stale_s())
+            return evidence.due_s(timing.suspect_s if self._hears_nobody() else self._stale_s())
         due = evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
         if evidence.sequence < 0:
             return max(due, member.met_s + timing.meet_s)
         # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come.
         return due if member.watched_s is None else max(due, member.watched_s + timing.suspect_s)
+
+    def _hears_nobody(self) -> bool:
+        """Whether none of those this node watches is alive to it, so that nobody tells it of the others either."""
+        if self._deaf[0] != self.table.changes:
+            watched = self.table.watched()
+            deaf = bool(watched) and not any(each.health == ALIVE for each in watched)
+            last_s = max((each.since_s for each in self.table.present() if each.health == SUSPECT), default=NEVER) if deaf else NEVER
+            self._deaf = (self.table.changes, deaf, last_s)
+        return self._deaf[1]
 
     def _stale_s(self) -> float:
         if self._stale[0] != self.table.changes:
@@ -166,8 +182,10 @@ class Judge:
     def _death_due(self, member: Member) -> float:
         timing = self.table.timing
         patience = timing.link_dead_s if member.by_link else timing.dead_s
-        patience *= 1 if self.table.watches(member.record.node) else 2
-        due = member.since_s + patience
+        due = member.since_s + patience * (1 if self.table.watches(member.record.node) else 2)
+        if self._hears_nobody():
+            last_s = self._deaf[2]
+            due = (last_s if last_s - member.since_s <= timing.together_s else member.since_s) + patience
         return due if self.held_since_s is None else max(due, self.held_since_s + timing.dead_s + timing.hold_s)
 
     def _doubt_myself(self, now: float) -> list[Effect]:

@@ -110,6 +110,28 @@ def test_a_held_verdict_is_dropped_when_the_others_are_heard_again() -> None:
     assert "cut_off_over" in {what for _, what, _ in room.said}
 
 
+def test_when_none_of_the_watched_is_heard_those_whom_only_others_watch_are_doubted_too_and_all_die_together() -> None:
+    # Given a room so large that others watch some of its machines, and this machine's own cable out
+    room = Room(*(f"m{number}" for number in range(8)))
+    unwatched = [each.record.name for each in room.table.present() if not room.table.watches(each.record.node)]
+    room.judge.carrier = False
+    # When one of those it watches goes on a beat longer than all others
+    last = next(name for name in room.names if name not in unwatched)
+    room.listen(0.1, last)
+    room.listen(1.0)
+    # Then every one is suspect once that one is, and nobody is dead before the others
+    assert unwatched and {room.first("node_suspect", name) for name in (*unwatched, last)} == {room.first("node_suspect", last)}
+    assert len({room.first("node_dead", name) for name in room.names}) == 1
+    assert room.first("node_dead", last) - room.first("node_suspect", last) == pytest.approx(WIRED.dead_s, abs=0.02)
+
+
+def test_those_whom_only_others_watch_are_not_doubted_while_one_of_the_watched_is_heard() -> None:
+    room = Room(*(f"m{number}" for number in range(8)))
+    watched = [each.record.name for each in room.table.watched()]
+    room.listen(0.5, *watched[-2:])
+    assert {name for _, event, name in room.said if event == "node_suspect"} == set(watched[:-2])
+
+
 def test_less_than_half_silent_is_not_held() -> None:
     room = Room("door", "shelf", "left", "right", "desk")
     room.listen(1.2, "left", "right", "desk")
