@@ -4,10 +4,11 @@
 
 When half or more of three or more watched peers fall silent together, this node may be the one that is cut
 off: it says so and holds its verdicts for `hold_s`. Its own carrier settles that at once. With one or two
-peers nothing is held: a room of two machines must fail over as fast as any. When none of the watched is heard, nothing is known of
-those whom only others watch either, and they are probed, too, and all who fell silent together die together: a machine that is cut
-off would otherwise take over, one after another, for machines that it holds alive only because nobody says otherwise. Judged only after the socket was
-drained, so a node that slept hears out what has piled up before it accuses anybody.
+peers nothing is held: a room of two machines must fail over as fast as any. When none of the watched is heard,
+nothing is known of those whom only others watch either, so that they are probed, too, and all who fell silent
+together die together: a machine that is cut off would otherwise take over, one after another, for machines
+that it holds alive only because nobody says otherwise. Judged only after the socket was drained, so a node that
+slept hears out what has piled up before it accuses anybody.
 """
 
 from __future__ import annotations
