@@ -1,6 +1,6 @@
 """What passes between two processes of one machine beside the frames themselves: bytes in, values out, or a WireError.
 
-    hello     reader -> writer   magic, rule, topic               which stream it wants and how; the first packet of a line
+    hello     reader -> writer   magic, rule, topic               which stream it wants and how, or that it asks; a line's first packet
     ring      writer -> reader   slots, slot bytes, and a file    the shared memory in which large frames will lie
     bell      writer -> reader   slot, turn                       a frame lies there
     a frame   writer -> reader   as on any wire (`frames`)        small ones, where every one counts
@@ -31,6 +31,8 @@ SLOTS_MAX = 32
 SLOTS_FIRST = 8
 ROOM_FIRST_BYTES = 64 * 1024 * 1024  # a ring starts with fewer slots where eight would take more
 TOPIC_BYTES_MAX = 512
+
+ASKING = b"?" + TOPIC_END  # in place of a topic: who comes in does not listen but asks; no stream is named so
 
 _RING_MARK, _BELL_MARK = 2, 1  # no topic begins so
 _RULES = {b"l": "latest", b"q": "queue"}

@@ -15,6 +15,7 @@ from typing import NamedTuple
 AT_ONE_COPY_MAX = 2
 LEARNING = 0.25  # the weight of the newest answer in how long they take
 ALIKE = 1.25  # what would be over within this much of the earliest is as good
+SILENT_S, SILENT_MAX_S = 1.0, 16.0  # not asked for so long after it was given up for its silence
 NEVER = float("inf")
 
 
@@ -42,6 +43,7 @@ class Copies:
         self._held: dict[CopyId, int] = {}
         self._others: dict[CopyId, int] = {}  # what it has of other askers, as it said last
         self._avoid: dict[CopyId, float] = {}  # not before then; NEVER while its connection is down
+        self._silent: dict[CopyId, int] = {}  # how often it was given up for its silence since it spoke last
         self._turn: dict[CopyId, int] = {}
         self._turns = 0
         self._took: dict[CopyId, float] = {}  # seconds an answer took of late
@@ -58,6 +60,7 @@ class Copies:
             for table in (self._held, self._others):
                 table.pop(id, None)
         self._avoid = {id: until_s for id, until_s in self._avoid.items() if id in known}
+        self._silent = {id: times for id, times in self._silent.items() if id in known}
 
     def state(self, role: str, id: CopyId) -> str:
         """ "playing", "suspect", "down" (no connection) or "gone" (no longer named)."""
@@ -86,6 +89,17 @@ class Copies:
         """It refused: it is not asked before then."""
         if not self.is_down(id):
             self._avoid[id] = until_s
+
+    def fell_silent(self, id: CopyId, now: float) -> None:
+        """It says nothing where it should: it is not asked for a moment, and each time twice as long until it speaks."""
+        if not self.is_down(id) and self._avoid.get(id, 0.0) <= now:
+            times = self._silent[id] = self._silent.get(id, 0) + 1
+            self._avoid[id] = now + min(SILENT_MAX_S, SILENT_S * 2 ** (times - 1))
+
+    def spoke(self, id: CopyId) -> None:
+        """It says something: it can be asked again."""
+        if self._silent.pop(id, None) and not self.is_down(id):
+            self._avoid.pop(id, None)
 
     def reported(self, id: CopyId, depth: int) -> None:
         """What it said of the length of its queue."""

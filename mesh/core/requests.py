@@ -5,7 +5,8 @@
 Rules, in the order of their weight:
 - a request goes to the copy with the least to do (`copies.py`), and waits here while all have enough;
 - where a copy is suspect, gone, unreachable or refuses, its requests move to another one, if there is another;
-- where a copy has said nothing for several times as long as copies of its role ever do, and another is idle, they move too;
+- where a copy has said nothing for several times as long as copies of its role ever do, they move too: what it has in work only
+  when another is idle, or after still longer; and it is asked less and less until it speaks;
 - a request is sent again to the same copy when it was not acknowledged, when its answer has a hole, or has been silent;
 - each piece is counted once and in order, by (try, index);
 - one that nobody answered by its deadline is lost, and said so; sooner where nobody plays the role and a fallback is laid by.
@@ -34,6 +35,7 @@ SILENT_S = 2.0
 PLANNED_MAX = 64  # of those that wait for one role, so many are given out at once
 BUSY_S = 0.1
 REFUSED_S = 1.0
+BUSY_PATIENCE = 3  # times as unusual a silence, before work is begun anew at a copy that has enough to do already
 ALONE_S = 5.0  # nobody plays the role for so long: what was laid by for that case is said, if there is something
 
 
@@ -165,6 +167,7 @@ class Asker:
 
     def hear(self, copy: CopyId, message: Message, now: float) -> list[Effect]:
         """A copy's word. Late ones, of tries that are over, change nothing but what is known of its load."""
+        self._copies.spoke(copy)
         if isinstance(message, Accepted | Done | Refused):
             self._copies.reported(copy, message.depth)
         request = self._tries.get(message.id)
@@ -205,7 +208,7 @@ class Asker:
                 effects += self._lose(request, f"nobody plays {request.role}")
             elif self._is_stuck(request, now):
                 assert request.copy is not None
-                self._copies.avoid(request.copy, now + REFUSED_S)
+                self._copies.fell_silent(request.copy, now)
                 effects += self._take_back(request)
             elif self._overdue(request, now):
                 effects.append(self._tell_ask(request, now))
@@ -293,10 +296,11 @@ class Asker:
         return now - max(request.sent_s, request.heard_s) >= limit_s
 
     def _is_stuck(self, request: OpenRequest, now: float) -> bool:
-        """Whether its copy is unusually silent while another one has nothing to do: no machine has to be dead for that."""
-        if request.copy is None or not request.accepted or not self._copies.is_idle(request.role, request.copy, now):
+        """Whether its copy is unusually silent, and another one could do it: no machine has to be dead for that."""
+        if request.copy is None or not self._copies.has_another(request.role, request.copy, now):
             return False
-        return self._silences.is_unusual(request.role, request.copy, request.began_s, now)
+        spare = not request.accepted or self._copies.is_idle(request.role, request.copy, now)
+        return self._silences.is_unusual(request.role, request.copy, request.began_s, now, patience=1 if spare else BUSY_PATIENCE)
 
     # ---- choosing and moving
 

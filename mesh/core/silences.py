@@ -29,10 +29,11 @@ class Silences:
         self._spoke_s[copy] = now
         self._longest_s[role] = max(self._longest_s.get(role, 0.0) * FADING, silent_s)
 
-    def is_unusual(self, role: str, copy: CopyId, began_s: float, now: float) -> bool:
-        """Whether it has been silent for longer than copies of this role ever are. Never before one of them was heard."""
+    def is_unusual(self, role: str, copy: CopyId, began_s: float, now: float, patience: int = 1) -> bool:
+        """Whether it has been silent for longer than copies of this role ever are, `patience` times over. Never before one of them
+        was heard."""
         longest_s = self._longest_s.get(role)
-        return longest_s is not None and self._silent_s(copy, began_s, now) >= max(AT_LEAST_S, TIMES * longest_s)
+        return longest_s is not None and self._silent_s(copy, began_s, now) >= patience * max(AT_LEAST_S, TIMES * longest_s)
 
     def keep(self, named: Collection[CopyId]) -> None:
         """Forget all other copies."""

@@ -8,6 +8,8 @@ no generator answers by what it emits on that stream.
 
 from __future__ import annotations
 
+import contextlib
+import socket as system
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -25,11 +27,12 @@ from mesh.shell.border import Border
 from mesh.shell.following import Followers
 from mesh.shell.standing import Standing
 from mesh.shell.streams import Output, bounded
+from mesh.shell.talk import Talk
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
+ASKERS_MAX = 512  # on this machine
 SLICE_S = 0.004  # so long pieces are made before the sockets are looked at
-_END = object()
 Handle = Callable[[str, Frame, tuple[Piece, ...]], Any]
 
 
@@ -42,7 +45,8 @@ class Answering:
         self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
         curve.server(self.socket, public, secret)
         waiting.add(self.socket, self.read)
-        self.refused = 0
+        self._refused = 0
+        self._talks: set[Talk] = set()
         self._pieces: Iterator[Any] | None = None
         self._more = False  # the last piece on the stream said that others follow
         self._batch = Batch()
@@ -63,16 +67,39 @@ class Answering:
         socket = self.socket
         while socket.get(EVENTS) & POLLIN:
             parts = socket.recv_multipart(NOBLOCK)
-            try:
-                peer, data = parts
-                message = decode(data)
-            except (WireError, ValueError):
-                self.refused += 1
-                continue
-            self.perform(self.answerer.hear(peer, message, time.monotonic()))
+            if len(parts) == 2:
+                self._take(*parts)
+            else:
+                self._refused += 1
+
+    def meet(self, line: system.socket) -> None:
+        """One on this machine comes to ask."""
+        if len(self._talks) >= ASKERS_MAX:
+            self._refused += 1
+            line.close()
+        else:
+            self._talks.add(Talk(line, self._waiting, self._take, self._left))
+
+    def _left(self, talk: Talk) -> None:
+        self._refused += talk.refused
+        self._talks.discard(talk)
+
+    def _take(self, peer: Talk | bytes, data: Any) -> None:
+        try:
+            message = decode(data)
+        except WireError:
+            self._refused += 1
+            return
+        self.perform(self.answerer.hear(peer, message, time.monotonic()))
+
+    @property
+    def refused(self) -> int:
+        """Broken messages."""
+        return self._refused + sum(talk.refused for talk in list(self._talks))
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Does what the answerer says."""
+        sent = False
         for effect in effects:
             if isinstance(effect, Shown):
                 self._followers.tell(effect.message)
@@ -83,11 +110,14 @@ class Answering:
             if isinstance(effect, Retell):
                 self._retell(effect.ask)
                 continue
-            try:
+            if type(effect.peer) is Talk:
+                effect.peer.send(encode(effect.message))
+                continue
+            sent = True
+            with contextlib.suppress(zmq.ZMQError):  # its queue is full or it is gone: an asker that misses something asks again
                 self.socket.send_multipart([effect.peer, encode(effect.message)], NOBLOCK)
-            except zmq.ZMQError:
-                continue  # its queue is full or it is gone: an asker that misses something asks again
-        self._waiting.sent(self.socket)
+        if sent:
+            self._waiting.sent(self.socket)
 
     def _publish(self, utterance: str, piece: int, ended: str | None = None) -> None:
         """The end of an utterance on the stream. Only texts come in pieces that wait for one."""
@@ -147,29 +177,31 @@ class Answering:
             self._border.call(getattr(pieces, "close", _nothing))
             self._finish("cancelled")
             return
-        now = time.monotonic()
-        until_s = now + SLICE_S
-        while self.resume_s <= now < until_s:
-            done, piece = self._border.call(self._next, pieces, part=True)
-            if not done or piece is _END:
-                self._finish("cancelled" if job.cancelled else None if done else "failed")
-                return
-            now = time.monotonic()
+        if self.resume_s > time.monotonic():
+            return
+        done, over = self._border.call(self._make_some, pieces, part=True)
+        if not done or over:
+            self._finish("cancelled" if job.cancelled else None if done else "failed")
 
-    def _next(self, pieces: Iterator[Any]) -> Any:
-        """Inside the border: a piece of the wrong type is the artist's mistake too."""
-        piece = next(pieces, _END)
-        if type(piece) is Pause:
-            self.resume_s = time.monotonic() + piece.seconds
-            self._tell()
-        elif piece is not _END:
-            value, mark = (piece.value, piece.mark) if type(piece) is Piece else (piece, b"")
-            if type(value) is str and (self._output is None or self._output.type == "text"):
-                if self._batch.add(value, mark, time.monotonic()):
-                    self._tell()
-            else:
+    def _make_some(self, pieces: Iterator[Any]) -> bool:
+        """Pieces for a slice of time, or until a pause. Whether there are no more. Inside the border: a piece of the wrong type is the
+        artist's mistake too."""
+        until_s = time.monotonic() + SLICE_S
+        texts = self._output is None or self._output.type == "text"
+        for piece in pieces:
+            kind, now = type(piece), time.monotonic()
+            if kind is Pause:
+                self.resume_s = now + piece.seconds
+                self._tell()
+                return False
+            value, mark = (piece.value, piece.mark) if kind is Piece else (piece, b"")
+            if not texts or type(value) is not str:
                 self.say(value, mark, more=False)
-        return piece
+            elif self._batch.add(value, mark, now):
+                self._tell()
+            if now >= until_s:
+                return False
+        return True
 
     def _tell(self) -> None:
         """What was held back: on the stream, and to the asker."""
@@ -217,6 +249,12 @@ class Answering:
         self._batch.begin()
         self._more, self.resume_s = False, 0.0
         self.perform(self.answerer.close(why))
+
+    def hang_up(self) -> None:
+        """Ends the lines of those on this machine; what was sent on them still arrives."""
+        for talk in self._talks:
+            talk.close()
+        self._talks.clear()
 
 
 def _nothing() -> None:

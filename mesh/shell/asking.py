@@ -1,7 +1,8 @@
 """The asking end of requests in a role's process: a line to each copy that can be asked, and the answers that come.
 
-`Asker` decides; here are its sockets. Each copy has a DEALER of its own with a monitor: a process that ends breaks its
-connection at once, long before any heartbeat misses it, and its requests go elsewhere within milliseconds.
+`Asker` decides; here are its lines. A copy on this machine is asked at its door (`near`, `talk`), one on another machine by a
+DEALER of its own with a monitor. Either way a process that ends breaks its connection at once, long before any heartbeat
+misses it, and its requests go elsewhere within milliseconds.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 
 import zmq
 
+from mesh.core.bells import ASKING
 from mesh.core.copies import Copy, CopyId
 from mesh.core.request_messages import MESSAGE_BYTES_MAX, Message, decode, encode
 from mesh.core.requests import Asker, Bridged, Effect, Heard, Over, Tell
@@ -23,8 +25,10 @@ from mesh.errors import RoleError, WireError
 from mesh.shell import curve
 from mesh.shell.arrays import as_value
 from mesh.shell.fallbacks import Fallbacks
+from mesh.shell.lines import Neighbours
 from mesh.shell.sources import Source
 from mesh.shell.streams import bounded, endpoint
+from mesh.shell.talk import Talk
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 QUEUE_MAX = 1000
@@ -38,7 +42,22 @@ class Line:
         self._asking = asking
         self.copy = CopyId(*source.speaker)
         self.where = endpoint(source.address, source.requests_port)
-        self.socket: Any = bounded(asking.context.socket(zmq.DEALER), QUEUE_MAX)
+        self._talk: Talk | None = None
+        self.socket: Any = None
+        door = asking.neighbours.call(source, ASKING)
+        if door is None:
+            self._dial()
+        else:
+            self._talk = Talk(door, asking.waiting, self._take, self._hung_up)
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it leads to a process of this machine without the network."""
+        return self._talk is not None
+
+    def _dial(self) -> None:
+        asking = self._asking
+        self.socket = bounded(asking.context.socket(zmq.DEALER), QUEUE_MAX)
         self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
         curve.client(self.socket, asking.public, asking.secret)
         self._monitor: Any = self.socket.get_monitor_socket(_DOWN | zmq.EVENT_HANDSHAKE_SUCCEEDED)
@@ -49,6 +68,9 @@ class Line:
 
     def send(self, message: Message) -> None:
         """Never blocks; what does not fit is asked again later."""
+        if self._talk is not None:
+            self._talk.send(encode(message))
+            return
         try:
             self.socket.send(encode(message), NOBLOCK)
         except zmq.ZMQError:
@@ -57,12 +79,21 @@ class Line:
 
     def _read(self) -> None:
         while not self.socket.closed and self.socket.get(EVENTS) & POLLIN:
-            try:
-                message = decode(self.socket.recv(NOBLOCK))
-            except WireError:
-                self._asking.refused += 1
-                continue
-            self._asking.heard(self.copy, message)
+            self._take(None, self.socket.recv(NOBLOCK))
+
+    def _take(self, _talk: Talk | None, data: Any) -> None:
+        try:
+            message = decode(data)
+        except WireError:
+            self._asking.refused += 1
+            return
+        self._asking.heard(self.copy, message)
+
+    def _hung_up(self, _talk: Talk) -> None:
+        """Its process has ended, or has shut its door: should it live after all, it is reached over the network."""
+        self._talk = None
+        self._dial()
+        self._asking.linked(self.copy, False)
 
     def _notice(self) -> None:
         while not self.socket.closed and self._monitor.get(EVENTS) & POLLIN:
@@ -72,6 +103,10 @@ class Line:
 
     def close(self) -> None:
         """Hangs up."""
+        if self._talk is not None:
+            self._talk.close()
+        if self.socket is None:
+            return
         self._asking.waiting.remove(self._monitor)
         self._asking.waiting.remove(self.socket)
         self.socket.disable_monitor()
@@ -114,6 +149,7 @@ class Asking:
         self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, asker: Asker,
         tell: Callable[[dict[str, Any]], None], fallbacks: Fallbacks,
     ) -> None:  # fmt: skip
+        self.neighbours = Neighbours(secret, waiting)
         self.context = context
         self.public = public
         self.secret = secret
@@ -135,9 +171,16 @@ class Asking:
                 self._lines.pop(copy).close()
         for copy, source in wanted.items():
             if copy not in self._lines:
-                self._lines[copy] = Line(self, source)
+                self._lines[copy] = line = Line(self, source)
+                if line.is_near:
+                    self.linked(copy, True)
         copies = {role: [Copy(CopyId(*each.speaker), each.state, each.rank) for each in many] for role, many in roles.items()}
         self._perform(self.asker.route(copies, time.monotonic()))
+
+    @property
+    def near(self) -> int:
+        """How many copies are asked on this machine's own way."""
+        return sum(line.is_near for line in list(self._lines.values()))
 
     def ask(self, role: str, input: str, value: Any, answer: Answer | None = None, **more: Any) -> None:
         """One request; its pieces go to `answer`, if there is one."""

@@ -121,8 +121,8 @@ class Neighbours:
         self.waiting = waiting
         self._secret = secret
 
-    def call(self, source: Source, topic: bytes, latest: bool) -> socket.socket | None:
-        """A line to a source, if it has a door on this machine and that door is ours."""
+    def call(self, source: Source, topic: bytes, latest: bool = False) -> socket.socket | None:
+        """A line to a source, if it has a door on this machine and that door is ours. `bells.ASKING` as its topic: to ask."""
         if not HAS_DOORS:
             return None
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)

@@ -56,11 +56,11 @@ def is_ours(line: socket.socket) -> bool:
 class Listener:
     """One reader, as its writer sees it."""
 
-    __slots__ = ("_door", "_line", "_pending", "_pending_bytes", "fd", "latest", "ring", "stream")
+    __slots__ = ("_door", "_pending", "_pending_bytes", "fd", "latest", "line", "ring", "stream")
 
     def __init__(self, door: Door, line: socket.socket) -> None:
         self._door = door
-        self._line = line
+        self.line = line
         self._pending: deque[tuple[bytes, Ring | None]] = deque()
         self._pending_bytes = 0
         self.fd = line.fileno()
@@ -84,9 +84,9 @@ class Listener:
 
     def _put(self, packet: bytes, ring: Ring | None) -> None:
         if ring is None:
-            self._line.send(packet, _DONTWAIT)
+            self.line.send(packet, _DONTWAIT)
         else:
-            socket.send_fds(self._line, [packet], [ring.fd], _DONTWAIT)
+            socket.send_fds(self.line, [packet], [ring.fd], _DONTWAIT)
 
     def _keep(self, packet: bytes, ring: Ring | None) -> None:
         pending = self._pending
@@ -123,7 +123,7 @@ class Listener:
         if self._pending:
             self._flush()
         try:
-            packet = self._line.recv(1024, _DONTWAIT)
+            packet = self.line.recv(1024, _DONTWAIT)
         except BlockingIOError:
             return
         except OSError:
@@ -136,7 +136,7 @@ class Listener:
     def close(self) -> None:
         """Hangs up."""
         self._pending.clear()
-        self._line.close()
+        self.line.close()
 
 
 class NearStream:
@@ -234,6 +234,7 @@ class Door:
         self.waiting = waiting
         self.streams: dict[bytes, NearStream] = {}
         self.refused = 0
+        self.asked: Callable[[socket.socket], None] | None = None  # takes the line of one who comes to ask
         self._socket: socket.socket | None = None
         self._listeners: set[Listener] = set()
 
@@ -278,6 +279,11 @@ class Door:
         except WireError:
             self.refused += 1
             self.hang_up(listener)
+            return
+        if topic == bells.ASKING and self.asked is not None:
+            self._listeners.discard(listener)
+            self.waiting.remove_file(listener.fd)
+            self.asked(listener.line)
             return
         if topic not in self.streams and len(self.streams) >= LISTENERS_MAX:
             self.refused += 1

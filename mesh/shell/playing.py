@@ -101,6 +101,7 @@ class Playing:
             self._border.begin(bind, socket, config.bind, port, config.instance)
             for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
         ]
+        self._ways.door.asked = self._answering.meet
         self._ways.door.open(door_name(config.curve_secret, config.instance, config.node, config.generation, ports[0]))
         self._standing.counts = self._counts
         self._border.begin(role.setup)
@@ -117,6 +118,7 @@ class Playing:
         self._inputs.close()
         self._follow_line.close()
         self._asking.close()
+        self._answering.hang_up()
         self._ways.door.close()
         self._waiting.remove(self._frames)
         for socket in (self._frames, self._answering.socket):
@@ -333,7 +335,7 @@ class Playing:
             "dropped": {ear.input.name: ear.input.dropped for ear in ears},
             "ages": {input: age._asdict() for input, meter in list(self._ages.items()) if (age := meter.age()) is not None},
             "unsent": {output.where: output.unsent for output in list(self._stage.outputs.values()) if output.unsent},
-            "near": {ear.input.name: ear.input.near for ear in ears},
+            "near": {ear.input.name: ear.input.near for ear in ears}, "asked_near": self._asking.near,
             "requests": self._asking.asker.counters(),
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "refused": {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from mesh.shell.near import FAR
 from tests.shell.host_harness import Agent, Host
 
 ROLES = """
@@ -125,6 +126,12 @@ class Asker(Role):
                 self.got.append(repr(error))
             self.publish("got", self.got)
         return 0.01
+
+class Measurer(Role):
+    '''Asks once with a large array, and publishes what came back.'''
+    def tick(self):
+        (half,) = self.ask("halver", numpy.arange(500_000.0))
+        self.publish("half", [half.shape[0], float(half[-1]), float(half.sum())])
 
 class OtherAsker(Role):
     def setup(self):
@@ -461,3 +468,35 @@ def test_a_copy_that_is_stopped_is_left_for_the_other_and_nothing_is_lost(agent:
     agent.until(lambda: len(wall.facts.get("heard", [])) == 210, "every piece")
     assert all([index for _, index, *_ in pieces] == list(range(21)) for pieces in utterances(wall).values())
     copies[0].kill(signal.SIGCONT)
+
+
+# ---- both ways to ask
+
+
+@pytest.fixture(params=["near", "far"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """As on one machine, and as between two."""
+    if request.param == "far":
+        monkeypatch.setenv(FAR, "1")
+    return str(request.param)
+
+
+def test_an_answer_is_the_same_on_either_way_and_so_is_the_loss_of_a_copy(agent: Agent, way: str) -> None:
+    copies = poets(agent, "Resumer", pieces=40, piece_s=0.01)
+    wall = listen(agent, *copies)
+    mood = agent.start("mood", "Mood", routes={"asks": asks(*copies)})
+    agent.until(lambda: mood.pulse.get("asked_near") == (2 if way == "near" else 0), "its lines")
+    write(agent, "tags", "calm", "dawn")
+    agent.until(lambda: len(wall.facts.get("heard", [])) >= 10, "the beginnings")
+    copies[0].kill()
+    agent.until(lambda: mood.requests.get("answered") == 2, "both answers")
+    agent.until(lambda: len(wall.facts.get("heard", [])) == 82, "every piece")
+    assert all([index for _, index, *_ in pieces] == list(range(41)) for pieces in utterances(wall).values())
+    assert mood.requests["lost"] == 0 and mood.requests["retried"] == 1
+
+
+def test_a_large_question_and_its_answer_arrive_whole_on_either_way(agent: Agent, way: str) -> None:
+    halver = agent.start("halver", "Halver")
+    asker = agent.start("asker", "Measurer", routes={"roles": {"halver": {"inputs": ["values"], "copies": [halver.source()]}}})
+    agent.until(lambda: asker.facts.get("half"), "the answer")
+    assert asker.facts["half"] == [500_000, 499_999 / 2, 500_000 * 499_999 / 4]
