@@ -123,6 +123,9 @@ class Role:
       exclusive  True where two at once would do harm outside the mesh (lights, projectors)
       display    True for an output to visitors: starts at once and is never stopped for lack of input
       needs_model  True where the deployment must name a model for it
+      network    True where it talks over the network with anything but the room's own roles. Without it a role has no UDP and, in a
+                 room, no TCP beyond the room's own ports; a string names an option that says so
+      writes     the names of options that hold a path outside of `state_folder` to which it writes
       output_option  the option by which an artist renames the first of `outputs`, or gives {name: type} of all; None: fixed
     A method `on_NAME` that is a generator *answers*: each frame on that input becomes one request, what it
     yields goes out piece by piece on the first output and to whoever asked. It may be closed between two
@@ -135,6 +138,8 @@ class Role:
     exclusive: ClassVar[bool] = False
     display: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
+    network: ClassVar[bool | str] = False
+    writes: ClassVar[tuple[str, ...]] = ()
     output_option: ClassVar[str | None] = None
 
     Options: ClassVar[type[Options]] = Options
@@ -150,7 +155,7 @@ class Role:
         self._stage = stage
         self.name = name  # the instance: "poet/1", "wall@left-wall"
         self.options = options  # an instance of this class's Options
-        self.folder = folder  # the deployment's folder; read from it, never write
+        self.folder = folder  # the deployment's folder; read from it, a role's process cannot write there
         self.model = model
         self.state_folder = state_folder  # this instance's own place on this machine's disk; may be written, may be lost
         self.fallback = fallback  # lines to show or say when the inputs are lost
@@ -250,6 +255,7 @@ def describe(kind: str, role: type[Role]) -> Kind:
         kind=kind, about=about, options=role.Options.model_json_schema(), inputs=inputs, outputs=dict(role.outputs),
         extra=role.extra, answers=tuple(answers), exclusive=role.exclusive, display=role.display,
         needs_model=role.needs_model, catch_all="*" in role.inputs, output_option=role.output_option,
+        network=role.network, writes=tuple(role.writes),
     )
 
 

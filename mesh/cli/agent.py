@@ -58,6 +58,7 @@ def command(
             here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal, kinds,
             json.loads(replay.read_text()) if replay is not None else {},
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
+            secrets=(path,),
         )
         store.write("folder", str(chosen.resolve()))
         asyncio.run(_run(Agent(settings), here, path))

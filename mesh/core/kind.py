@@ -29,10 +29,16 @@ class Kind:
     needs_model: bool = False
     catch_all: bool = False  # takes inputs of any name
     output_option: str | None = None  # the option that renames the first of `outputs`, or holds {name: type} of all
+    network: bool | str = False  # talks over the network with others than the room's roles; a string: where that option says so
+    writes: tuple[str, ...] = ()  # options that hold a path to which it writes
 
     def outputs_for(self, options: Mapping[str, Any]) -> dict[str, str]:
         """{name: type} of the streams that a role of this kind emits with these options, as written in the deployment."""
         return renamed_outputs(self.outputs, self.output_option, options)
+
+    def networks(self, options: Mapping[str, Any]) -> bool:
+        """Whether a role of this kind with these options talks with the world beyond the room."""
+        return options.get(self.network) is True if isinstance(self.network, str) else self.network
 
 
 def renamed_outputs(outputs: Mapping[str, str], output_option: str | None, options: Mapping[str, Any]) -> dict[str, str]:

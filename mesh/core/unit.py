@@ -5,10 +5,15 @@
                                      reaches the agent, which hands over, then ends its roles; orphans end by themselves
     OOMPolicy=continue               a role that the kernel ends for its memory must not take the agent with it
     After=network.target             an order, no wait: network-online.target would wait for minutes for a cable that is out
+    NoNewPrivileges, ProtectSystem   the agent needs its state folder, the network, and what its roles' devices, sound and screens
+                                     need; the system's own files, modules and host name are out of reach, and sudo is of no use
     Nice, OOMScoreAdjust             the agent before its roles; an ordinary user may not lower these, and there the roles raise theirs
 
-Decided against: a watchdog (an agent that is stuck is seen by the others, and its roles play on), and a unit for each role (roles
-move). Pure: the text is made here, written by `mesh/shell/systemd.py`.
+Of systemd's other bounds none that would break a work: PrivateTmp (X11's and the roles' sockets lie in /tmp), PrivateDevices and
+ProtectClock (cameras, graphics, serial lines), ProtectKernelTunables (lamps at a pin, backlights), ProtectHome (the key, the sound
+server's cookie), MemoryDenyWriteExecute (engines compile), SystemCallFilter and RestrictNamespaces (browsers, drivers). What a role may do
+is bounded by its own process (`mesh/shell/confinement.py`). Decided against: a watchdog (an agent that is stuck is seen by the others, and
+its roles play on), and a unit for each role (roles move). Pure: the text is made here, written by `mesh/shell/systemd.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +23,12 @@ from dataclasses import dataclass
 
 NAME = "roomful.service"
 STOP_S = 30  # 8 s to hand over, 2 s for roles to end, and time to spare on a slow machine
+HARDENED = ("NoNewPrivileges=yes", "LimitCORE=0")
+# What only the system's manager can do everywhere: an ordinary user's makes no namespaces on some kernels, and the unit would not start.
+OF_THE_SYSTEM = (
+    "ProtectSystem=full", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectHostname=yes",
+    "RestrictSUIDSGID=yes", "LockPersonality=yes",
+)
 RESTART_S = 2  # well within the 10 s for which roles outlive their agent
 
 
@@ -51,6 +62,8 @@ def unit_text(wanted: Wanted) -> str:
         f"TimeoutStopSec={STOP_S}",
         "OOMPolicy=continue",
         "LimitNOFILE=65536",
+        *HARDENED,
+        *(OF_THE_SYSTEM if system else []),
     ]
     install = ["[Install]", f"WantedBy={'multi-user.target' if system else 'default.target'}"]
     head = ["# Written by `roomful install`; `roomful uninstall` removes it. Changes made here are lost at the next install."]

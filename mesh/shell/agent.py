@@ -42,6 +42,7 @@ from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
+from mesh.shell.bytecode import compile_in_background
 from mesh.shell.deafness import Deafness
 from mesh.shell.edits import LOOK_S, Edits
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
@@ -75,6 +76,7 @@ class Settings:
     replay: dict[str, Any] = field(default_factory=dict)  # what plays in place of the sensors of a rehearsal
     on_event: Callable[[dict[str, Any]], None] = lambda event: None
     capabilities: dict[str, Any] = field(default_factory=dict)
+    secrets: tuple[Path, ...] = ()  # files that no role may read, beside all that is in `home`
 
 
 class Agent:
@@ -104,6 +106,7 @@ class Agent:
         """Play until stopped."""
         loop = self._loop = asyncio.get_running_loop()
         deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings)
+        compile_in_background()
         self._open(deployment)
         await self._announce(deployment)
         self.processes.deployment = deployment
@@ -144,7 +147,7 @@ class Agent:
         self.answers = Answers(self)
         self.processes.stead = Stead(
             identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal,
-            settings.replay)
+            settings.secrets, settings.replay)
         self._links = LinkWatch(self._on_links)
         if not settings.rehearsal:
             self._links.start()

@@ -22,6 +22,10 @@ from mesh.shell.standing import Standing
 IN_A_ROW_MAX = 5
 WITHIN_S = 10.0
 SAME_AGAIN_S = 5.0
+OWN_ONLY = (
+    "a role writes in `self.state_folder`, and reads its deployment's folder and what its options name; where its class says `writes` it "
+    "writes to those options' paths as well"
+)
 MESH = Path(__file__).resolve().parent.parent
 
 
@@ -84,7 +88,8 @@ class Border:
             "type": "failed",
             "what": known.what,
             "where": known.where or place,
-            "instead": known.instead or f"look at {place or 'the role'}; the whole traceback is in `roomful logs`",
+            "instead": known.instead or (OWN_ONLY if isinstance(error, PermissionError) else "")
+            or f"look at {place or 'the role'}; the whole traceback is in `roomful logs`",
             "traceback": "".join(traceback.format_exception(error))[-8000:],
         }
 

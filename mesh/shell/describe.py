@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mesh.shell.confinement import confine_reader
 from mesh.shell.role_code import KindUnreadable, describe_role
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
+    confine_reader(folder)
     for name in order["kinds"]:
         answers.write(json.dumps({"name": name, **_answer(name, folder)}) + "\n")
         answers.flush()

@@ -15,6 +15,7 @@ from types import FrameType
 
 from mesh.errors import RoomfulError
 from mesh.shell import host_config
+from mesh.shell.confinement import confine
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink, die_with_parent
 from mesh.shell.standing import Standing
@@ -34,6 +35,11 @@ def main() -> int:
         return 2
     standing = Standing(config)
     link = HostLink(config, standing)
+    try:
+        confine(config)  # while there is one thread: what it gives up, every later one has given up
+    except RoomfulError as error:
+        print(error, file=sys.stderr)
+        return CANNOT_WORK
     stopping = _Stopping(standing)
     link.start()
     if config.rehearsal:

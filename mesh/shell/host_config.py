@@ -18,7 +18,8 @@ class HostConfig:
 
     `orphan_s` is how long it plays on without an agent; `ports` are for frames and requests, 0 for free ones;
     `clock` is the course of the room's time as an order of the agent's gives it, None: the wall clock's. `state`: base64 of
-    MessagePack, what the process before this one remembered.
+    MessagePack, what the process before this one remembered. `network`, `writes` (paths) and `memory_bytes` (0: no limit) are
+    what it may use, `hidden` what it may not see even in a folder that it may read: see `mesh.shell.confinement`.
     """
 
     instance: str
@@ -48,6 +49,10 @@ class HostConfig:
     standby: str = "none"
     state: str | None = None
     clock: dict[str, Any] | None = None
+    network: bool = False
+    writes: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    memory_bytes: int = 0
 
 
 def read(text: str | bytes) -> HostConfig:

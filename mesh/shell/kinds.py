@@ -112,4 +112,4 @@ def read_kinds(path: Path) -> dict[str, Kind]:
 def _kind(answer: dict[str, Any]) -> Kind:
     known = {field.name for field in fields(Kind)}
     values = {key: value for key, value in answer.items() if key in known}
-    return Kind(**{**values, "answers": tuple(values["answers"])})
+    return Kind(**{**values, "answers": tuple(values["answers"]), "writes": tuple(values.get("writes", ()))})

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.core.effects import Launch
+from mesh.core.kind import Kind
 from mesh.core.names import role_name
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import RoomfulError
@@ -51,6 +52,7 @@ class Stead:
     link: str
     key: InstallationKey
     rehearsal: bool
+    secrets: tuple[Path, ...] = ()  # beside `home`, where the installation's key lies
     replay: Mapping[str, Any] = field(default_factory=dict)  # {"file", "speed", "begin", "roles"}: see `mesh.shell.replaying`
 
 
@@ -61,6 +63,7 @@ def config_for(
     state_folder = stead.home / "roles" / order.instance.replace("/", ".")
     state_folder.mkdir(parents=True, exist_ok=True)
     kind, options = as_played(role, deployment, stead.replay)
+    described = deployment.kinds.get(kind, Kind(kind))
     return {
         "instance": order.instance, "role": role.name, "kind": kind, "folder": str(stead.folder), "options": options,
         "model": _model(role, deployment, stead.folder), "fallback": fallback_lines(role, stead.folder),
@@ -76,6 +79,9 @@ def config_for(
         },
         "playing": False, "standby": order.standby,
         "state": None if state is None else base64.b64encode(state).decode(),
+        "network": described.networks(options),
+        "writes": [options[name] for name in described.writes if isinstance(options.get(name), str)],
+        "hidden": [str(stead.home), *map(str, stead.secrets)], "memory_bytes": role.limits.get("memory_bytes", 0),
     }
 
 

@@ -86,6 +86,7 @@ class Rehearsal:
         save_key(self.home / "key", throwaway_key())
         write_kinds(self.home / "kinds.json", self.deployment.kinds)
         if self.replay is not None:
+            self._begin_file.parent.mkdir()
             write_replay(self.home / "replay.json", self.replay, self._begin_file)
         for machine in self.machines:
             await self._start(machine)
@@ -109,7 +110,7 @@ class Rehearsal:
 
     @property
     def _begin_file(self) -> Path:
-        return self.home / "begin.json"
+        return self.home / "begin" / "begin.json"  # in a folder of its own, since roles that wait for it may look there
 
     async def _begin_replay(self) -> None:
         """All recordings begin at one moment, when everything plays: else the first frames would be heard by nobody."""

@@ -46,6 +46,7 @@ class File(Role):
 
     inputs = {"*": Any_}
     display = True
+    writes = ("to",)
     Options = FileOptions
 
     def setup(self) -> None:

@@ -53,6 +53,7 @@ class Lights(Role):
 
     inputs = {"*": Any_}
     display = True
+    network = True
     exclusive = True
     Options = LightsOptions
 

@@ -44,6 +44,7 @@ class Osc(Role):
 
     inputs = {"*": Any_}
     extra = "osc"
+    network = True
     display = True
     exclusive = True
     Options = OscOptions

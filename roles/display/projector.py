@@ -39,6 +39,7 @@ class Projector(Role):
     inputs = {"*": Any_}
     outputs = {"status": Event}
     display = True
+    network = True
     exclusive = True
     Options = ProjectorOptions
 

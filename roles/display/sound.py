@@ -59,6 +59,7 @@ class Sound(Role):
     inputs = {"*": Any_}
     extra = "sound"
     display = True
+    writes = ("device",)
     exclusive = True
     Options = SoundOptions
 

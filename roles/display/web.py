@@ -55,6 +55,7 @@ class Web(Role):
 
     inputs = {"*": Any_}
     extra = "web"
+    network = True
     display = True
     Options = WebOptions
 

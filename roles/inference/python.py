@@ -23,6 +23,7 @@ class PythonOptions(Options):
     begin: str | None = Field(
         None, description="a function called once before the first value; what it returns is the role's `kept`, such as a loaded model"
     )
+    network: bool = Field(False, description="it talks over the network with others than the room's roles")
     every_s: float | None = Field(None, gt=0, le=86400, description="call it so often with the newest value, not for each")
 
 
@@ -31,6 +32,7 @@ class Python(Role):
 
     inputs = {"value": Any_, "*": Any_}
     outputs = {"event": Event, "text": Text, "image": Image, "audio": Audio, "vector": Vector}
+    network = "network"
     Options = PythonOptions
     kept: Any = None
 

@@ -49,6 +49,7 @@ class Camera(Role):
 
     outputs = {"image": Image}
     extra = "camera"
+    network = True
     Options = CameraOptions
 
     def setup(self) -> None:

@@ -58,6 +58,7 @@ class Http(Role):
     """Emits each POST that comes, as {"path": "/door", "value": …}: JSON and forms as their values, other text as text."""
 
     outputs = {"post": Event}
+    network = True
     Options = HttpOptions
 
     def setup(self) -> None:

@@ -50,6 +50,7 @@ class Mqtt(Role):
 
     outputs = {"message": Event}
     extra = "mqtt"
+    network = True
     Options = MqttOptions
 
     def setup(self) -> None:

@@ -45,6 +45,7 @@ class Osc(Role):
 
     outputs = {"message": Event}
     extra = "osc"
+    network = True
     Options = OscOptions
 
     def setup(self) -> None:

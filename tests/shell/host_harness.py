@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 class Host:
     """One role process and all it said."""
 
-    def __init__(self, agent: Agent, config: dict[str, Any]) -> None:
+    def __init__(self, agent: Agent, config: dict[str, Any], command: Sequence[str] = ()) -> None:
         self.agent = agent
         self.config = config
         self.said: list[dict[str, Any]] = []
@@ -41,7 +41,7 @@ class Host:
         self.log = agent.folder / f"{config['instance'].replace('/', '.')}.{config['generation']}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mesh.shell.host", config["instance"]],
+                [*command, sys.executable, "-P", "-m", "mesh.shell.host", config["instance"]],
                 stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
             )  # fmt: skip
@@ -134,12 +134,12 @@ class Agent:
             "instance": instance, "role": instance.split("/")[0].split("@")[0], "kind": kind, "folder": str(self.folder),
             "node": "node-a", "machine": "here", "installation": "test", "link": self.link, "generation": 1, "epoch": 1,
             "curve_public": KEYS[0], "curve_secret": KEYS[1], "rehearsal": True, "orphan_s": 0.0, "bind": ["127.0.0.1"],
-            "playing": True, **other,
+            "playing": True, "writes": [str(self.folder)], **other,
         }  # fmt: skip
 
-    def launch(self, instance: str, kind: str, **config: Any) -> Host:
-        """Starts a process and waits for nothing."""
-        host = Host(self, self.config(instance, f"./roles.py:{kind}" if "." not in kind else kind, **config))
+    def launch(self, instance: str, kind: str, *, command: Sequence[str] = (), **config: Any) -> Host:
+        """Starts a process, by way of `command` if one is given, and waits for nothing."""
+        host = Host(self, self.config(instance, f"./roles.py:{kind}" if "." not in kind else kind, **config), command)
         self._hosts[host.identity] = host
         return host
 

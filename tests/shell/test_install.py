@@ -63,8 +63,12 @@ def test_the_unit_restarts_for_ever_lets_roles_outlive_a_crash_and_waits_for_no_
     for line in ("Restart=always", "StartLimitIntervalSec=0", "KillMode=process", "OOMPolicy=continue", "User=gallery",
                  "After=network.target"):
         assert line in lines
+    assert {"NoNewPrivileges=yes", "ProtectSystem=full", "LimitCORE=0"} <= set(lines)
     own = unit_text(Wanted("x", ("/bin/x",), "/h")).splitlines()
-    assert not any(line.startswith(("User", "Nice", "OOMScore", "After")) for line in own)  # what an ordinary user may not ask for
+    assert "NoNewPrivileges=yes" in own
+    breaking = ("PrivateDevices", "PrivateTmp", "ProtectHome", "ProtectClock", "ProtectKernelTunables", "MemoryDenyWriteExecute")
+    assert not any(line.startswith(breaking) for line in lines)
+    assert not any(line.startswith(("User", "Nice", "OOMScore", "After", "Protect")) for line in own)  # what an ordinary user may not ask for
     assert "WantedBy=default.target" in own
 
 

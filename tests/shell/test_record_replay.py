@@ -23,9 +23,9 @@ ROOMFUL = [sys.executable, "-m", "mesh.cli.entry"]
 
 ROLES = '''
 """An eye that draws, a door that counts, and an ear that keeps what it hears."""
-import hashlib, os
+import hashlib
 import numpy as np
-from mesh.role import Event, Image, Role
+from mesh.role import Event, Image, Options, Role
 
 
 class Eye(Role):
@@ -55,9 +55,13 @@ class Door(Role):
 class Ear(Role):
     """Writes down each frame: its stream, its number, its bytes."""
     display = True
+    writes = ("to",)
+
+    class Options(Options):
+        to: str
 
     def setup(self):
-        self.heard = open(os.environ["HEARD"], "w", buffering=1)
+        self.heard = open(self.options.to, "w", buffering=1)
 
     def on_image(self, frame: Image):
         print("eye.image", frame.number, hashlib.sha256(frame.value.tobytes()).hexdigest(), file=self.heard)
@@ -71,7 +75,7 @@ machines: {a: {}, b: {}}
 roles:
   eye: {kind: "./roles.py:Eye", on: [a, any]}
   door: {kind: "./roles.py:Door", on: [b, any]}
-  ear: {kind: "./roles.py:Ear", each: [b], inputs: {image: eye.image, open: door.open}, delivery: {image: queue}}
+  ear: {kind: "./roles.py:Ear", each: [b], inputs: {image: eye.image, open: door.open}, delivery: {image: queue}, options: {to: "@heard"}}
 """
 
 
@@ -79,7 +83,9 @@ class Room:
     """A rehearsal that runs."""
 
     def __init__(self, folder: Path, home: Path, *options: str) -> None:
-        self.env = {**os.environ, "HEARD": str(home / "heard"), "ROOMFUL_HOME": str(home), "TMPDIR": str(home)}
+        self._heard = folder.parent / "heard.txt"
+        self._heard.unlink(missing_ok=True)
+        self.env = {**os.environ, "ROOMFUL_HOME": str(home), "TMPDIR": str(home)}
         home.mkdir(exist_ok=True)
         self._process = subprocess.Popen([*ROOMFUL, "rehearse", str(folder), "--json", "--headless", *options],
                                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=self.env)
@@ -101,8 +107,7 @@ class Room:
         return sum(words in str(event.get("what", "")) for event in self.events)
 
     def heard(self) -> list[str]:
-        path = Path(self.env["HEARD"])
-        return path.read_text().splitlines() if path.exists() else []
+        return self._heard.read_text().splitlines() if self._heard.exists() else []
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -133,7 +138,7 @@ def replayed(folder: Path, home: Path, recording: Path) -> tuple[dict[str, int],
 
 def test_a_room_is_recorded_by_a_recorder_that_is_killed_and_replayed_twice_byte_for_byte(tmp_path: Path) -> None:
     # Given a room that plays, and a recorder beside it that is killed in mid-sentence
-    folder = small_piece(tmp_path / "piece", deployment=PIECE, roles=ROLES)
+    folder = small_piece(tmp_path / "piece", deployment=PIECE.replace("@heard", str(tmp_path / "heard.txt")), roles=ROLES)
     room = Room(folder, tmp_path / "one")
     until(lambda: room.plays("eye", "door", "ear@b"), within_s=60, what="the room")
     path = tmp_path / "day.mcap"
@@ -165,7 +170,7 @@ def test_a_room_is_recorded_by_a_recorder_that_is_killed_and_replayed_twice_byte
 
 
 def test_a_recorder_that_is_stopped_leaves_a_whole_file_of_the_streams_that_were_chosen(tmp_path: Path) -> None:
-    folder = small_piece(tmp_path / "piece", deployment=PIECE, roles=ROLES)
+    folder = small_piece(tmp_path / "piece", deployment=PIECE.replace("@heard", str(tmp_path / "heard.txt")), roles=ROLES)
     room = Room(folder, tmp_path / "one")
     until(lambda: room.plays("eye", "door", "ear@b"), within_s=60, what="the room")
     path = tmp_path / "door.mcap"
@@ -182,7 +187,7 @@ def test_a_recorder_that_is_stopped_leaves_a_whole_file_of_the_streams_that_were
 
 
 def test_without_a_room_there_is_nothing_to_record(tmp_path: Path) -> None:
-    folder = small_piece(tmp_path / "piece", deployment=PIECE, roles=ROLES)
+    folder = small_piece(tmp_path / "piece", deployment=PIECE.replace("@heard", str(tmp_path / "heard.txt")), roles=ROLES)
     env = {**os.environ, "ROOMFUL_HOME": str(tmp_path / "nobody"), "TMPDIR": str(tmp_path)}
     done = subprocess.run([*ROOMFUL, "record", str(folder), "-o", str(tmp_path / "x.mcap")], env=env, capture_output=True, text=True,
                           timeout=60, check=False)

@@ -151,16 +151,17 @@ class Hand(Role):
     """Notes the room's time, less the computer's own, again and again."""
 
     def tick(self):
-        (self.folder / f"{self.settings['machine']}.time").write_text(str(self.now_s() - time.monotonic()))
+        (self.state_folder / "time").write_text(str(self.now_s() - time.monotonic()))
         return 0.05
 '''
     deployment = 'installation: hands\nmachines: {a: {}, b: {}, c: {}}\nroles:\n  hand: {kind: "./roles.py:Hand", each: [a, b, c]}\n'
     folder = small_piece(tmp_path / "piece", deployment=deployment, roles=roles)
-    room = subprocess.Popen([sys.executable, "-m", "mesh.cli.entry", "rehearse", str(folder), "--headless"], stdout=subprocess.DEVNULL)
+    room = subprocess.Popen([sys.executable, "-m", "mesh.cli.entry", "rehearse", str(folder), "--headless"], stdout=subprocess.DEVNULL,
+                            env={**os.environ, "TMPDIR": str(tmp_path)})
     try:
 
         def together() -> bool:
-            shown = [float(text) for path in folder.glob("*.time") if (text := path.read_text())]
+            shown = [float(text) for path in tmp_path.glob("**/roles/*/time") if (text := path.read_text())]
             return len(shown) == 3 and min(shown) > 1e9 and max(shown) - min(shown) < 0.05
 
         asyncio.run(until(together, within_s=60.0))
