@@ -22,6 +22,7 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -92,7 +93,7 @@ def restrict(files: Mapping[Path, int], ports: Ports | None) -> int:
 
 def no_new_privileges() -> None:
     """From here on no program that is started gains rights by it (sudo); what both restrictions ask of who is not root."""
-    ctypes.CDLL(None, use_errno=True).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _library().prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def _allow_path(ruleset: int, path: Path, rights: int) -> None:
@@ -111,7 +112,12 @@ def _allow_path(ruleset: int, path: Path, rights: int) -> None:
 def _call(number: int, *arguments: int | bytes | None) -> int:
     """A system call; -1 with errno kept, or what it returns."""
     plain = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
-    return int(ctypes.CDLL(None, use_errno=True).syscall(ctypes.c_long(number), *plain))
+    return int(_library().syscall(ctypes.c_long(number), *plain))
+
+
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _checked(result: int) -> int:
