@@ -42,7 +42,6 @@ from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
-from mesh.shell.bytecode import compile_in_background
 from mesh.shell.deafness import Deafness
 from mesh.shell.edits import LOOK_S, Edits
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
@@ -106,7 +105,6 @@ class Agent:
         """Play until stopped."""
         loop = self._loop = asyncio.get_running_loop()
         deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings)
-        compile_in_background()
         self._open(deployment)
         await self._announce(deployment)
         self.processes.deployment = deployment

@@ -68,7 +68,7 @@ def test_the_unit_restarts_for_ever_lets_roles_outlive_a_crash_and_waits_for_no_
     assert "NoNewPrivileges=yes" in own
     breaking = ("PrivateDev", "PrivateTmp", "ProtectHome", "ProtectClock", "ProtectKernelTunables", "MemoryDeny")
     assert not any(line.startswith(breaking) for line in lines)
-    assert not any(line.startswith(("User", "Nice", "OOMScore", "After", "Protect")) for line in own)  # what an ordinary user may not ask for
+    assert not any(line.startswith(("User", "Nice", "OOMScore", "After", "Protect")) for line in own)  # may not
     assert "WantedBy=default.target" in own
 
 
