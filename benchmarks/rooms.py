@@ -144,8 +144,8 @@ class Figures:
         """As `roomful bench --json` gives figures, with the number of samples and the promise for p99."""
         return [
             {
-                "name": f"{prefix} {name}", "value": round(median(kept), 1), "p99": round(p99(kept), 1), "unit": self.unit, "raw": None,
-                "ratio": None, "samples": len(kept), "worst": round(max(kept), 1), "promise": self.promises.get(name),
+                "name": f"{prefix} {name}", "value": round(median(kept), 3), "p99": round(p99(kept), 3), "unit": self.unit, "raw": None,
+                "ratio": None, "samples": len(kept), "worst": round(max(kept), 3), "promise": self.promises.get(name),
             }
             for name, kept in self.samples.items()
         ]

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -104,6 +105,7 @@ class Stage(Protocol):
     def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any: ...
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
     def now_s(self) -> float: ...
+    def presenting(self, at_s: float | None) -> AbstractContextManager[None]: ...
     def wanted(self) -> bool: ...
     def say(self, what: str) -> None: ...
     def publish(self, name: str, value: Any) -> None: ...
@@ -216,6 +218,12 @@ class Role:
     def now_s(self) -> float:
         """Seconds of the room's clock, the same on every machine; never jumps back."""
         return self._stage.now_s()
+
+    def presenting(self, at_s: float | None) -> AbstractContextManager[None]:
+        """`with self.presenting(frame.present_at_s): …` shows on all machines together: what is inside begins when the room's clock
+        shows that moment, within a millisecond even on a busy machine. At once for None, and for a moment that is past or more
+        than 30 s ahead. Draw before it and only show inside: nothing else of the role happens meanwhile."""
+        return self._stage.presenting(at_s)
 
     def say(self, what: str) -> None:
         """A line for the technician: appears in `roomful logs` and `roomful events`."""

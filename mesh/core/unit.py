@@ -7,6 +7,8 @@
     After=network.target             an order, no wait: network-online.target would wait for minutes for a cable that is out
     NoNewPrivileges, ProtectSystem   the agent needs its state folder, the network, and what its roles' devices, sound and screens
                                      need; the system's own files, modules and host name are out of reach, and sudo is of no use
+    LimitRTPRIO                      screens present on time even while every core computes (`mesh/shell/presenting.py`); a user's own
+                                     manager gives it only where the system lets it, and then goes without
     Nice, OOMScoreAdjust             the agent before its roles; an ordinary user may not lower these, and there the roles raise theirs
 
 Of systemd's other bounds none that would break a work: PrivateTmp (X11's and the roles' sockets lie in /tmp), PrivateDevices and
@@ -29,6 +31,7 @@ OF_THE_SYSTEM = (
     "ProtectSystem=full", "ProtectKernelModules=yes", "ProtectKernelLogs=yes", "ProtectControlGroups=yes", "ProtectHostname=yes",
     "RestrictSUIDSGID=yes", "LockPersonality=yes",
 )
+PRESENTING_PRIORITY = 1  # the lowest that is real-time
 RESTART_S = 2  # well within the 10 s for which roles outlive their agent
 
 
@@ -64,6 +67,7 @@ def unit_text(wanted: Wanted) -> str:
         "LimitNOFILE=65536",
         *HARDENED,
         *(OF_THE_SYSTEM if system else []),
+        f"LimitRTPRIO={PRESENTING_PRIORITY}",
     ]
     install = ["[Install]", f"WantedBy={'multi-user.target' if system else 'default.target'}"]
     head = ["# Written by `roomful install`; `roomful uninstall` removes it. Changes made here are lost at the next install."]

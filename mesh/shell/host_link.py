@@ -71,6 +71,7 @@ class HostLink:
     # ---- in the watch thread
 
     def _watch(self) -> None:
+        self._standing.watch_thread = threading.get_native_id()
         context: zmq.Context[Any] = zmq.Context()
         socket = context.socket(zmq.DEALER)
         socket.setsockopt(zmq.ROUTING_ID, f"{self._config.instance}#{self._config.generation}".encode())

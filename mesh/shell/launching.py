@@ -20,6 +20,8 @@ from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.keys import InstallationKey
 from mesh.shell.replaying import as_played
 
+NICENESS, DISPLAY_NICENESS = 5, 2  # above the agent's own: its heartbeats come first, then what visitors see, then the models
+
 
 @dataclass(slots=True)
 class Ports:
@@ -109,6 +111,12 @@ def _model(role: RoleSpec, deployment: Deployment, folder: Path) -> dict[str, An
 def _opening(deployment: Deployment) -> dict[str, Any] | None:
     """When the room is open, for roles that switch things on and off; None for a room that never closes."""
     return asdict(deployment.opening) if deployment.opening else None
+
+
+def niceness_of(role: RoleSpec, deployment: Deployment) -> int:
+    """By how much a role's process gives way, so that a model that takes every core delays no picture."""
+    kind = deployment.kinds.get(role.kind)
+    return DISPLAY_NICENESS if kind is not None and kind.display else NICENESS
 
 
 def fallback_lines(role: RoleSpec, folder: Path) -> list[str]:

@@ -26,7 +26,7 @@ from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, examine, ha
 from mesh.errors import RoomfulError
 from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
-from mesh.shell.launching import Ports, Stead, config_for, role_of, sizes
+from mesh.shell.launching import Ports, Stead, config_for, niceness_of, role_of, sizes
 from mesh.shell.logs import Logs
 from mesh.shell.machine import host_mark
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
@@ -126,7 +126,7 @@ class Processes:
             state = self._states.get(order.instance)
             config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), state)
             config["clock"] = self.course.as_order()
-            pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config))
+            pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment)))
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))
             return
@@ -173,7 +173,7 @@ class Processes:
         config = config_for(order, role, self.deployment, self.stead, (0, 0), self._states.get(instance))
         config["clock"] = self.course.as_order()
         try:
-            self.supervisor.start(LaunchOrder(instance, generation, config, key=trial.key))
+            self.supervisor.start(LaunchOrder(instance, generation, config, niceness_of(role, self.deployment), trial.key))
         except (RoomfulError, OSError) as fault:
             del self._trials[instance]
             self._report("role_edit", told(instance, file, {"what": str(fault)}))

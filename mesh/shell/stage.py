@@ -1,4 +1,4 @@
-"""What the mesh gives a role to stand on: the far side of `emit`, `ask`, `say`, `publish` and `now_s`.
+"""What the mesh gives a role to stand on: the far side of `emit`, `ask`, `say`, `publish`, `now_s` and `presenting`.
 
 Called from the role's own thread only, straight to the socket: no queue and no other thread lies between a role's
 `emit` and the network.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from mesh.core.clock import course_of
@@ -17,6 +18,7 @@ from mesh.shell.answering import Answering
 from mesh.shell.arrays import as_travelling, fit, type_of
 from mesh.shell.asking import Answer, Asking
 from mesh.shell.host_config import HostConfig
+from mesh.shell.presenting import Presenting
 from mesh.shell.room_clock import RoomClock
 from mesh.shell.sources import Routes
 from mesh.shell.standing import Standing
@@ -34,6 +36,7 @@ class Stage:
         tell: Callable[[dict[str, Any]], None], pump: Callable[[], None], is_wanted: Callable[[], bool],
     ) -> None:  # fmt: skip
         self.clock = RoomClock(None if config.clock is None else course_of(config.clock))
+        self._presenting = Presenting(self.clock, lambda: standing.stopping, lambda: standing.watch_thread)
         self.captured_ns: int | None = None  # of the frame that is being handled
         self.outputs: dict[str, Output] = {}
         self.routes = Routes()
@@ -137,6 +140,10 @@ class Stage:
     def now_s(self) -> float:
         """Seconds of the room's clock."""
         return self.clock.now_ns() / 1e9
+
+    def presenting(self, at_s: float | None) -> AbstractContextManager[None]:
+        """Inside it that moment of the room's clock has come."""
+        return self._presenting.at(at_s)
 
     def say(self, what: str) -> None:
         """A line for the technician, here and at the agent."""

@@ -23,6 +23,7 @@ class Standing:
         self.playing = config.playing
         self.stopping = False
         self.woken = False  # one of the role's own threads wants a tick
+        self.watch_thread: int | None = None  # as the system numbers it
         self.handling_since_s: float | None = None
         self.progress = 0
         self.counts: Callable[[], dict[str, Any]] = dict  # streams, inputs and requests, once there are any

@@ -27,7 +27,8 @@ from roles.display.window import Window
 
 WAITING_MAX = 240  # frames that wait for their time
 AHEAD_S_MAX = 30.0  # a time further ahead is a mistake, and the frame is shown at once
-EARLY_S = 0.004  # before its time a frame is drawn; then only its showing is waited for
+EARLY_S = 0.03  # before its time a frame is drawn; then only its showing is waited for
+TOGETHER_S = 0.004  # frames whose times are no further apart are shown at one time
 NOTHING_DRAWN_S = 10.0
 HEX = r"^#[0-9a-fA-F]{6}$"
 
@@ -121,10 +122,13 @@ class Screen(Role):
 
     def _take_due(self) -> float | None:
         """Take the frames whose time has all but come; the latest of these times, in the room's seconds."""
-        due_s = None
-        while self._waiting and self._waiting[0][0] <= self.now_s() + EARLY_S:
+        due_s, now_s = None, self.now_s()
+        until_s = now_s + EARLY_S
+        while self._waiting and self._waiting[0][0] <= until_s:
             due_s, _, stream, frame = heapq.heappop(self._waiting)
             self._take(stream, frame)
+            if due_s > now_s:  # those before it are late and give way to it, those after it have a time of their own
+                until_s = min(until_s, due_s + TOGETHER_S)
         return due_s
 
     def _take(self, stream: str, frame: Frame) -> None:
@@ -179,11 +183,11 @@ class Screen(Role):
 
     def _draw(self, now_s: float, due_s: float | None = None) -> None:
         self._scene.draw(self._window.surface, now_s)
-        while due_s is not None and self.now_s() < due_s:
-            pass  # a few milliseconds at most: the others show theirs at the same moment
-        self._window.show()
+        with self.presenting(due_s):  # the others show theirs at the same moment
+            late_s = 0.0 if due_s is None else self.now_s() - due_s
+            self._window.show()
         if due_s is not None:
-            self.publish("late_ms", round((self.now_s() - due_s) * 1000, 2))
+            self.publish("late_ms", round(late_s * 1000, 2))
         self._drawn_s = now_s
 
     def _judge(self, now_s: float) -> None:

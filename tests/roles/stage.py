@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy
 
+from mesh.core.clock import Course
 from mesh.core.vigil import Word
 from mesh.role import Model, Role
+from mesh.shell.presenting import Presenting
+from mesh.shell.room_clock import RoomClock
 
 _PAUSE = threading.Event()  # never set: only waited for
 
@@ -40,6 +44,9 @@ class Recorder:
 
     def now_s(self) -> float:
         return time.monotonic()
+
+    def presenting(self, at_s: float | None) -> AbstractContextManager[None]:
+        return Presenting(RoomClock(Course()), lambda: False, lambda: None).at(at_s)
 
     def wanted(self) -> bool:
         return True

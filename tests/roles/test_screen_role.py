@@ -201,6 +201,27 @@ def test_a_frame_waits_for_its_time_and_they_are_shown_in_its_order(tmp_path: Pa
         assert 0 <= stage.facts["late_ms"] < 50
 
 
+def test_pictures_whose_times_are_near_each_other_keep_them_and_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with playing(tmp_path, fade=0) as (role, _):
+        # Given five pictures, nearer to each other than one is drawn before its time, and two that belong together
+        begun_s, shown = role.now_s() + 0.2, []
+        levels = [40, 80, 120, 160, 200]
+        for number, level in enumerate(levels):
+            role.on_frame("image", Frame(np.full((90, 160, 3), level, np.uint8), present_at_s=begun_s + number * 0.012))
+        role.on_frame("image", Frame(BLUE, present_at_s=begun_s + 0.1))
+        role.on_frame("image", Frame(RED, present_at_s=begun_s + 0.101))
+        show = role._window.show
+        monkeypatch.setattr(role._window, "show", lambda: (shown.append((role.now_s(), int(pixels(role)[90, 160][0]))), show()))
+        # When time passes
+        until(lambda: (role.tick(), role.now_s() > begun_s + 0.2)[1], what="all")
+        # Then none is shown before its time, they come in their order, and of the two only the later
+        seen = [(at_s, level) for at_s, level in shown if level in levels]
+        assert [*dict.fromkeys(level for _, level in seen)] == sorted({level for _, level in seen})
+        for at_s, level in seen:
+            assert at_s >= begun_s + levels.index(level) * 0.012
+        assert shown[-1][1] == 200 and all(level != 20 for _, level in shown)
+
+
 def test_what_is_drawn_but_black_is_a_fault_in_plain_words(tmp_path: Path, hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     with playing(tmp_path) as (role, stage):
         role.on_frame("image", Frame(RED))

@@ -60,7 +60,7 @@ def test_what_exec_start_says_is_the_command_and_nothing_in_it_is_expanded(name:
 
 def test_the_unit_restarts_for_ever_lets_roles_outlive_a_crash_and_waits_for_no_network() -> None:
     lines = unit_text(Wanted("x", ("/bin/x",), "/h", "gallery")).splitlines()
-    for line in ("Restart=always", "StartLimitIntervalSec=0", "KillMode=process", "OOMPolicy=continue", "User=gallery",
+    for line in ("Restart=always", "StartLimitIntervalSec=0", "KillMode=process", "OOMPolicy=continue", "User=gallery", "LimitRTPRIO=1",
                  "After=network.target"):
         assert line in lines
     assert {"NoNewPrivileges=yes", "ProtectSystem=full", "LimitCORE=0"} <= set(lines)
