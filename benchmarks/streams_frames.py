@@ -2,7 +2,7 @@
 
     local NAME      480p or 1080p on one machine: the writer draws each frame anew, the reader looks at its first and last byte;
                     beside PUSH/PULL over TCP on loopback, uncopied where pyzmq can, its writer drawing as well
-    network         1080p between two network namespaces, raw, both sides under CURVE
+    network         1080p between two network namespaces, raw, both sides under CURVE; neither writer goes on while its frames are not taken
     stopped S       one of two readers is stopped for so long beside a writer of 60 frames a second
     flat S          memory at full rate
     shaped MBIT     1080p as JPEG from one namespace to three readers in another, over a link of so many Mbit/s, 30 to 60 a second
@@ -34,23 +34,36 @@ from tests.shell.host_harness import KEYS, Agent, Host
 
 SIZES = {"480p": (480, 640, 3), "1080p": (1080, 1920, 3)}
 RUN_S = 4.0
+AHEAD = 8  # as many frames as bare pyzmq may have on their way, whose high-water mark makes its writer wait
 ROLES = """
 import time
 class Options_(Options):
     shape: list[int] = [1080, 1920, 3]
     rate: float = 0.0
-    noise: bool = False
+    ahead: int = 0
 
 class Painter(Role):
     outputs = {"image": Image}
     Options = Options_
     def setup(self):
-        self.number, self.due = 0, time.monotonic()
+        self.number, self.due, self.got, self.heard = 0, time.monotonic(), 0, 0.0
         y, x = numpy.mgrid[0:self.options.shape[0], 0:self.options.shape[1]]
         base = numpy.stack([x * 255 // x.max(), y * 255 // y.max(), (x + y) // 8 % 256], -1)
         grain = numpy.random.default_rng(0).normal(0, 4, base.shape)
         self.scene = numpy.clip(base + grain, 0, 255).astype("u1")
+    def on_got(self, frame: Event):
+        self.got, self.heard = frame.value, time.monotonic()
+        while self.number - self.got < self.options.ahead:
+            self.paint()
     def tick(self):
+        if not self.options.ahead:
+            return self.paint()
+        if time.monotonic() - self.heard > 0.25:
+            self.got = self.number
+            for _ in range(self.options.ahead):
+                self.paint()
+        return 0.25
+    def paint(self):
         self.number += 1
         picture = self.buffer("image", tuple(self.options.shape))
         if self.options.rate:
@@ -58,7 +71,7 @@ class Painter(Role):
             picture[:, shift:], picture[:, :shift] = self.scene[:, :picture.shape[1] - shift], self.scene[:, picture.shape[1] - shift:]
         else:
             picture.fill(self.number % 256)
-        self.emit("image", picture)
+        self.emit("image", picture, captured_s=self.now_s())
         self.publish("cpu", time.process_time())
         if not self.options.rate:
             return 0.0
@@ -66,12 +79,14 @@ class Painter(Role):
         return max(0.0, self.due - time.monotonic())
 
 class Looker(Role):
+    outputs = {"got": Event}
     def setup(self):
         self.seen, self.ages, self.sum = 0, [], 0
     def on_image(self, frame: Image):
         self.seen += 1
+        self.emit("got", frame.number + 1)
         self.sum += int(frame.value[0, 0, 0]) + int(frame.value[-1, -1, -1])
-        self.ages.append((time.time() - frame.captured_s) * 1000)
+        self.ages.append((self.now_s() - frame.captured_s) * 1000)
         if self.seen % 20 == 0:
             del self.ages[:-500]
             self.publish("ages", [round(each, 2) for each in self.ages[-300:]])
@@ -123,19 +138,29 @@ def run(*command: str) -> None:
 class Room:
     """One writer, and some readers of it."""
 
-    def __init__(self, shape: tuple[int, ...], readers: int = 1, link: Link | None = None, pictures: str = "", rate: float = 0.0) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], readers: int = 1, link: Link | None = None, pictures: str = "", rate: float = 0.0, ahead: int = 0,
+    ) -> None:  # fmt: skip
+        """`ahead`: the writer is never more than so many frames ahead of its reader, and every frame is delivered (`queue`)."""
         self._folder = tempfile.TemporaryDirectory()
         self.agent = Agent(Path(self._folder.name), ROLES)
         here, there = (link.names if link else ("", ""))
         bind = {"bind": [link.addresses[0]]} if link else {}
         with inside(here):
-            self.writer = self.agent.start("eye", "Painter", options={"shape": list(shape), "rate": rate}, playing=True, **bind)
-        stream = self.writer.stream("image", "image", "latest")
+            options = {"shape": list(shape), "rate": rate, "ahead": ahead}
+            self.writer = self.agent.start("eye", "Painter", options=options, playing=True, **bind)
+        stream = self.writer.stream("image", "image", "queue" if ahead else "latest")
         stream |= {"pictures": pictures} if pictures else {}
         if link:
             stream["sources"][0]["addresses"] = [link.addresses[0]]
         with inside(there):
-            self.readers = [self.agent.start(f"reader-{n}", "Looker", routes={"inputs": {"image": stream}}) for n in range(readers)]
+            back = {"bind": [link.addresses[1]]} if link else {}
+            self.readers = [self.agent.start(f"reader-{n}", "Looker", routes={"inputs": {"image": stream}}, **back) for n in range(readers)]
+        if ahead:
+            got = self.readers[0].stream("got", "event")
+            if link:
+                got["sources"][0]["addresses"] = [link.addresses[1]]
+            self.writer.route(inputs={"got": got})
         for reader in self.readers:
             self.agent.until(lambda reader=reader: reader.pulse.get("received", {}).get("image", 0) > 5, "frames", 60)
 
@@ -176,14 +201,14 @@ class Room:
 def _paint(address: str, shape: tuple[int, ...], keys: tuple[str, str] | None, namespace: str) -> None:
     with inside(namespace):
         socket: Any = zmq.Context().socket(zmq.PUSH)
-        socket.sndhwm = 8
+        socket.sndhwm = AHEAD
         if keys:
             socket.curve_server, socket.curve_publickey, socket.curve_secretkey = True, keys[0].encode(), keys[1].encode()
         socket.bind(address)
-        number = 0
+        number, pictures = 0, [numpy.empty(shape, "u1") for _ in range(4 * AHEAD)]  # memory that is used again, as ours is
         while True:
             number += 1
-            picture = numpy.empty(shape, "u1")
+            picture = pictures[number % len(pictures)]
             picture.fill(number % 256)
             socket.send(picture, copy=False)
 
@@ -191,7 +216,7 @@ def _paint(address: str, shape: tuple[int, ...], keys: tuple[str, str] | None, n
 def _look(address: str, keys: tuple[str, str] | None, namespace: str, pipe: Any) -> None:
     with inside(namespace):
         socket: Any = zmq.Context().socket(zmq.PULL)
-        socket.rcvhwm = 8
+        socket.rcvhwm = AHEAD
         if keys:
             socket.curve_serverkey = socket.curve_publickey = keys[0].encode()
             socket.curve_secretkey = keys[1].encode()
@@ -235,7 +260,7 @@ def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> 
     ours, theirs = [], []
     for _ in range(runs):
         theirs.append(raw(shape, link is not None, link))
-        room = Room(shape, link=link, pictures="raw" if link else "")
+        room = Room(shape, link=link, pictures="raw" if link else "", ahead=AHEAD if link else 0)
         try:
             ours.append(room.run())
         finally:
