@@ -187,7 +187,8 @@ def _noted(home: Path, kind: str) -> dict[str, Call]:
 
 
 def _on_page(window: Browser) -> dict[str, Call]:
-    return {f"{due_s:.6f}": _call(due_s, wall_ms / 1000, now_s) for (_, due_s), wall_ms, now_s in window.ask("shown")}
+    calls = [each for each in window.ask("shown") if each[2] is not None]  # from when the page knows the room's time
+    return {f"{due_s:.6f}": _call(due_s, wall_ms / 1000, now_s) for (_, due_s), wall_ms, now_s in calls}
 
 
 def _call(due_s: float, wall_s: float, now_s: float) -> Call:
