@@ -16,17 +16,20 @@ from typing import Any
 
 import numpy as np
 
+from roles.display.doorkeeper import is_here
 from roles.display.showing import Message
 
 WAITING_MAX = 256  # messages that wait for one browser before it is given the state instead
 VISITORS_MAX = 64
+OF_ONE_MAX = 8  # of one address; and the places kept for this machine's own screen
 ALIVE_S = 5.0  # a browser that hears nothing for more than twice this looks for the page again
 
 
 class Visitor:
-    """One browser's queue."""
+    """One browser's queue, and the address that it came from."""
 
-    def __init__(self, snapshot: Callable[[], Message]) -> None:
+    def __init__(self, snapshot: Callable[[], Message], address: str = "") -> None:
+        self.address = address
         self._snapshot = snapshot
         self._words: deque[str] = deque()
         self._latest: dict[str, str | bytes] = {}  # values and pictures by stream
@@ -55,7 +58,7 @@ class Visitor:
         try:
             said = json.loads(asked)
             number = float(said["asked"]) if said["kind"] == "clock" else None
-        except (ValueError, TypeError, KeyError, OverflowError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return
         if number is not None and math.isfinite(number):
             self._time = json.dumps({"kind": "clock", "asked": number, "room_ms": now_s() * 1000})
@@ -93,11 +96,13 @@ class Audience:
     def __len__(self) -> int:
         return len(self._visitors)
 
-    def enter(self) -> Visitor | None:
-        """A place for one more; None when the room is full."""
-        if len(self._visitors) >= VISITORS_MAX:
+    def enter(self, address: str = "") -> Visitor | None:
+        """A place for one more; None when the room is full, or too many came from there. This machine's own screen finds one always."""
+        of_one = sum(visitor.address == address for visitor in self._visitors)
+        here = is_here(address)
+        if len(self._visitors) >= VISITORS_MAX + (OF_ONE_MAX if here else 0) or (of_one >= OF_ONE_MAX and not here):
             return None
-        visitor = Visitor(self._snapshot)
+        visitor = Visitor(self._snapshot, address)
         for stream, picture in self._pictures.items():
             visitor.show(stream, picture)
         self._visitors.add(visitor)

@@ -24,6 +24,7 @@ from typing import Any
 from mesh.errors import RoleError
 from mesh.role import Frame
 from roles.display.audience import Audience, pack_picture
+from roles.display.doorkeeper import CONNECTIONS_MAX, OFTEN, Allowance, Doorkeeper, guarded, is_here
 from roles.display.showing import Message, Showing
 
 OWN_PAGE = Path(__file__).parent / "page"
@@ -38,6 +39,7 @@ HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Re
 DRAWN = "roomful/drawn"
 STARTED_WITHIN_S = 15.0
 MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say but to ask for the time
+SAID_A_SECOND, SAID_AT_ONCE = 20.0, 100.0  # messages of one browser
 EARLY_S = 0.25  # before its time a frame goes to the browsers, which wait for the rest of it
 HELD_S_MAX, HELD_MAX = 60.0, 1000
 PORTS = range(8080, 8100)
@@ -60,6 +62,7 @@ class PageServer:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
         self.more_files: Callable[[str], Path | None] = lambda path: None  # what is served beside the page's own folder
+        self.keeper = Doorkeeper()
         self.drawn_s: float | None = None  # when a browser last said that it had drawn something; None while none has
 
     @property
@@ -124,12 +127,13 @@ class PageServer:
             self._app(),
             log_config=None,
             access_log=False,
+            http=guarded(self.keeper),
             server_header=False,
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_ping_interval=10.0,
             ws_ping_timeout=10.0,
             ws_per_message_deflate=False,
-            limit_concurrency=256,
+            limit_concurrency=CONNECTIONS_MAX * 2,  # never reached: the keeper's own bounds come first
             timeout_graceful_shutdown=1,
             lifespan="on",
         )
@@ -163,6 +167,8 @@ class PageServer:
         from starlette.responses import FileResponse
 
         path = request.path_params["path"]
+        if not self.keeper.may_ask(_from(request)):
+            return await _too_often(request)
         if path == DRAWN:
             return self._note_drawn(request)
         found = self.more_files(path) or file_for(path, self._page)
@@ -171,25 +177,34 @@ class PageServer:
         return FileResponse(found, headers=HEADERS, media_type=MEDIA_TYPES.get(found.suffix.lower()))
 
     def _note_drawn(self, request: Any) -> Any:
-        """A browser tells how much it drew since it last told: one that is connected and draws nothing is frozen."""
+        """A browser tells how much it drew since it last told: one that is connected and draws nothing is frozen. Only the screen's own
+        on this machine counts: a visitor's phone that shows the same page says nothing of the screen."""
         from starlette.responses import Response
 
-        if own_host(request.headers.get("host", "")) and re.fullmatch(r"[1-9]\d{0,6}", request.query_params.get("frames", "")):
+        here, there = _from(request), request.scope.get("server") or ("",)
+        ours = (is_here(here) or here == there[0]) and own_host(request.headers.get("host", ""))
+        if ours and re.fullmatch(r"[1-9]\d{0,6}", request.query_params.get("frames", "")):
             self.drawn_s = time.monotonic()
         return Response(status_code=204, headers=HEADERS)
 
     async def _meet(self, browser: Any) -> None:
         from starlette.websockets import WebSocketDisconnect
 
-        visitor = self._audience.enter() if own_page(browser.headers) else None
+        asks = self.keeper.may_ask(_from(browser)) and own_page(browser.headers)
+        visitor = self._audience.enter(_from(browser)) if asks else None
         if visitor is None:
             await browser.close(1013)
             return
         await browser.accept()
         sending = asyncio.create_task(_send(browser, visitor.messages()))
+        said = Allowance(SAID_A_SECOND, SAID_AT_ONCE)
         try:
             while True:  # it only asks for the time; reading also notices that it left
                 visitor.tell_time(await browser.receive_text(), self._now_s)
+                if not said.take():
+                    self.keeper.refused[OFTEN] += 1
+                    await browser.close(1008)
+                    break
         except (WebSocketDisconnect, KeyError, RuntimeError):
             pass  # left, sent bytes, or left while we were sending
         finally:
@@ -233,6 +248,17 @@ class PageServer:
 async def _send(browser: Any, messages: Any) -> None:
     async for message in messages:
         await (browser.send_bytes(message) if isinstance(message, bytes) else browser.send_text(message))
+
+
+def _from(connection: Any) -> str:
+    """The address that asks."""
+    return connection.client.host if connection.client else ""
+
+
+async def _too_often(request: Any) -> Any:
+    from starlette.responses import Response
+
+    return Response(status_code=429, headers={**HEADERS, "Retry-After": "1"})
 
 
 async def _nowhere(request: Any, error: Exception | None = None) -> Any:

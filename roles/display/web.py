@@ -44,7 +44,7 @@ class WebOptions(Options):
     style: str | None = Field(
         None, json_schema_extra={"file": True}, description="a CSS file of the folder, over the look of the plain page"
     )
-    kiosk: bool = Field(False, description="a browser is always there (a screen in the room): one that freezes or is missing is a fault")
+    kiosk: bool = Field(False, description="a browser on this machine always shows it: one that freezes or is missing is a fault")
     title: str | None = Field(None, description="the window's title; the installation's name when left out")
     quality: int = Field(85, ge=1, le=100, description="of pictures sent to the page (JPEG)")
     quiet: float = Field(30.0, gt=0, le=86400, description="seconds without a text after which a line of the fallback is shown")
@@ -111,6 +111,7 @@ class Web(Role):
         for stream, frame in self._standin.frames(now_s):
             self._server.take(stream, frame)
         self._judge(now_s)
+        self.publish("refused", dict(self._server.keeper.refused))
         return LOOK_S
 
     def _judge(self, now_s: float) -> None:

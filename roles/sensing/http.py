@@ -17,6 +17,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,6 +34,8 @@ from roles.sensing.standin import StandIn, from_file
 CONNECTIONS_MAX = 32
 PATIENCE_S = 10.0  # for a whole call, however slowly it comes
 LOOK_S = 0.5
+OF_ONE_MAX = 8  # of them from one address
+DIGITS_MAX = 20
 TOKEN_LETTERS_MIN = 16
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 
@@ -97,11 +100,13 @@ class Http(Role):
                 self._give(post, now)
             wait_s = min(wait_s, self._stand_in.wait_s(now))
         self._fresh.look()
+        if self._server.refused:
+            self.publish("refused", dict(self._server.refused))
         return wait_s
 
     def _give(self, post: Any, heard_s: float) -> None:
         self._fresh.saw()
-        self.emit("post", post, captured_s=heard_s)
+        self._inbox.give("post", post, heard_s)
 
     def _listen(self, address: str) -> Door:
         try:
@@ -124,15 +129,20 @@ class Door(ThreadingHTTPServer):
         self.options, self.inbox = options, inbox
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._room = threading.Semaphore(CONNECTIONS_MAX)
+        self._from: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()  # by the reason
         self._lock = threading.Lock()
         self._began_s: dict[Any, float] = {}
         self._allowance, self._counted_s = max(1.0, options.rate_max), inbox.now_s()
         super().__init__((address, options.port), Caller)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
+        full = self._from[client_address[0]] >= OF_ONE_MAX
+        if full or not self._room.acquire(blocking=False):
+            self.refused["full"] += 1
             self.shutdown_request(request)
             return
+        self._from[client_address[0]] += 1
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -142,11 +152,15 @@ class Door(ThreadingHTTPServer):
         finally:
             self._began_s.pop(request, None)
             self._room.release()
+            self._from[client_address[0]] -= 1
+            if self._from[client_address[0]] <= 0:
+                del self._from[client_address[0]]
 
     def service_actions(self) -> None:
         """Ten times a second: hang up on callers that take too long, so that a few slow ones cannot keep everybody out."""
         for request, began_s in list(self._began_s.items()):
             if time.monotonic() - began_s > PATIENCE_S:
+                self.refused["slow"] += 1
                 with contextlib.suppress(OSError):
                     request.shutdown(socket.SHUT_RDWR)
 
@@ -176,6 +190,7 @@ class Caller(BaseHTTPRequestHandler):
         """Take a frame."""
         refused = self._refusal()
         if refused is not None:
+            self.server.refused[refused[0].name.lower()] += 1
             self._answer(*refused)
             return
         length = int(self.headers["Content-Length"])
@@ -184,10 +199,12 @@ class Caller(BaseHTTPRequestHandler):
             return  # it hung up in mid-sentence
         try:
             value = meaning(body, self.headers.get("Content-Type", ""))
+            place = urlsplit(self.path).path[:1000]
         except ValueError as error:
+            self.server.refused["bad_request"] += 1
             self._answer(HTTPStatus.BAD_REQUEST, str(error))
             return
-        self.server.inbox.put({"path": urlsplit(self.path).path[:1000], "value": value})
+        self.server.inbox.put({"path": place, "value": value})
         self._answer(HTTPStatus.NO_CONTENT, "")
 
     def _other(self) -> None:
@@ -234,7 +251,7 @@ def meaning(body: bytes, content_type: str) -> Any:
         raise ValueError("send text in UTF-8") from None
     if sort == "application/json" or sort.endswith("+json"):
         try:
-            return json.loads(text, parse_constant=_refuse)
+            return json.loads(text, parse_constant=_refuse, parse_int=_whole)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"this is not JSON: {error}") from None
     if sort == "application/x-www-form-urlencoded":
@@ -242,6 +259,12 @@ def meaning(body: bytes, content_type: str) -> Any:
             return meaning(body, "application/json")
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=1000)) if "=" in text else text
     return text
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > DIGITS_MAX or not -(2**63) <= (number := int(digits)) < 2**64:
+        raise ValueError("whole numbers have 64 bits at most")
+    return number
 
 
 def _refuse(word: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+from mesh.errors import RoomfulError
 from mesh.role import Role
 
 WAITING_MAX = 1000
@@ -24,13 +25,25 @@ class Inbox:
         self._role = role
         self._waiting: deque[tuple[float, Any]] = deque(maxlen=WAITING_MAX)
         self._lines: deque[str] = deque(maxlen=50)
-        self.put_count = self.taken_count = 0
+        self.put_count = self.taken_count = self.refused = 0
 
     def put(self, value: Any) -> None:
         """One thing heard, at this moment of the room's clock."""
         self.put_count += 1
         self._waiting.append((self._role.now_s(), value))
         self._role.wake()
+
+    def give(self, output: str, value: Any, captured_s: float) -> bool:
+        """Emit what came from outside. What cannot travel (a number of a hundred digits, half a letter) is its sender's mistake and no
+        reason for a role to fail: it is counted, and said now and then."""
+        try:
+            self._role.emit(output, value, captured_s=captured_s)
+        except RoomfulError as error:
+            self.refused += 1
+            if self.refused in (1, 100, 10_000, 1_000_000):
+                self._role.say(f"what came cannot be handed on: {error.what} ({self.refused} so far)")
+            return False
+        return True
 
     def now_s(self) -> float:
         """The room's clock, for other threads."""

@@ -103,7 +103,7 @@ class Mqtt(Role):
                 self._fresh.lost(message)
             else:
                 self._fresh.saw()
-                self.emit("message", message, captured_s=heard_s)
+                self._inbox.give("message", message, heard_s)
         self._fresh.look()
         return LOOK_S
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import re
 import socket
 import struct
@@ -56,6 +57,7 @@ class Osc(Role):
                 "sensing.osc needs python-osc, which is not installed on this machine", where=self.name, instead="pip install roomful[osc]"
             ) from missing
         self._packet, self._parse_error = OscPacket, ParseError
+        logging.getLogger().addFilter(_not_of_the_library)
         rehearsal = bool(self.settings.get("rehearsal"))
         self._wanted = [_as_pattern(address) for address in self.options.addresses]
         self._inbox = Inbox(self)
@@ -100,7 +102,7 @@ class Osc(Role):
 
     def _give(self, message: Any, captured_s: float) -> None:
         self._fresh.saw()
-        self.emit("message", message, captured_s=captured_s)
+        self._inbox.give("message", message, captured_s)
 
     def _listen(self, address: str) -> socket.socket:
         listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -148,6 +150,11 @@ class Osc(Role):
 
     def _counts(self, address: str) -> bool:
         return any(pattern.fullmatch(address) for pattern in self._wanted)
+
+
+def _not_of_the_library(record: logging.LogRecord) -> bool:
+    """python-osc writes a line for each packet that is none, which a flood would make a flood of the log; they are counted here instead."""
+    return "pythonosc" not in record.pathname
 
 
 def _as_event(message: Any) -> dict[str, Any]:

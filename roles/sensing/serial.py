@@ -113,7 +113,7 @@ class Serial(Role):
         self._fresh.saw(mark)
         if captured_s >= self._next_s:
             self._next_s = captured_s + self.options.every_s
-            self.emit("reading", value, captured_s=captured_s)
+            self._inbox.give("reading", value, captured_s)
 
     def _open(self) -> Any:
         """The line, opened. Raises RoleError when there is none."""
