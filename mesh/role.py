@@ -168,6 +168,12 @@ class Role:
         self.state: dict[str, Any] = {}
 
     @classmethod
+    def inspect_model(cls, file: Path) -> dict[str, Any]:
+        """What a model's file is, for `roomful models`: {"inputs", "outputs": [{"name", "type", "shape"}], "about": {name: text}, "fits":
+        [{"options", "why"}]}, the options with which this kind would play it. RoleError where it cannot be read."""
+        return {}
+
+    @classmethod
     def outputs_for(cls, options: Any) -> dict[str, str]:
         """{name: type} of the streams that an instance with these options emits; the first may be renamed (`output_option`)."""
         named = {cls.output_option: getattr(options, cls.output_option, None)} if cls.output_option else {}

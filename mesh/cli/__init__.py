@@ -25,6 +25,7 @@ VERBS = {
     "rehearse": "play the whole room on this computer",
     "record": "keep what the sensors give, for other tools and to replay",
     "kinds": "the kinds of role, with their options",
+    "models": "what the models of a work are, and how one you bring could be played",
     "key": "make, show or add the installation's key",
     "agent": "run this machine's node",
     "install": "let this machine play by itself when it is switched on",
@@ -40,7 +41,7 @@ VERBS = {
     "undrain": "let a machine play again",
     "restore-role": "let a role go back to the machine that it prefers",
 }
-GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "record", "kinds"),
+GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "record", "kinds", "models"),
           "the technician": ("key", "agent", "install", "uninstall", "up", "down", "status", "watch", "bench", "events", "logs", "drain",
                             "undrain", "restore-role")}
 

@@ -1,38 +1,28 @@
 """The process that reads kinds of roles for `shell/kinds.py`: an order on stdin, a line of JSON for each kind.
 
-Each answer is written at once, so that a file that ends or hangs this process is known by the answer that is
-missing. What an artist's file prints goes nowhere: the real output is kept aside before it runs.
+Each answer is written at once, so that a file that ends or hangs this process is known by the answer that is missing.
 """
 
 from __future__ import annotations
 
 import compileall
 import importlib.util
-import json
-import os
-import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mesh.shell.apart import answer_apart
 from mesh.shell.confinement import confine_reader
 from mesh.shell.role_code import KindUnreadable, describe_role
 
 
-def main() -> None:
-    """Answer one order and end."""
-    order = json.loads(sys.stdin.read())
+def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
     folder = Path(order["folder"]) if order["folder"] else None
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
     _compile_own()
     confine_reader(folder)
     for name in order["kinds"]:
-        answers.write(json.dumps({"name": name, **_answer(name, folder)}) + "\n")
-        answers.flush()
-    answers.flush()
-    os._exit(0)  # an artist's thread or atexit hook does not hold the answer back
+        yield {"name": name, **_answer(name, folder)}
 
 
 def _compile_own() -> None:
@@ -52,4 +42,4 @@ def _answer(name: str, folder: Path | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    answer_apart(_answers)

@@ -6,12 +6,7 @@ found, so that an artist's file that prints, exits, hangs or crashes costs a sen
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -19,6 +14,7 @@ from typing import Any
 
 from mesh.core.facts import KindFault
 from mesh.core.kind import Kind
+from mesh.shell.apart import ask_apart
 from mesh.shell.role_code import KindUnreadable, all_kinds, load_role
 
 __all__ = ["PATIENCE_S", "KindUnreadable", "all_kinds", "describe_kinds", "load_role", "read_kinds", "write_kinds"]
@@ -36,7 +32,8 @@ def describe_kinds(
     faults: dict[str, KindFault] = {}
     pending = sorted(dict.fromkeys(names), key=lambda name: name.startswith("./"))
     while pending:
-        answers, ended = _ask_process(pending, folder, patience_s)
+        order = {"kinds": pending, "folder": str(folder) if folder else None}
+        answers, ended = ask_apart("mesh.shell.describe", order, patience_s)
         for answer in answers:
             if "kind" in answer:
                 kinds[answer["name"]] = _kind(answer["kind"])
@@ -57,37 +54,6 @@ def _as_given(file: str, folder: Path | None, given: Path | None) -> str:
     if folder and given and file and Path(file).is_relative_to(folder):
         return str(given / Path(file).relative_to(folder))
     return file
-
-
-def _ask_process(names: list[str], folder: Path | None, patience_s: float) -> tuple[list[dict[str, Any]], str]:
-    """What the describing process answered before it ended, and how it ended: "hung" or its exit code."""
-    root = str(Path(__file__).resolve().parent.parent.parent)
-    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mesh.shell.describe"],  # -P: a `roles.py` where one stands is not our `roles`
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        encoding="utf-8",
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    order = json.dumps({"kinds": names, "folder": str(folder) if folder else None})
-    try:
-        said, _ = process.communicate(order, timeout=patience_s)
-        ended = str(process.returncode)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        said, ended = process.communicate()[0], "hung"
-    finally:
-        _end(process)
-    return [json.loads(line) for line in said.splitlines() if line.endswith("}")], ended
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """The process and whatever an artist's file started in it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _stuck_fault(file_name: str, folder: Path | None, ended: str, patience_s: float) -> KindFault:

@@ -91,7 +91,7 @@ def _maps(outputs: Mapping[str, Array], labels: list[str]) -> str:
         channels = [shape[1] for shape in shapes]
         if channels.count(2) >= 1 and shapes[0][2] > 4:
             return "centerface" if 10 in channels and 1 in channels else "centernet"
-    if len(held) < 2 or grids(outputs):
+    if len(held) < 2 or grids(outputs) or len(set(shapes)) == 1:
         return ""
     heights = {value.shape[1] for value in channels_first(outputs)}
     if len(held) == 3 and len(held[0]) == 4 and heights == {64 + len(labels) if labels else 144}:

@@ -19,6 +19,7 @@ from pydantic import Field
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Event, Frame, Options, Pause, Piece, Role, Text, Vector
 from roles.inference.drawing import Taste, request_seed
+from roles.inference.gguf_header import looked_at
 from roles.inference.json_grammar import grammar_of
 from roles.inference.letters import Letters
 from roles.inference.model_files import model_file, schema_of, text_file
@@ -125,6 +126,10 @@ class Llm(Role):
 
     def on_prompt(self, frame: Frame) -> Iterator[Piece | Pause]:
         yield from self._answer(frame, ())
+
+    @classmethod
+    def inspect_model(cls, file: Path) -> dict[str, Any]:
+        return looked_at(file)
 
     def on_embed(self, frame: Frame) -> None:
         ids = self._voice.tokens(str(frame.value))

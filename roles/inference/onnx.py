@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.proof import EVERY_S, Proof, fell_back
+from roles.inference.recognise import recognise
 from roles.inference.session import Session, described
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
@@ -61,6 +63,10 @@ class Onnx(Role):
         self._proof, self._ticked, self._fault = self._rehearsed(), False, ""
         self._decode = self._decoder()
         self._say_where()
+
+    @classmethod
+    def inspect_model(cls, file: Path) -> dict[str, Any]:
+        return recognise(cls, file)
 
     def tick(self) -> float:
         """Now and then: whether the model still works. Not at once: who takes over has more urgent things to do."""

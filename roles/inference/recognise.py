@@ -1,0 +1,221 @@
+"""What an ONNX file seems to be, for `roomful models`: how it opens, and the options with which it can be played.
+
+A guess from names and shapes is only said after the role has been set up with it and has read a made-up frame without complaint. What a
+model's numbers *mean* (its colours, its mean, whether 0.9 is sure) no file tells: that stays with the model's author.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mesh.errors import EngineMissingError, RoleError
+from mesh.role import Frame, Model
+from roles.inference.families import family_of
+from roles.inference.grids import grids
+from roles.inference.intake import Array, Size
+from roles.inference.keypoints import MEDIAPIPE, PEOPLE_MAX
+from roles.inference.labels import read_labels
+from roles.inference.session import Session
+
+SIZES = ("640x640", "320x320", "256x256", "224x224")  # tried where a model takes any
+TASKS = {"detect": "boxes", "obb": "boxes", "segment": "boxes", "pose": "keypoints", "classify": "classes"}
+SOUNDS = ("wave", "audio", "sound", "speech", "input_values", "pcm")
+EMBEDDINGS = (64, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 2048)
+QUERIES = (100, 300, 900)  # of transformers
+JOINTS = (5, 14, 16, 17, 18, 21, 23, 26, 68, 98, 106, 133)  # points of the usual faces, hands and bodies
+EXACT = ("yolo8", "yolo5", "turned")  # families that any rows of numbers might be
+
+
+class _Nobody:
+    """A stage without an audience."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values, **named: None
+
+
+def recognise(role: Any, file: Path) -> dict[str, Any]:
+    """{"inputs", "outputs": [{"name", "type", "shape"}], "about": {name: text}, "fits": [{"options", "why"}]}. `role` is the class that
+    plays it. RoleError where the file does not open."""
+    try:
+        import onnxruntime
+    except ImportError as missing:
+        raise EngineMissingError("onnxruntime is not installed here", where=file.name, instead="pip install roomful[onnx]") from missing
+    session = Session(onnxruntime, file, 1, ["cpu"])
+    about = {key: value[:200] for key, value in sorted(session.metadata.items()) if key not in ("names", "labels", "args")}
+    labels = read_labels(None, session.metadata, file.parent)
+    if labels:
+        about["classes"] = f"{len(labels)}: {', '.join(labels[:6])}{', …' if len(labels) > 6 else ''}"
+    return {"inputs": _listed(session.inputs), "outputs": _listed(session.outputs), "about": about, "fits": _fits(role, file, session)}
+
+
+def _listed(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "type": entry.type.removeprefix("tensor(").removesuffix(")"),
+             "shape": [side if isinstance(side, int) and side > 0 else str(side or "?") for side in entry.shape]}
+            for name, entry in entries.items()]  # fmt: skip
+
+
+def _fits(kind: Any, file: Path, session: Session) -> list[dict[str, Any]]:
+    for options in _frames(session):
+        played = _played(kind, file, {**options, "decode": "raw"})
+        if played is None:
+            continue
+        outputs, size, window = played
+        wanted = dict(options)
+        found = []
+        for decode, why in _decodes(outputs, size, session, heard=window):
+            tried = {"decode": decode, **wanted}
+            if _played(kind, file, tried) is not None:
+                found.append({"options": tried, "why": why})
+        found.append({"options": {"decode": "raw", **wanted}, "why": "all numbers as they come, or a function of your own in place of raw"})
+        return found
+    return []
+
+
+def _frames(session: Session) -> Iterator[dict[str, Any]]:
+    """Options that say what goes in, the likeliest first."""
+    inputs, common = dict(session.inputs), _remembered(session)
+    rest = {name: entry for name, entry in inputs.items() if name not in common.get("state", {}) and name not in common.get("feed", {})}
+    name = next((name for name, entry in rest.items() if len(entry.shape) in (3, 4)), next(iter(rest), ""))
+    if not name:
+        return
+    entry = rest[name]
+    if len(rest) > 1 or common:
+        common["input"] = name
+    for other in rest:
+        if other == "orig_target_sizes":
+            side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
+            common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
+    hears = common.get("state") or any(word in name.lower() for word in SOUNDS) or not isinstance(entry.shape[-1], int)
+    if len(entry.shape) <= 2 and hears:
+        length = entry.shape[-1] if isinstance(entry.shape[-1], int) and entry.shape[-1] > 0 else None
+        for window in (length,) if length else (512, 15600, 16000) if common else (15600, 16000):
+            yield {**common, "window": window}
+    yield common
+    told = session.metadata.get("imgsz", "")
+    sides = ast.literal_eval(told) if told.startswith("[") else []
+    for size in ([f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else []) + list(SIZES):
+        yield {**common, "size": size}
+
+
+def _remembered(session: Session) -> dict[str, Any]:
+    """Inputs that look like what an output hands on, and a rate."""
+    state: dict[str, str] = {}
+    for name, entry in session.inputs.items():
+        core = re.sub(r"^(in|input|prev|old)_|(_?(in|input|prev|old|0)|(?<=\di))$", "", name.lower()).removesuffix("i")
+        for output, given in session.outputs.items():
+            alike = "float" in entry.type and entry.type == given.type and len(entry.shape) == len(given.shape) >= 2
+            if core and alike and core in output.lower() and output.lower() != name.lower() and output not in state.values():
+                state.setdefault(name, output)
+    found: dict[str, Any] = {"state": state} if state else {}
+    if "sr" in session.inputs:
+        found["feed"] = {"sr": 16000}
+    return found
+
+
+def _played(kind: Any, file: Path, options: dict[str, Any]) -> tuple[dict[str, Array], Size, bool] | None:
+    """The model's outputs for a made-up frame with these options, and the size of its picture; None where they do not fit."""
+    try:
+        role = kind(stage=_Nobody(), name="it", options=kind.Options(**options), folder=file.parent,
+                    model=Model(file.stem, file, ""), settings={"cores": 2})  # fmt: skip
+        role.setup()
+        made = role._made_up()
+        if made is None:
+            return None
+        ready, _, size = made
+        role._answer(ready, made[1], size, Frame(np.zeros((96, 128, 3), np.uint8)))
+        return role._session.run(role._feeds(ready)), size, "window" in options
+    except (RoleError, ValueError, TypeError, IndexError, KeyError):  # not so, whatever it was that did not fit
+        return None
+
+
+def _decodes(outputs: Mapping[str, Array], size: Size, session: Session, heard: bool) -> Iterator[tuple[str, str]]:
+    """Decoders that the outputs look like, the likeliest first, each with why."""
+    if not outputs:
+        return
+    labels = read_labels(None, session.metadata, session.file.parent)
+    task = TASKS.get(session.metadata.get("task", ""))
+    if task:
+        yield task, f"it says of itself that it is made to {session.metadata['task']}"
+    first = next(iter(outputs.values()))
+    if heard:
+        yield from _of_sounds(outputs, first)
+    elif size == (1, 1):
+        yield from _of_rows(outputs, first, labels)
+    else:
+        yield from _of_pictures(outputs, size, session.metadata, labels, task)
+
+
+def _of_sounds(outputs: Mapping[str, Array], first: Array) -> Iterator[tuple[str, str]]:
+    if any(value.size == 1 for value in outputs.values()):
+        yield "probability", "one number for each stretch of sound"
+    elif first.ndim == 3 and first.shape[1] > 1:
+        yield "letters", f"scores of {first.shape[-1]} letters for each moment: give its letters in option labels"
+    else:
+        yield "classes", f"scores of {first.shape[-1]} classes"
+
+
+def _of_rows(outputs: Mapping[str, Array], first: Array, labels: list[str]) -> Iterator[tuple[str, str]]:
+    if first.size in EMBEDDINGS and first.size == max(first.shape) and not labels:
+        yield "embedding", f"one row of {first.size} numbers, as models for likeness give"
+    if 1 < first.size == max(first.shape, default=0):
+        yield "classes", f"scores of {first.size} classes"
+    if first.size == 1:
+        yield "probability", "one number"
+
+
+def _of_pictures(
+    outputs: Mapping[str, Array], size: Size, hints: Mapping[str, str], labels: list[str], task: str | None
+) -> Iterator[tuple[str, str]]:
+    shapes = [value.shape for value in outputs.values()]
+    first = next(iter(outputs.values()))
+    several = any(shape[1:2] and shape[1] <= PEOPLE_MAX and shape[-1] == 56 for shape in shapes)
+    if any(value.size in MEDIAPIPE and value.shape[-1] == value.size for value in outputs.values()) or shapes[0][-2:] == (17, 3) or several:
+        yield "keypoints", "points of a face, a hand or a body"
+        return
+    family = None if task else _family(outputs, size, labels, hints)
+    if family:
+        yield "boxes", f"boxes of the family {family}"
+        return
+    if not task and first.ndim >= 3 and sorted(first.shape)[-2] >= 8:
+        yield from _of_maps(first, size)
+    if not task:
+        yield from _of_rows(outputs, first, labels)
+
+
+def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:
+    sides = sorted(first.shape)
+    channels = first.size // (sides[-1] * sides[-2])
+    if channels == 3:
+        yield "image", "a picture as the answer"
+    elif channels == 1:
+        yield "mask", "one map: how sure it is, place by place"
+        yield "depth", "one map: how near, place by place"
+        yield "image", "one map: a grey picture"
+    elif max(first.shape) * 3 < max(size) and channels in JOINTS:
+        yield "keypoints", f"{channels} small maps, as for points"
+        yield "mask", f"scores of {channels} classes, place by place"
+    else:
+        yield "mask", f"scores of {channels} classes, place by place"
+
+
+def _family(outputs: Mapping[str, Array], size: Size, labels: list[str], hints: Mapping[str, str]) -> str | None:
+    from roles.inference.onnx_options import OnnxOptions
+
+    try:
+        family = family_of(outputs, size, labels, OnnxOptions(decode="boxes"), hints)
+    except RoleError:
+        return None
+    if family not in EXACT:
+        return family
+    rows, count = sorted(grids(outputs)[0].shape)
+    if count in QUERIES and (rows == 4 + len(labels) or not labels):
+        return family
+    cells = [size[0] // step * (size[1] // step) for step in (8, 16, 32, 64)]
+    whole = {sum(cells[:3]), sum(cells), 3 * sum(cells[:3]), 3 * sum(cells)}
+    return family if count in whole else None

@@ -1,0 +1,113 @@
+"""A model that somebody brought is looked at, and told how it could be played; what is told has been tried."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from mesh.errors import RoleError
+from roles.inference.llm import Llm
+from roles.inference.onnx import Onnx
+from tests.roles import strange_models
+from tests.roles import test_public_detectors as detectors
+from tests.roles import test_public_pictures as pictures
+from tests.roles.public_models import public
+from tests.roles.small_models import FLOAT, write_gguf
+from tests.roles.test_public_sounds import silero_v4
+from tests.shell.test_folder import roomful
+
+# Families whose shapes alone do not tell them from others: told by their labels, or by the artist.
+TOLD_BY_LABELS = {"NanoDet, apart", "YOLOv4", "Tiny YOLOv2", "YOLO-NAS", "RF-DETR", "YOLOv8, cut"}
+
+
+def first_way(model: Path) -> dict[str, Any]:
+    ways = Onnx.inspect_model(model)["fits"]
+    assert ways[-1]["options"]["decode"] == "raw"
+    return dict(ways[0]["options"])
+
+
+@pytest.mark.parametrize("name", sorted(set(detectors.MODELS) - TOLD_BY_LABELS))
+def test_a_detector_is_known_by_its_names_and_shapes(tmp_path: Path, name: str) -> None:
+    encode, size, _, metadata = detectors.MODELS[name]
+    model = public(tmp_path / "m.onnx", ("images", FLOAT, [1, 3, size[1], size[0]]), encode(size), metadata)
+    assert first_way(model)["decode"] == "boxes"
+
+
+@pytest.mark.parametrize("name", pictures.FIGURES)
+def test_a_model_of_points_is_known(tmp_path: Path, name: str) -> None:
+    outputs, input, _, _ = pictures.FIGURES[name]
+    task = {"task": "pose", "kpt_shape": "[17, 3]"} if "YOLO" in name else {}
+    assert first_way(public(tmp_path / "m.onnx", input, outputs, task))["decode"] == "keypoints"
+
+
+@pytest.mark.parametrize("name", pictures.MASKS)
+def test_a_mask_is_known_for_a_map(tmp_path: Path, name: str) -> None:
+    outputs, _ = pictures.MASKS[name]
+    ways = Onnx.inspect_model(public(tmp_path / "m.onnx", ("input", FLOAT, [1, 3, 64, 64]), outputs))["fits"]
+    assert "mask" in [way["options"]["decode"] for way in ways] or name == "Robust Video Matting"
+
+
+@pytest.mark.parametrize(
+    ("shape", "decode"), [((1, 1000), "classes"), ((1, 512), "embedding"), ((1, 3, 64, 64), "image"), ((1, 150, 64, 64), "mask")]
+)
+def test_rows_and_pictures_are_known_by_their_shapes(tmp_path: Path, shape: tuple[int, ...], decode: str) -> None:
+    model = public(tmp_path / "m.onnx", ("input", FLOAT, ["batch", 3, "height", "width"]), {"output": np.ones(shape)})
+    options = first_way(model)
+    assert options["decode"] == decode and options["size"] in ("640x640", "320x320", "256x256", "224x224")
+
+
+def test_a_voice_detector_s_states_and_rate_are_seen(tmp_path: Path) -> None:
+    options = first_way(silero_v4(tmp_path / "m.onnx"))
+    assert options == {"decode": "probability", "state": {"h": "hn", "c": "cn"}, "feed": {"sr": 16000}, "input": "input", "window": 512}
+
+
+def test_a_sound_of_any_length_is_tried_with_a_second(tmp_path: Path) -> None:
+    model = public(tmp_path / "m.onnx", ("waveform", FLOAT, [None]), {"scores": np.full((1, 521), 0.1), "embeddings": np.zeros((1, 1024))})
+    assert first_way(model) == {"decode": "classes", "window": 15600}
+
+
+def test_a_language_model_says_what_it_is_without_an_engine(tmp_path: Path) -> None:
+    plain = Llm.inspect_model(write_gguf(tmp_path / "plain.gguf", context=256))
+    assert plain["about"]["context"] == "256" and plain["fits"][0]["options"] == {"template": "{prompt}"}
+    assert Llm.inspect_model(strange_models.qwen(tmp_path / "chat.gguf"))["fits"][0]["options"] == {"chat": True}
+    assert Llm.inspect_model(strange_models.bert(tmp_path / "bert.gguf"))["inputs"][0]["name"] == "embed"
+    assert "adapter" in Llm.inspect_model(strange_models.lora(tmp_path / "lora.gguf"))["fits"][0]["why"]
+    whole = (tmp_path / "plain.gguf").read_bytes()
+    for broken, word in ((whole[:200], "cut short"), (b"GGUF" + b"\xff" * 400, "version"), (b"PK" + whole, "no GGUF")):
+        (tmp_path / "broken.gguf").write_bytes(broken)
+        with pytest.raises(RoleError) as fault:
+            Llm.inspect_model(tmp_path / "broken.gguf")
+        assert word in fault.value.what
+
+
+def test_the_lines_to_write_are_printed_and_play(tmp_path: Path) -> None:
+    # Given a model that somebody downloaded
+    told = {"task": "detect", "names": "{0: 'lamp', 1: 'person', 2: 'chair'}", "imgsz": "[320, 320]"}
+    rows = np.zeros((1, 7, 2100))
+    model = public(tmp_path / "My Model.onnx", ("images", TensorProto.FLOAT, ["batch", 3, "height", "width"]), {"output0": rows}, told)
+    # When it is looked at
+    said = roomful("models", model)
+    value = json.loads(roomful("models", model, "--json").stdout)["models"][0]
+    # Then there are lines to write, with its hash and the size it was trained for
+    assert said.returncode == 0 and value["sha256"] in said.stdout and "inputs: {image: eye.image}" in said.stdout
+    assert value["fits"][0]["options"] == {"decode": "boxes", "size": "320x320"} and "classes" in value["about"]
+
+
+def test_a_broken_model_costs_a_sentence_and_the_exit_code_says_so(tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"\x08\x09 no model")
+    said = roomful("models", tmp_path / "broken.onnx")
+    assert said.returncode == 1 and "does not load" in said.stdout and "Traceback" not in said.stdout + said.stderr
+    said = roomful("models", tmp_path / "nowhere")
+    assert said.returncode == 2 and "there is no folder" in said.stderr
+
+
+def test_a_work_s_models_are_listed_with_their_licences_and_who_plays_them() -> None:
+    value = json.loads(roomful("models", Path(__file__).resolve().parents[2] / "deployments" / "answering-wall", "--json").stdout)
+    voice, poet = value["models"]
+    assert voice["licence"]["weights"] == "CC0-1.0" and [role["name"] for role in voice["roles"]] == ["voice"]
+    assert voice["inputs"][0] == {"name": "sound", "type": "float", "shape": [1, 512]} and poet["about"]["family"] == "llama"
