@@ -8,6 +8,7 @@ from typing import Any
 
 from mesh.errors import RoleError
 from mesh.shell.apart import answer_apart, ask_apart
+from mesh.shell.confinement import confine_reader
 from mesh.shell.role_code import KindUnreadable, load_role
 
 KIND_OF = {".onnx": "inference.onnx", ".ort": "inference.onnx", ".gguf": "inference.llm"}
@@ -32,6 +33,7 @@ def _look(file: Path) -> dict[str, Any]:
 
 
 def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    confine_reader(Path(order["file"]).parent)
     try:
         yield load_role(order["kind"], None).inspect_model(Path(order["file"]))
     except (RoleError, KindUnreadable) as fault:
