@@ -27,15 +27,28 @@ class Speaker(NamedTuple):
 
 @dataclass(slots=True)
 class _Belief:
-    """Of one instance: the highest (epoch, node) that spoke or is said to play, and whether its standby is heard."""
+    """Of one instance: the highest (epoch, node) that spoke or is said to play, which process that is, who it was before, and
+    whether its standby is heard."""
 
     highest: tuple[int, str] = (-1, "")
+    process: tuple[str, int] = ("", -1)  # (node, generation)
+    before: tuple[int, str] = (-1, "")
     to_standby: bool = False
     broken: tuple[int, str] = (-1, "")  # the (epoch, node) to which the line broke, until it speaks again
+
+    def raise_to(self, claim: tuple[int, str], generation: int) -> None:
+        """This is the highest from now on, if it is."""
+        if claim > self.highest:
+            self.before = self.highest if self.highest[1] != claim[1] else self.before
+            self.highest, self.process = claim, (claim[1], generation)
 
 
 class Fence:
     """Lets through the frames of each instance's highest (epoch, node) only.
+
+    Of a process that has only claimed anew, what it said at its lower epoch counts on: this listener may know of the new
+    one before the process does. And what the holder before answered may still be on its way, when whoever asked has the answer already
+    and nobody will give it again; a piece that both say is shown once.
 
     Muted frames, a hot standby's, pass while the instance's holder is suspect or gone, or the line to it broke, *and* it has not
     spoken since. They raise nothing: a standby has no claim, so its epoch means nothing.
@@ -46,15 +59,15 @@ class Fence:
         self._named: frozenset[str] = frozenset()
         self._spoke: Sender | None = None  # admitted last, and nothing has changed since
 
-    def route(self, sources: Iterable[tuple[str, str, int, str]]) -> None:
-        """What the agent says: (instance, node, epoch, state) of each source. Instances that are no longer named are heard on until
-        `forget`: what they said while they counted may still be on its way."""
+    def route(self, sources: Iterable[tuple[str, str, int, int, str]]) -> None:
+        """What the agent says: (instance, node, epoch, generation, state) of each source. Instances that are no longer named are
+        heard on until `forget`: what they said while they counted may still be on its way."""
         named = list(sources)
-        playing = {instance for instance, _, _, state in named if state == "playing"}
+        playing = {each[0] for each in named if each[4] == "playing"}
         beliefs = {instance: self._beliefs.get(instance, _Belief()) for instance, *_ in named}
-        for instance, node, epoch, state in named:
+        for instance, node, epoch, generation, state in named:
             if state == "playing":
-                beliefs[instance].highest = max(beliefs[instance].highest, (epoch, node))
+                beliefs[instance].raise_to((epoch, node), generation)
         for instance, belief in beliefs.items():
             belief.to_standby = instance not in playing or belief.broken == belief.highest
         self._named = frozenset(beliefs)
@@ -62,8 +75,10 @@ class Fence:
         self._spoke = None
 
     def forget(self) -> None:
-        """Hears no more of instances that are not named."""
+        """Hears no more of instances that are not named, nor of those who held the others before."""
         self._beliefs = {instance: belief for instance, belief in self._beliefs.items() if instance in self._named}
+        for belief in self._beliefs.values():
+            belief.before = (-1, "")
         self._spoke = None
 
     def broke(self, instance: str, node: str, epoch: int) -> None:
@@ -75,8 +90,8 @@ class Fence:
             belief.to_standby = True
             self._spoke = None
 
-    def admits(self, sender: Sender, muted: bool) -> bool:
-        """Whether a frame of this sender counts. Remembers what it learns from it."""
+    def admits(self, sender: Sender, muted: bool, answers: bool = False) -> bool:
+        """Whether a frame of this sender counts; `answers` says that it belongs to a request. Remembers what it learns from it."""
         if sender is self._spoke and not muted:
             return True
         belief = self._beliefs.get(sender.instance)
@@ -86,8 +101,8 @@ class Fence:
             return belief.to_standby
         spoke = (sender.epoch, sender.node)
         if spoke < belief.highest:
-            return False
-        belief.highest = spoke
+            return (sender.node, sender.generation) == belief.process or (answers and spoke == belief.before)
+        belief.raise_to(spoke, sender.generation)
         belief.to_standby, belief.broken = False, (-1, "")
         self._spoke = sender
         return True

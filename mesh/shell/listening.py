@@ -119,7 +119,7 @@ class Input:
                 self._parting.pop(speaker, None)
             else:
                 self._parting.setdefault(speaker, until_s)
-        self._fence.route((each.instance, each.node, each.epoch, each.state) for each in wanted)
+        self._fence.route((each.instance, each.node, each.epoch, each.generation, each.state) for each in wanted)
         speaking = {source.speaker for source in wanted}
         self._utterances.lost(speaking, time.monotonic())
         self._sender = None
@@ -264,7 +264,7 @@ class Input:
 
     def _accept(self, header: Header) -> bool:
         sender = header.sender
-        if not self._fence.admits(sender, header.muted):
+        if not self._fence.admits(sender, header.muted, header.request is not None):
             return False
         if header.request is not None and not self._utterances.accepts(header, time.monotonic()):
             return False

@@ -18,7 +18,7 @@ def piece(number: int, *, request: str | None = "r", more: bool = True, ended: s
     return Header(sender, 0, 0, False, "word", request, number, more, ended, "", (), -1)
 
 
-def fence(*sources: tuple[str, str, int, str]) -> Fence:
+def fence(*sources: tuple[str, str, int, int, str]) -> Fence:
     made = Fence()
     made.route(sources)
     return made
@@ -28,7 +28,7 @@ def fence(*sources: tuple[str, str, int, str]) -> Fence:
 
 
 def test_the_higher_epoch_wins_and_the_lower_is_fenced_out_for_good() -> None:
-    ours = fence(("mood", "node-a", 1, "playing"))
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
     assert ours.admits(OLD, False)
     assert ours.admits(NEW, False)
     assert not ours.admits(OLD, False)
@@ -36,36 +36,57 @@ def test_the_higher_epoch_wins_and_the_lower_is_fenced_out_for_good() -> None:
 
 
 def test_of_two_with_one_epoch_the_higher_node_wins() -> None:
-    ours = fence(("mood", "node-a", 1, "playing"))
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
     twin = OLD._replace(node="node-z")
     assert ours.admits(twin, False)
     assert not ours.admits(OLD, False)
 
 
 def test_routes_raise_the_fence_before_the_new_holder_speaks() -> None:
-    ours = fence(("mood", "node-a", 1, "playing"))
-    ours.route([("mood", "node-b", 2, "playing")])
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
+    ours.route([("mood", "node-b", 2, 1, "playing")])
     assert not ours.admits(OLD, False)
 
 
+def test_a_process_that_claims_anew_is_heard_at_its_lower_epoch_until_it_knows_of_the_higher_one() -> None:
+    # Given a holder that claimed anew after two sides met, which its own process learns a moment later than this listener
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
+    ours.route([("mood", "node-a", 3, 1, "playing")])
+    assert ours.admits(OLD, False)
+    # But its past process, and the holder of the other side, are not
+    assert not ours.admits(OLD._replace(generation=0), False)
+    assert not ours.admits(NEW, False)
+    assert ours.admits(OLD._replace(epoch=3), False)
+
+
+def test_what_the_holder_before_answered_is_heard_although_another_holds_now_until_it_is_forgotten() -> None:
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
+    ours.route([("mood", "node-b", 2, 1, "playing")])
+    assert ours.admits(OLD, False, answers=True), "whoever asked has the answer, and will not ask again"
+    assert not ours.admits(OLD, False, answers=False)
+    assert not ours.admits(OLD._replace(node="node-c"), False, answers=True)
+    ours.forget()
+    assert not ours.admits(OLD, False, answers=True)
+
+
 def test_an_instance_that_no_route_names_is_not_heard() -> None:
-    assert not fence(("mood", "node-a", 1, "playing")).admits(OLD._replace(instance="stranger"), False)
+    assert not fence(("mood", "node-a", 1, 1, "playing")).admits(OLD._replace(instance="stranger"), False)
 
 
 def test_an_instance_that_routes_no_longer_name_is_heard_on_until_it_is_forgotten() -> None:
-    ours = fence(("mood", "node-a", 1, "playing"))
+    ours = fence(("mood", "node-a", 1, 1, "playing"))
     ours.route([])
     assert ours.admits(OLD, False), "what it said before may still be on its way"
-    assert not ours.admits(OLD._replace(epoch=0), False)
+    assert not ours.admits(OLD._replace(epoch=0, generation=0), False)
     ours.forget()
     assert not ours.admits(OLD, False)
 
 
 def test_a_standby_is_heard_only_while_the_holder_is_suspect() -> None:
     muted = NEW._replace(epoch=1)
-    ours = fence(("mood", "node-a", 1, "playing"), ("mood", "node-b", 1, "standby"))
+    ours = fence(("mood", "node-a", 1, 1, "playing"), ("mood", "node-b", 1, 1, "standby"))
     assert not ours.admits(muted, True)
-    ours.route([("mood", "node-a", 1, "suspect"), ("mood", "node-b", 1, "standby")])
+    ours.route([("mood", "node-a", 1, 1, "suspect"), ("mood", "node-b", 1, 1, "standby")])
     assert ours.admits(muted, True)
     assert ours.admits(OLD, False), "the holder speaks after all"
     assert not ours.admits(muted, True)
@@ -73,7 +94,7 @@ def test_a_standby_is_heard_only_while_the_holder_is_suspect() -> None:
 
 def test_a_standby_is_heard_as_soon_as_the_line_to_the_holder_breaks_and_until_the_holder_speaks_again() -> None:
     muted = NEW._replace(epoch=1)
-    named = [("mood", "node-a", 1, "playing"), ("mood", "node-b", 1, "standby")]
+    named = [("mood", "node-a", 1, 1, "playing"), ("mood", "node-b", 1, 1, "standby")]
     ours = fence(*named)
     assert ours.admits(OLD, False)
     ours.broke("mood", "node-b", 0)
@@ -90,17 +111,17 @@ def test_a_standby_is_heard_as_soon_as_the_line_to_the_holder_breaks_and_until_t
 
 
 def test_a_standby_with_a_higher_node_id_does_not_fence_out_its_holder() -> None:
-    ours = fence(("mood", "node-a", 1, "playing"), ("mood", "node-z", 1, "standby"))
+    ours = fence(("mood", "node-a", 1, 1, "playing"), ("mood", "node-z", 1, 1, "standby"))
     assert not ours.admits(OLD._replace(node="node-z"), True)
     assert ours.admits(OLD, False)
 
 
 @given(some.lists(some.tuples(some.integers(0, 4), some.sampled_from("abc")), max_size=30))
 def test_whatever_the_order_only_the_highest_so_far_is_heard(spoken: list[tuple[int, str]]) -> None:
-    ours, highest = fence(("mood", "", 0, "standby")), (-1, "")
+    ours, highest = fence(("mood", "", 0, 1, "standby")), (-1, "")
     for epoch, node in spoken:
         highest = max(highest, (epoch, node))
-        assert ours.admits(Sender("mood", node, epoch, 1, "text"), False) == ((epoch, node) == highest)
+        assert ours.admits(Sender("mood", node, epoch, epoch, "text"), False) == ((epoch, node) == highest)
 
 
 # ---- utterances
