@@ -94,6 +94,9 @@ class Agent:
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._due_s = 0.0
+        self._deadline_s = float("inf")  # the mind's, for which the timer is set
+        self._sealed: tuple[Message | None, bytes] = (None, b"")  # sent last, since most are sent to several
+        self._encoded: tuple[Message | None, bytes] = (None, b"")
         self._handling = self._leaving = False
         self._deaf = Deafness()
         self._queue: list[Event] = []
@@ -221,15 +224,20 @@ class Agent:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        loop = asyncio.get_running_loop()
+        deadline_s = self.node.next_deadline()
+        if self._timer and deadline_s == self._deadline_s and not self._leaving:
+            return  # as after most of what is heard
         if self._timer:
             self._timer.cancel()
+            self._timer = None
         if self._leaving:
             return
-        self._due_s = max(self.node.next_deadline(), self.now() + 0.002)
-        self._timer = loop.call_at(loop.time() + self._due_s - self.now(), self._tick)
+        self._deadline_s, now = deadline_s, self.now()
+        self._due_s = max(deadline_s, now + 0.002)
+        self._timer = asyncio.get_running_loop().call_later(self._due_s - now, self._tick)
 
     def _tick(self) -> None:
+        self._timer = None
         lag_s = max(0.0, self.now() - self._due_s)
         self.beats.drain()
         self.feed(Tick(lag_s))
@@ -237,9 +245,13 @@ class Agent:
     def _perform(self, effect: Effect) -> None:
         match effect:
             case SendDatagram():
-                self.beats.send(effect.address, effect.port, seal(effect.message, self.settings.key.beat_key))
+                if effect.message is not self._sealed[0]:
+                    self._sealed = (effect.message, seal(effect.message, self.settings.key.beat_key))
+                self.beats.send(effect.address, effect.port, self._sealed[1])
             case SendControl():
-                self.control.send(effect.node, encode(effect.message))
+                if effect.message is not self._encoded[0]:
+                    self._encoded = (effect.message, encode(effect.message))
+                self.control.send(effect.node, self._encoded[1])
             case Dial():
                 self.control.connect(effect.record.node, effect.record.addresses, effect.record.control_port)
             case HangUp():
