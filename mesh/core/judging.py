@@ -128,6 +128,12 @@ class Judge:
         member = self.table.members.get(node)
         return self._probe(member, now) if member is not None and member.health == ALIVE else []
 
+    def carried(self, up: bool, now: float) -> None:
+        """This machine's own carrier went or came. When it comes, the dead are knocked for at once."""
+        if up and not self.carrier and self.table.lost():
+            self.knock_due_s = now
+        self.carrier = up
+
     def lag(self, lag_s: float) -> None:
         """This node itself was late by `lag_s`: forgive the peers what it may have missed."""
         if lag_s > self.table.timing.beat_s / 2:

@@ -184,7 +184,7 @@ class Node:
                 self.peers.unlinked(event.node, now)
                 return self.judge.hint(event.node, now)
             case Carrier():
-                self.judge.carrier = event.up
+                self.judge.carried(event.up, now)
                 return []
             case DeploymentRead():
                 return self._on_deployment(event, now)

@@ -57,7 +57,7 @@ class Beats:
             opened.close()
             raise port_taken("UDP", host, port, error) from None
         self._socket = opened
-        self._loop.add_reader(opened.fileno(), self.drain)
+        self._loop.add_reader(opened.fileno(), self._read)  # once for each datagram, and again at once while others wait
         return int(opened.getsockname()[1])
 
     def send(self, host: str, port: int, data: bytes) -> bool:
@@ -79,21 +79,27 @@ class Beats:
     def drain(self) -> int:
         """Hands on every datagram that waits, at most 2,000; returns how many."""
         for count in range(DRAIN_MAX):
-            if self._socket is None:
+            if not self._read():
                 return count
-            try:
-                data, sender = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
-            except (BlockingIOError, InterruptedError):
-                return count
-            except OSError:  # an error the network reported for an earlier datagram
-                self.failed += 1
-                continue
-            if len(data) > DATAGRAM_BYTES_MAX:
-                self.oversized += 1
-                continue
-            self.received += 1
-            self._receive(data, sender)
         return DRAIN_MAX
+
+    def _read(self) -> bool:
+        """Hands on one datagram. False when none waits."""
+        if self._socket is None:
+            return False
+        try:
+            data, sender = self._socket.recvfrom(DATAGRAM_BYTES_MAX + 1)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:  # an error the network reported for an earlier datagram
+            self.failed += 1
+            return True
+        if len(data) > DATAGRAM_BYTES_MAX:
+            self.oversized += 1
+            return True
+        self.received += 1
+        self._receive(data, sender)
+        return True
 
     def close(self) -> None:
         """Closes the socket; nothing is received after it. May be called twice."""

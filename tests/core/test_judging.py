@@ -190,6 +190,17 @@ def test_the_dead_are_knocked_for_ever_a_few_at_a_time() -> None:
     assert 10.0 / WIRED.knock_s * 0.8 <= len(knocks) <= 10.0 / WIRED.knock_s + 2
 
 
+def test_the_dead_are_knocked_for_at_once_when_the_nodes_own_carrier_comes_back() -> None:
+    room = Room("door", "shelf")
+    room.judge.carried(False, room.now)
+    room.listen(1.2)
+    room.judge.knock(room.now)
+    later = room.now + WIRED.knock_s / 4
+    assert room.judge.knock(later) == []
+    room.judge.carried(True, later)
+    assert {each.node for each in room.judge.knock(later) if isinstance(each, SendDatagram)} == {"n-door", "n-shelf"}
+
+
 def test_in_a_room_that_lost_many_each_is_knocked_in_turn() -> None:
     names = tuple(f"m{index}" for index in range(20))
     table = membership(*names)
