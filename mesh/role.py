@@ -67,6 +67,7 @@ class Frame:
     ended: str | None = None
     source: str = ""
     present_at_s: float | None = None
+    rate: int = 0  # samples a second of a sound; 0 where its sender did not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,8 @@ class Model:
 class Stage(Protocol):
     """What the mesh gives a role to stand on. Roles use it through `Role`'s methods."""
 
-    def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None, present_at: float | None) -> None: ...
+    def emit(self, output: str, value: Any, *, more: bool, captured_s: float | None, present_at: float | None,
+             rate: int | None = None) -> None: ...
     def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any: ...
     def ask(self, role: str, value: Any, *, input: str | None, deadline_s: float) -> Iterator[Any]: ...
     def now_s(self) -> float: ...
@@ -199,11 +201,13 @@ class Role:
 
     def emit(
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+        rate: int | None = None,
     ) -> None:  # fmt: skip
         """Send `value` on the role's stream `output`. `more=True` says that it is one piece and others of the same
         request follow. Never blocks and never fails for want of listeners. An array must not be changed afterwards.
-        `present_at`, in seconds of the room's clock such as `self.now_s() + 0.2`, is when displays show it, all together."""
-        self._stage.emit(output, value, more=more, captured_s=captured_s, present_at=present_at)
+        `present_at`, in seconds of the room's clock such as `self.now_s() + 0.2`, is when displays show it, all together.
+        `rate` is the samples a second of a sound, so that whoever hears it need not be told; it holds for the frames that follow."""
+        self._stage.emit(output, value, more=more, captured_s=captured_s, present_at=present_at, rate=rate)
 
     def buffer(self, output: str, shape: tuple[int, ...], dtype: str = "uint8") -> Any:
         """An array of this shape to draw into, every item of it, and then to `emit` on `output`: on the same machine such a

@@ -32,6 +32,7 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 HEAD_BYTES_MAX = 1024 * 1024  # texts and events travel in the head
 SENDER_BYTES_MAX = 1024
 REQUEST_CHARACTERS_MAX = 256
+RATE_MAX = 10_000_000
 DIMENSIONS_MAX = 8
 ALIGN = 8
 
@@ -57,6 +58,7 @@ class Sender(NamedTuple):
     epoch: int
     generation: int
     type: str
+    rate: int = 0  # samples a second of a sound; 0 where nobody said
 
 
 class Block(NamedTuple):
@@ -88,8 +90,8 @@ class Header(NamedTuple):
 
 
 def encode_sender(sender: Sender) -> bytes:
-    """The sender's bytes, made once for each epoch."""
-    return bytes(msgpack.packb(tuple(sender)))
+    """The sender's bytes, made once for each epoch. A rate is left out where there is none, as before there were any."""
+    return bytes(msgpack.packb(tuple(sender) if sender.rate else tuple(sender)[:-1]))
 
 
 def encode(
@@ -254,14 +256,17 @@ def _is_request(request: Any, piece: Any, ended: Any) -> bool:
 def _learn_sender(raw: bytes, senders: dict[bytes, Sender]) -> Sender:
     if len(raw) > SENDER_BYTES_MAX:
         raise WireError("a sender of impossible length")
-    instance, node, epoch, generation, type_ = msgpack.unpackb(raw, ext_hook=_no_extension)
+    instance, node, epoch, generation, type_, *told = msgpack.unpackb(raw, ext_hook=_no_extension)
+    rate = told[0] if told else 0
     if not (type(instance) is str and type(node) is str and type(epoch) is int and type(generation) is int):
         raise WireError("a sender that is not one")
     if epoch < 0 or generation < 0 or type_ not in STREAM_TYPES:
         raise WireError("a sender of impossible numbers or type")
+    if len(told) > 1 or type(rate) is not int or not 0 <= rate <= RATE_MAX:
+        raise WireError("a sender of impossible rate")
     if len(senders) >= 256:
         senders.clear()
-    senders[raw] = sender = Sender(instance, node, epoch, generation, type_)
+    senders[raw] = sender = Sender(instance, node, epoch, generation, type_, rate)
     return sender
 
 

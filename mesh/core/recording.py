@@ -86,6 +86,7 @@ class Taken:
     piece: int = 0
     more: bool = False
     ended: str | None = None
+    rate: int = 0  # samples a second of a sound, in the channel's metadata; 0 where nobody said
 
 
 def write_message(form: str, taken: Taken, captured_ns: int) -> bytes:

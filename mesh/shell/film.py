@@ -54,7 +54,7 @@ class Film:
         self._writer.add_metadata("roomful", about)
         self._writer.flush()
         self._schemas: dict[str, int] = {}
-        self._channels: dict[tuple[str, str], int] = {}
+        self._channels: dict[tuple[str, str, int], int] = {}
         self._flushed_s = self._synced_s = time.monotonic()
         self._bytes = 0
         self.counts: dict[str, int] = {}
@@ -68,7 +68,7 @@ class Film:
         self._bytes += len(data) + 64
         if self._file.tell() + self._bytes + END_BYTES > self._most_bytes:
             raise Full(f"the recording has reached {self._most_bytes / 1e9:g} GB")
-        channel = self._channel(stream, form, type_, taken.instance)
+        channel = self._channel(stream, form, type_, taken)
         self._writer.add_message(channel, log_time=heard_ns, data=data, publish_time=captured_ns, sequence=number & 0xFFFFFFFF)
         self.counts[stream] = self.counts.get(stream, 0) + 1
 
@@ -90,16 +90,17 @@ class Film:
         if shutil.disk_usage(self.path.parent).free < DISK_LEFT_BYTES:
             raise Full(f"the disk has less than {DISK_LEFT_BYTES >> 20} MB left")
 
-    def _channel(self, stream: str, form: str, type_: str, instance: str) -> int:
-        """One channel for each stream and who speaks on it."""
-        known = self._channels.get((stream, instance))
+    def _channel(self, stream: str, form: str, type_: str, taken: Taken) -> int:
+        """One channel for each stream, who speaks on it, and at which rate."""
+        instance, rate = taken.instance, taken.rate
+        known = self._channels.get((stream, instance, rate))
         if known is None:
             wanted = FORMS[form]
             if wanted.schema not in self._schemas:
                 self._schemas[wanted.schema] = self._writer.register_schema(wanted.schema, wanted.schema_encoding, wanted.text.encode())
-            about = {"type": type_, "instance": instance}
+            about = {"type": type_, "instance": instance, **({"rate": str(rate)} if rate else {})}
             schema = self._schemas[wanted.schema]
-            known = self._channels[(stream, instance)] = self._writer.register_channel(stream, wanted.encoding, schema, about)
+            known = self._channels[(stream, instance, rate)] = self._writer.register_channel(stream, wanted.encoding, schema, about)
         return known
 
     def close(self) -> None:

@@ -42,6 +42,7 @@ class Ear:
         return Frame(
             value, self.input.stream, header.number, header.captured_ns / 1e9, header.request, header.piece,
             header.more, header.ended, header.sender.instance, None if header.present_ns is None else header.present_ns / 1e9,
+            header.sender.rate,
         )  # fmt: skip
 
     def request(self, header: Header, value: Any, deadline_ms: int) -> Ask | None:

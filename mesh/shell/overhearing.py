@@ -121,7 +121,7 @@ class Overhearing:
 def _taken(header: Header, value: Any, type_: str) -> Taken:
     if type_ in ("image", "audio", "vector"):
         block: Block = to_block(value, type_, "a recording")
-        return Taken(block, header.sender.instance)
+        return Taken(block, header.sender.instance, rate=header.sender.rate)
     return Taken(value, header.sender.instance, header.request, header.piece, header.more, header.ended)
 
 

@@ -85,11 +85,14 @@ class Stage:
 
     def emit(
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+        rate: int | None = None,
     ) -> None:  # fmt: skip
         """One frame on one of the role's streams."""
         out = self.outputs.get(output)
         if out is None:
             raise self._no_output(output)
+        if rate is not None:
+            out.sound_at(rate)
         standing = self._standing
         self.follow_epoch()
         captured_ns = self.captured_ns if captured_s is None else int(captured_s * 1e9)

@@ -114,7 +114,7 @@ class Ways:
 class Output:
     """One stream of this role."""
 
-    __slots__ = ("_far", "_lately", "_near", "_open", "_sender", "_topic", "_ways", "name", "number", "type", "where")
+    __slots__ = ("_far", "_lately", "_near", "_open", "_sender", "_topic", "_ways", "_who", "name", "number", "rate", "type", "where")
 
     def __init__(self, role: str, name: str, type_: str, ways: Ways) -> None:
         self.name = name
@@ -123,6 +123,8 @@ class Output:
         self.number = 0
         self._topic = self.where.encode() + TOPIC_END
         self._sender = b""
+        self._who: Sender | None = None
+        self.rate = 0
         self._open: list[bytes] = []  # the pieces of the utterance that is open, for who comes late
         self._lately: deque[tuple[float, bytes]] = deque(maxlen=LATELY_MAX)  # of answers that are over, with their time
         self._ways = ways
@@ -133,7 +135,15 @@ class Output:
 
     def speak_as(self, sender: Sender) -> None:
         """Who the frames say they are from; again at each epoch."""
-        self._sender = frames.encode_sender(sender._replace(type=self.type))
+        self._who = sender
+        self._sender = frames.encode_sender(sender._replace(type=self.type, rate=self.rate))
+
+    def sound_at(self, rate: int) -> None:
+        """The samples a second of the frames that follow; they say so, at no cost for each."""
+        if self.rate != rate:
+            self.rate = rate
+            if self._who is not None:
+                self.speak_as(self._who)
 
     @property
     def unsent(self) -> int:

@@ -37,7 +37,7 @@ class FileOptions(Options):
     size: float = Field(10.0, gt=0, le=100_000, description="MB that one shown.jsonl may reach before a new one is begun")
     pages: int = Field(4, ge=1, le=1000, description="how many full ones are kept (shown.1.jsonl is the newest of them)")
     files: int = Field(500, ge=1, le=1_000_000, description="how many pictures, sounds and arrays are kept; the oldest go")
-    rate: int = Field(16000, ge=1000, le=192_000, description="samples a second of sound that comes")
+    rate: int = Field(16000, ge=1000, le=192_000, description="samples a second of sound that does not say it")
     quiet: float = Field(30.0, gt=0, le=86400, description="seconds without an input after which the fallback is written instead")
 
 
@@ -96,7 +96,7 @@ class File(Role):
             self._kept_s[stream] = now_s
             return [{"image": self._beside(stream, ".png", png(value))}]
         if value.dtype == np.float32 and value.ndim == 2 and len(value) > 8 * value.shape[1]:
-            return [{"sound": self._beside(stream, ".wav", wav(value, self.options.rate))}]
+            return [{"sound": self._beside(stream, ".wav", wav(value, frame.rate or self.options.rate))}]
         if value.size > INLINE_NUMBERS_MAX:
             return [{"array": self._beside(stream, ".f32", value.astype("<f4").tobytes()), "shape": list(value.shape)}]
         return [{"value": as_json(value)}]

@@ -163,7 +163,9 @@ class Mixer:
     def feed(self, stream: str, piece: Samples, rate: float) -> None:
         """A piece of a live stream."""
         with self._lock:
-            self._live.setdefault(stream, Live(rate, self.rate)).feed(spread(piece, self.channels))
+            live = self._live.setdefault(stream, Live(rate, self.rate))
+            live.rate = rate  # a stream may go on at another, from another machine's microphone
+            live.feed(spread(piece, self.channels))
 
     def playing(self, name: str) -> bool:
         """Whether a voice of that name is heard, those that fade out apart."""

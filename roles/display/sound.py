@@ -48,7 +48,7 @@ class SoundOptions(Options):
     voice: str | None = Field(None, description="espeak-ng: the voice, such as en-gb or et")
     speed: float = Field(1.0, gt=0.2, le=3, description="espeak-ng: 1 is calm, 150 words a minute")
     when_superseded: Literal["queue", "cancel"] = Field("queue", description="a newer text waits for the one being spoken, or cuts it off")
-    stream_rate: int = Field(16000, ge=1000, le=192_000, description="samples a second of the audio streams that come in")
+    stream_rate: int = Field(16000, ge=1000, le=192_000, description="samples a second of audio streams that do not say it")
     fade: float = Field(0.5, ge=0, le=60, description="seconds in which a sound that is stopped, or the fallback, fades")
     quiet: float = Field(30.0, gt=0, le=86400, description="seconds without an input after which the fallback is heard")
 
@@ -119,7 +119,7 @@ class Sound(Role):
             self._hear(stream, frame)
         elif isinstance(value, np.ndarray):
             if value.dtype == np.float32 and value.ndim in (1, 2):
-                self._mixer.feed(stream, value if value.ndim == 2 else value[:, None], self.options.stream_rate)
+                self._mixer.feed(stream, value if value.ndim == 2 else value[:, None], frame.rate or self.options.stream_rate)
             else:
                 self._once(f"{stream} carries numbers or pictures, not sound")
         else:

@@ -20,7 +20,7 @@ class Windows:
     """Takes sound, gives windows of `context` + `window` samples, each `hop` after the one before; silence stands before the first."""
 
     def __init__(self, *, window: int, hop: int, context: int, rate: int, heard_rate: int) -> None:
-        self.window, self.hop, self.context = window, hop, context
+        self.window, self.hop, self.context, self.heard_rate = window, hop, context, heard_rate
         self._step = heard_rate / rate  # samples that come for each one that the model hears
         self._held = np.zeros(context, np.float32)
         self._raw = np.zeros(0, np.float32)
@@ -51,8 +51,9 @@ class Windows:
         return out.astype(np.float32)
 
 
-def read_windows(name: str, shape: list[Any], options: Any) -> Windows:
-    """The windows that a model's input of this shape wants. RoleError that names the option where the model leaves it open."""
+def read_windows(name: str, shape: list[Any], options: Any, told_rate: int = 0) -> Windows:
+    """The windows that a model's input of this shape wants, of sound that says it comes at `told_rate` (0: it does not say). RoleError
+    that names the option where the model leaves it open."""
     length = shape[-1] if shape and isinstance(shape[-1], int) and shape[-1] > 1 else None
     if len([side for side in shape if isinstance(side, int) and side > 1]) > 1:
         raise RoleError(
@@ -71,5 +72,6 @@ def read_windows(name: str, shape: list[Any], options: Any) -> Windows:
             instead=f"set window and context so that they are {length} together",
         )  # fmt: skip
     return Windows(
-        window=window, hop=options.hop or window, context=options.context, rate=options.rate, heard_rate=options.heard_rate or options.rate
+        window=window, hop=options.hop or window, context=options.context, rate=options.rate,
+        heard_rate=options.heard_rate or told_rate or options.rate,
     )

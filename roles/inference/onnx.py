@@ -81,8 +81,8 @@ class Onnx(Role):
         self._answer(ready, fit, intake.size, frame)
 
     def on_audio(self, frame: Frame) -> None:
-        if self._windows is None:
-            self._windows = read_windows(self._entry.name, list(self._entry.shape), self.options)
+        if self._windows is None or (frame.rate and frame.rate != self._windows.heard_rate and self.options.heard_rate is None):
+            self._windows = read_windows(self._entry.name, list(self._entry.shape), self.options, frame.rate)
         for window in self._windows.take(frame.value):
             self._answer(self._as_sound(window), Fit(), (1, 1), frame)
 

@@ -55,7 +55,7 @@ class OnnxOptions(Options):
     place: Literal["middle", "corner"] = Field("middle", description="letterbox: where the picture lies; corner is top left")
     # sound
     rate: int = Field(16000, ge=1000, le=384000, description="sound: samples a second that the model wants")
-    heard_rate: int | None = Field(None, ge=1000, le=384000, description="sound: samples a second that come, where that is not the same")
+    heard_rate: int | None = Field(None, ge=1000, le=384000, description="sound: samples a second that come, where it does not say so")
     window: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples the model hears at once; read from the model")
     hop: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples from one window to the next; the window when left out")
     context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")

@@ -69,9 +69,10 @@ class Python(Role):
         """On the stream that a value of its type belongs to; a dict whose keys are all names of streams on each of them."""
         if isinstance(value, dict) and value and set(value) <= set(self.outputs):
             for name, part in value.items():
-                self.emit(name, part, captured_s=frame.captured_s or None)
+                self.emit(name, part, captured_s=frame.captured_s or None, rate=frame.rate or None)
             return
-        self.emit(stream_of(value), value if not isinstance(value, np.generic) else value.item(), captured_s=frame.captured_s or None)
+        told = value.item() if isinstance(value, np.generic) else value
+        self.emit(stream_of(value), told, captured_s=frame.captured_s or None, rate=frame.rate or None)
 
 
 def stream_of(value: Any) -> str:

@@ -168,7 +168,7 @@ class Microphone(Role):
 
     def _emit(self, piece: Samples, captured_s: float) -> None:
         piece = np.clip(piece * self._gain, -1, 1).astype(np.float32)
-        self.emit("sound", piece, captured_s=captured_s)
+        self.emit("sound", piece, captured_s=captured_s, rate=self.options.rate)
         self._loud.append(piece)
         if sum(map(len, self._loud)) >= self.options.level_every_s * self.options.rate:
             sound, self._loud = np.concatenate(self._loud), []

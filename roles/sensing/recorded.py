@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +104,10 @@ class Recorded(Role):
         assert self._next is not None and self._began_s is not None
         return self._began_s + self._next[0] / self.options.speed
 
-    def _give(self, item: tuple[float, str, str, Any, bool]) -> None:
-        _, output, _, value, more = item
+    def _give(self, item: tuple[float, str, int, Any, bool]) -> None:
+        _, output, rate, value, more = item
         self.works()
-        self.emit(output, value, more=more, captured_s=self._due_s())
+        self.emit(output, value, more=more, captured_s=self._due_s(), rate=rate or None)
 
     def _end(self) -> float | None:
         if not self.options.loop:
@@ -142,10 +142,10 @@ class Recorded(Role):
         except (self._mcap.exceptions.McapError, struct.error, ValueError, KeyError, OverflowError, RuntimeError, EOFError) as error:
             self.say(f"{self._path.name} was cut, and ends there ({type(error).__name__})")
 
-    def _read(self) -> Iterator[tuple[float, str, str, Any, bool]]:
+    def _read(self) -> Iterator[tuple[float, str, int, Any, bool]]:
         """(seconds after the file's first frame, output, type, value, more) of this role's frames."""
         schemas: dict[int, str] = {}
-        channels: dict[int, tuple[str, str, str]] = {}
+        channels: dict[int, tuple[str, int, str]] = {}
         first_ns: int | None = None
         for record in self._records():
             kind = type(record).__name__
@@ -154,14 +154,15 @@ class Recorded(Role):
             elif kind == "Channel" and record.topic in self._topics:
                 if not self._own_voice or record.metadata.get("instance") == self.name:
                     output, type_ = self._topics[record.topic]
-                    channels[record.id] = (output, type_, form_of(schemas.get(record.schema_id, ""), record.metadata.get("type", type_)))
+                    form = form_of(schemas.get(record.schema_id, ""), record.metadata.get("type", type_))
+                    channels[record.id] = (output, _rate_of(record.metadata), form)
             elif kind == "Message":
                 first_ns = record.log_time if first_ns is None else first_ns
                 if record.channel_id in channels:
-                    output, type_, form = channels[record.channel_id]
+                    output, rate, form = channels[record.channel_id]
                     taken = self._taken(form, record.data)
                     if taken is not None:
-                        yield (record.log_time - first_ns) / 1e9, output, type_, _value(taken, form), taken.more
+                        yield (record.log_time - first_ns) / 1e9, output, rate, _value(taken, form), taken.more
 
     def _taken(self, form: str, data: bytes) -> Taken | None:
         try:
@@ -169,6 +170,11 @@ class Recorded(Role):
         except WireError as fault:
             self.say(f"a frame of {self._path.name} cannot be read: {fault.what}")
             return None
+
+
+def _rate_of(metadata: Mapping[str, str]) -> int:
+    told = metadata.get("rate", "")
+    return int(told) if told.isascii() and told.isdigit() and len(told) < 8 else 0
 
 
 def _value(taken: Taken, form: str) -> Any:

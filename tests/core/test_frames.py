@@ -37,6 +37,22 @@ def test_every_plain_value_arrives_equal(value: object) -> None:
     assert (header.muted, header.more, header.request, header.ended) == (False, False, None, None)
 
 
+@given(some.integers(0, frames.RATE_MAX))
+def test_a_sound_says_its_rate_and_one_that_does_not_is_as_it_was_before_there_were_rates(rate: int) -> None:
+    told = frames.encode_sender(SENDER._replace(type="audio", rate=rate))
+    header = received(frames.encode(TOPIC, told, 7, 0, ARRAY, Block("<f4", (2, 1), bytes(8))))
+    assert header.sender.rate == rate
+    if not rate:
+        assert told == msgpack.packb(("poet/1", "node-a", 3, 2, "audio"))
+
+
+@pytest.mark.parametrize("told", [[-1], [2**40], ["fast"], [1.5], [16000, 1]])
+def test_a_rate_that_is_none_is_refused(told: list[object]) -> None:
+    sender = msgpack.packb(["poet/1", "node-a", 3, 2, "audio", *told])
+    with pytest.raises(WireError):
+        received(frames.encode(TOPIC, sender, 7, 0, ARRAY, Block("<f4", (2, 1), bytes(8))))
+
+
 @given(some.text(), some.integers(0, 2**31), some.booleans(), some.booleans(), some.sampled_from([None, "cancelled", "failed"]))
 def test_a_piece_of_a_text_arrives_with_its_place(text: str, piece: int, muted: bool, more: bool, ended: str | None) -> None:
     flags = MUTED * muted | MORE * more

@@ -26,6 +26,7 @@ class Recorder:
     """Implements mesh.role.Stage. `emitted` holds (output, value, more, captured_s)."""
 
     emitted: list[tuple[str, Any, bool, float | None]] = field(default_factory=list)
+    rates: dict[str, int] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     word: Word = field(default_factory=Word)
@@ -33,7 +34,10 @@ class Recorder:
 
     def emit(
         self, output: str, value: Any, *, more: bool = False, captured_s: float | None = None, present_at: float | None = None,
+        rate: int | None = None,
     ) -> None:  # fmt: skip
+        if rate is not None:
+            self.rates[output] = rate
         self.emitted.append((output, value, more, captured_s))
 
     def buffer(self, output: str, shape: tuple[int, ...], dtype: str) -> Any:

@@ -81,6 +81,18 @@ def test_arrays_are_those_that_were_emitted(tmp_path: Path) -> None:
     assert stage.values("sound")[0].shape == (4, 2) and stage.values("sound")[0].dtype == np.float32
 
 
+def test_a_sound_has_the_rate_at_which_it_was_recorded(tmp_path: Path) -> None:
+    made, sound = Film(tmp_path / "day.mcap", 1 << 30, {}, None), np.zeros((4, 1), np.float32)
+    for rate in (8000, 48000):
+        taken = Taken(Block("<f4", sound.shape, sound.tobytes()), "eye", rate=rate)
+        made.add("eye.sound", "audio", taken, 0, 1, 1)
+    made.close()
+    role, stage = put_on(Recorded, tmp_path, name="eye", file="day.mcap", outputs={"sound": "audio"}, loop=False)
+    role.setup()
+    until(lambda: role.tick() is None, what="the end")
+    assert len(stage.values("sound")) == 2 and stage.rates == {"sound": 48000}
+
+
 def test_pictures_kept_as_jpeg_are_rgb_again(tmp_path: Path) -> None:
     made = Film(tmp_path / "day.mcap", 1 << 30, {}, 95)
     red = np.zeros((16, 16, 3), np.uint8)

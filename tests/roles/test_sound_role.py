@@ -129,11 +129,12 @@ def test_many_loud_sounds_never_clip_and_take_no_more_than_so_much(folder: Path)
     assert 0.9 < np.abs(sound).max() <= 1.0 and len(mixer._voices) == VOICES_MAX
 
 
-def test_a_live_stream_is_heard_at_its_pitch_and_without_gaps(folder: Path, hand: Hand) -> None:
-    with playing(folder, stream_rate=16000) as (role, _, heard):
-        whole = tone(500, 2.0, 16000)
-        for start in range(0, len(whole), 800):  # as a microphone gives it, 50 ms at a time
-            role.on_frame("voice", Frame(whole[start : start + 800]))
+@pytest.mark.parametrize(("rate", "options"), [(16000, {"stream_rate": 16000}), (8000, {}), (44100, {"stream_rate": 16000})])
+def test_a_live_stream_is_heard_at_its_pitch_and_without_gaps(folder: Path, hand: Hand, rate: int, options: dict[str, Any]) -> None:
+    with playing(folder, **options) as (role, _, heard):
+        whole, block = tone(500, 2.0, rate), rate // 20
+        for start in range(0, len(whole), block):  # as a microphone gives it, 50 ms at a time, most saying their rate
+            role.on_frame("voice", Frame(whole[start : start + block], rate=0 if options.get("stream_rate") == rate else rate))
             hand.pass_time(role, 0.05)
         hand.pass_time(role, 0.5)
     middle = measured(heard, "trim", "0.5", "1.0")

@@ -190,6 +190,19 @@ def test_pictures_sounds_texts_and_events_arrive_equal(opened: Opened) -> None:
             assert got == value
 
 
+@pytest.mark.parametrize("samples", [4, 100_000])
+def test_a_sound_s_rate_arrives_with_it_on_every_way_and_holds_until_another_is_told(opened: Opened, samples: int) -> None:
+    writer, reader = a_pair(opened, "audio")
+    sound, rates = numpy.zeros((samples, 1), "f4"), []
+    for rate in (None, 16000, None, 44100):
+        if rate is not None:
+            writer.output.sound_at(rate)
+        writer.send(sound)
+        reader.until(lambda: reader.input.waiting, "the sound")
+        rates.append(reader.input.take()[0].sender.rate)
+    assert rates == [0, 16000, 16000, 44100]
+
+
 def test_numbers_of_numpy_travel_in_events_as_plain_ones(opened: Opened) -> None:
     writer, reader = a_pair(opened, "event")
     writer.send({"score": numpy.float32(0.5), "box": numpy.arange(3)})
