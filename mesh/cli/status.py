@@ -109,6 +109,9 @@ def _print(said: dict[str, Any]) -> None:
     doubts = [clock["doubt_ms"] for each in said["machines"].values() if (clock := each.get("clock")) and clock["doubt_ms"] is not None]
     if len(doubts) > 1:
         console.print(Text(f"  clocks of {len(doubts)} machines together within {max(doubts):.1f} ms", "dim"))
+    for each in said.get("turned_away", ()):
+        times = "once" if each["count"] == 1 else f"{each['count']:,} times"
+        console.print(Text(f"  {each['address']} was turned away {times}: {each['what']}", "yellow"))
     for alarm in said["alarms"]:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):

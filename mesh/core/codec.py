@@ -52,8 +52,8 @@ def decode(data: bytes) -> Message:
     """One message from its bytes. Raises WireError for anything else, and nothing but WireError."""
     if len(data) < 2 or len(data) > CONTROL_BYTES_MAX + 2:
         raise WireError(f"{len(data)} bytes are no message: from 2 to {CONTROL_BYTES_MAX + 2} are")
-    if data[0] != PROTOCOL:
-        raise WireError(f"protocol version {data[0]} is not ours, {PROTOCOL}")
+    if data[0] != PROTOCOL:  # said to a technician, as the next fault of a datagram is
+        raise WireError(f"it speaks protocol version {data[0]}, this room {PROTOCOL}: install the same version of Roomful on both")
     kind = KINDS.get(data[1])
     if kind is None:
         raise WireError(f"no message has the number {data[1]}")

@@ -163,7 +163,7 @@ class Contacts:
     def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
         record = hello.record
         effects = self._join(record.installation, now)
-        effects += [*self.peers.found(record, now), *self.peers.nudge(record.node, now)]
+        effects += [*self.peers.found(record, now, itself=True), *self.peers.nudge(record.node, now)]
         new = record.node not in self.membership.members
         effects += self.membership.meet(record, self.peers.address(record.node), now)
         for other in hello.known:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mesh.core.effects import Dial, Effect
-from mesh.core.messages import NodeRecord
+from mesh.core.effects import Dial, Effect, HangUp
+from mesh.core.messages import PROTOCOL, NodeRecord
 from mesh.core.timing import Timing
+
+UNPROVEN_MAX = 256  # as large as a room: all that a machine remembers may be unproven when it starts
+STRANGERS_MAX = 256
 
 
 @dataclass(slots=True)
@@ -23,11 +26,26 @@ class Peer:
     delay_s: float = 0.0
     linked: bool = False
     address: str = ""  # where its link answered last
+    proven: bool = False  # its link has answered
+    vouched: bool = False  # `record` is what it said itself over a link
+    rumour: NodeRecord | None = None  # what the network says of it otherwise; dialled in turn with `record`
+    rumours_turn: bool = False
+
+    def next_record(self) -> NodeRecord:
+        """What to dial now."""
+        if self.rumour is None:
+            return self.record
+        self.rumours_turn = not self.rumours_turn
+        return self.rumour if self.rumours_turn else self.record
 
 
 @dataclass(slots=True)
 class Peers:
-    """All peers by node id. Peers of another installation are kept by name for `status`, and never dialled; one that waits for its
+    """What mDNS says anybody on the network can have said: under the id of a node of this room, too, with another address and a
+    high life's number. So it never takes the place of what a node said of itself over a link; it is a rumour, which is dialled as well
+    while the link is down. Of those that nobody has proven so many are kept, and the oldest goes.
+
+    All peers by node id. Peers of another installation are kept by name for `status`, and never dialled; one that waits for its
     first deployment is welcome to every room of its key, and belongs to the one that speaks to it first."""
 
     me: str
@@ -37,25 +55,57 @@ class Peers:
     known: dict[str, Peer] = field(default_factory=dict)
     strangers: dict[str, NodeRecord] = field(default_factory=dict)
 
-    def found(self, record: NodeRecord, now: float) -> list[Effect]:
-        """A record was found. Dials at once when it is new, or when something that matters for reaching it has changed."""
+    def found(self, record: NodeRecord, now: float, *, itself: bool = False) -> list[Effect]:
+        """A record was found. Dials at once when it is new, or when something that matters for reaching it has changed. `itself`: the
+        node said so over an encrypted link."""
         if record.node == self.me:
             return []
+        if record.protocol != PROTOCOL and not itself:
+            self._is_strange(record)
+            return []
         if record.installation not in (self.installation, self.waiting or self.installation):
-            elsewhere = any(not address.startswith("127.") for address in record.addresses)
-            if elsewhere and len(self.strangers) < 256:  # a rehearsal on this very computer is nobody's business
-                self.strangers[record.node] = record
+            self._is_strange(record)
             return []
         peer = self.known.get(record.node)
-        if peer is not None and record.incarnation < peer.record.incarnation:
+        if peer is not None and not itself:
+            return self._hear_rumour(peer, record, now)
+        if peer is not None and peer.vouched and record.incarnation < peer.record.incarnation:
             return []
         if peer is not None and _reach(record) == _reach(peer.record):
-            peer.record = record
+            peer.record, peer.vouched, peer.rumour = record, True, None
             return []
         if record.control_port == 0 or not record.addresses:
             return []
-        self.known[record.node] = Peer(record, now + self.timing.dial_s, now, self.timing.dial_s)
+        self.known[record.node] = Peer(record, now + self.timing.dial_s, now, self.timing.dial_s, vouched=itself)
+        return [*([] if itself else self._forget_unproven()), Dial(record)]
+
+    def _hear_rumour(self, peer: Peer, record: NodeRecord, now: float) -> list[Effect]:
+        if _reach(record) == _reach(peer.record):
+            if not peer.vouched:
+                peer.record = record
+            return []
+        if record.control_port == 0 or not record.addresses or (peer.rumour and _reach(record) == _reach(peer.rumour)):
+            return []
+        peer.rumour, peer.rumours_turn = record, False
+        if peer.linked:
+            return []
+        peer.rumours_turn, peer.due_s, peer.dialled_s, peer.delay_s = True, now + self.timing.dial_s, now, self.timing.dial_s
         return [Dial(record)]
+
+    def _forget_unproven(self) -> list[Effect]:
+        unproven = [node for node, peer in self.known.items() if not (peer.proven or peer.vouched)]
+        gone = unproven[: max(0, len(unproven) - UNPROVEN_MAX)]
+        for node in gone:
+            del self.known[node]
+        return [HangUp(node) for node in gone]
+
+    def _is_strange(self, record: NodeRecord) -> None:
+        if all(address.startswith("127.") for address in record.addresses):
+            return  # a rehearsal on this very computer is nobody's business
+        self.strangers.pop(record.node, None)
+        self.strangers[record.node] = record
+        if len(self.strangers) > STRANGERS_MAX:
+            del self.strangers[next(iter(self.strangers))]
 
     def join(self, installation: str, now: float) -> list[Effect]:
         """This node waited, and belongs to this installation from now on."""
@@ -67,7 +117,7 @@ class Peers:
         """The link to the peer answers at `address`."""
         peer = self.known.get(node)
         if peer is not None:
-            peer.linked, peer.address, peer.delay_s = True, address, self.timing.dial_s
+            peer.linked, peer.address, peer.delay_s, peer.proven = True, address, self.timing.dial_s, True
 
     def address(self, node: str) -> str:
         """Where the peer's link answered last; "" when it never did."""
@@ -80,7 +130,7 @@ class Peers:
         if peer is None or peer.linked or now - peer.dialled_s < self.timing.beat_s:
             return []
         peer.due_s, peer.dialled_s = now + self.timing.dial_s, now
-        return [Dial(peer.record)]
+        return [Dial(peer.next_record())]
 
     def unlinked(self, node: str, now: float) -> None:
         """The link is gone: dial again soon."""
@@ -100,7 +150,7 @@ class Peers:
             if not peer.linked and peer.due_s <= now:
                 peer.delay_s = min(self.timing.dial_max_s, max(self.timing.dial_s, peer.delay_s * 1.5))
                 peer.due_s, peer.dialled_s = now + peer.delay_s, now
-                effects.append(Dial(peer.record))
+                effects.append(Dial(peer.next_record()))
         return effects
 
     def next_deadline(self) -> float:
@@ -108,8 +158,9 @@ class Peers:
         return min((peer.due_s for peer in self.known.values() if not peer.linked), default=float("inf"))
 
     def records(self) -> tuple[NodeRecord, ...]:
-        """All peers of this installation, to tell others and to keep on disk."""
-        return tuple(peer.record for _, peer in sorted(self.known.items()))
+        """All peers of this installation, to tell others and to keep on disk; those that are proven first."""
+        order = sorted(self.known.items(), key=lambda each: (not (each[1].proven or each[1].vouched), each[0]))
+        return tuple(peer.record for _, peer in order)
 
 
 def _reach(record: NodeRecord) -> tuple[object, ...]:

@@ -36,6 +36,7 @@ from mesh.core.events import (
 from mesh.core.messages import PROTOCOL, Answer, Beat, Call, Message, NodeRecord
 from mesh.core.names import role_name
 from mesh.core.node import Node
+from mesh.core.refusals import Refusals
 from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS
 from mesh.errors import RoomfulError, WireError
@@ -90,6 +91,7 @@ class Agent:
         self.events: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = [settings.on_event]
         self.refused = {"datagram": 0, "control": 0}
+        self.refusals = Refusals()
         self._disk = ThreadPoolExecutor(1, "disk")
         self._stopping = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -173,7 +175,8 @@ class Agent:
         for record in remembered(self.store.read("peers", [])):
             self.feed(PeerFound(record))
         for seed in dict.fromkeys((*deployment.seeds, *self.settings.seeds)):
-            dialling = dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)))
+            dialling = dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)),
+                                 lambda host, what: self.refusals.note(host, what, self.now()))
             self._tasks.append(self._loop.create_task(dialling))
 
     async def _hand_over(self) -> None:
@@ -307,8 +310,9 @@ class Agent:
             return
         try:
             message = unseal(data, self.settings.key.beat_key)
-        except WireError:
+        except WireError as fault:
             self.refused["datagram"] += 1
+            self.refusals.note(sender[0], fault.what, self.now())
             return
         self.feed(Heard(message, sender[0]))
 

@@ -44,7 +44,7 @@ class Answers:
             return
         try:
             reply(Answer(call.id, verb(dict(call.arguments))))
-        except (RoomfulError, KeyError, TypeError, ValueError, OSError) as fault:
+        except (RoomfulError, KeyError, TypeError, ValueError, OSError, OverflowError, RecursionError, AttributeError) as fault:
             reply(Answer(call.id, fault=str(fault)))
 
     def _who(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -61,6 +61,7 @@ class Answers:
         for each in said["machines"].values():
             each["control_port"] = ports.get(each.get("node", ""), node.me.control_port)
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
+        said["turned_away"] = self._agent.refusals.described(self._agent.now())
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said
 

@@ -26,6 +26,7 @@ from mesh.shell.beats import TransportError
 from mesh.shell.sockets import Inbox, bounded
 
 PATH_BYTES_MAX = 100  # a Unix socket's path has 107 at most
+MESSAGE_BYTES_MAX = 1_000_000  # a role's state has 64 KB, the rest is words and numbers
 Receive = Callable[[str, int, dict[str, Any]], None]
 
 
@@ -40,6 +41,7 @@ class Link:
         self._socket = bounded(self._context.socket(zmq.ROUTER))
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
         self._inbox: Inbox | None = None
         self._path: Path | None = None
         self.broken = self.unheard = 0
@@ -90,9 +92,9 @@ class Link:
         try:
             sender, body = parts
             instance, _, generation = sender.decode().rpartition("#")
-            message = msgpack.unpackb(body)
+            message = msgpack.unpackb(body, strict_map_key=False)
             number = int(generation)
-        except (ValueError, TypeError):  # MessagePack's own errors are ValueErrors
+        except (ValueError, TypeError, RecursionError, OverflowError):  # MessagePack's own errors are ValueErrors
             self.broken += 1
             return
         if not instance or not isinstance(message, dict):

@@ -20,7 +20,7 @@ from mesh.core.clock import Course
 from mesh.core.effects import End, Halt, Launch, Tell
 from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleTooLarge, RoleWorks
 from mesh.core.ladder import Rungs
-from mesh.core.request_messages import STATE_BYTES_MAX
+from mesh.core.role_words import Talk, understood
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, examine, has_worked
 from mesh.errors import RoomfulError
@@ -73,6 +73,7 @@ class Processes:
         self._kept = KeptParts(run / "parts.json", host_mark())
         self._kept_clock = KeptClock(run / "clock.json")
         self.course = self._kept_clock.course  # of the room's time on this machine
+        self._talk = Talk()
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
         self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
@@ -227,6 +228,8 @@ class Processes:
         self._pulsed_s.pop(end.instance, None)
         self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
+        if too_much := self._talk.forget(end.instance):
+            self._report("role_event", {"instance": end.instance, "what": f"it said too much at once; {too_much} lines were left out"})
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
         if not end.asked:
             self._down_the_ladder(end.instance)
@@ -239,6 +242,11 @@ class Processes:
 
     def _on_role(self, instance: str, generation: int, message: dict[str, Any]) -> None:
         """A role's process speaks."""
+        known = understood(message)
+        if known is None or (known["type"] in ("event", "gap") and not self._talk.admits(instance, self._now())):
+            self.link.broken += known is None
+            return
+        message = known
         trial = self._trials.get(instance)
         if trial is not None and trial.generation == generation:
             self._hear_trial(instance, trial, message)
@@ -254,8 +262,8 @@ class Processes:
             case "pulse":
                 self.pulses[instance] = message
                 self._pulsed_s[instance] = self._now()
-            case "state" if isinstance(data := message.get("data"), bytes) and len(data) <= STATE_BYTES_MAX:
-                self._states[instance] = data
+            case "state":
+                self._states[instance] = message["data"]
             case "failed":
                 words = "; ".join(str(message[key]) for key in ("what", "where", "instead") if message.get(key))
                 self._failures[instance] = words

@@ -13,7 +13,7 @@ from typing import Any
 from mesh.core.addresses import host_port
 from mesh.core.codec import decode, encode
 from mesh.core.messages import Answer, Call, Message, NodeRecord
-from mesh.errors import RoomfulError
+from mesh.errors import RoomfulError, WireError
 from mesh.shell.keys import InstallationKey
 from mesh.shell.transport import Caller
 
@@ -24,14 +24,16 @@ def remembered(rows: Any) -> Iterator[NodeRecord]:
     """The peers that a `Save` of an earlier life wrote. Rows that are no record are left out."""
     for row in rows if isinstance(rows, list) else ():
         try:
-            node, boot, incarnation, name, addresses, control, beat, installation, protocol = row
-            yield NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation, protocol)
+            node, boot, incarnation, name, addresses, control, beat, installation, *_ = row  # its version then says nothing of now
+            yield NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation)
         except (TypeError, ValueError):
             continue
 
 
-async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord], None]) -> None:
-    """Ask the machine at `seed` ("host" or "host:port") who it is, for ever more slowly, until it answers; then `found`."""
+async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord], None],
+                    refused: Callable[[str, str], None] = lambda host, what: None) -> None:
+    """Ask the machine at `seed` ("host" or "host:port") who it is, for ever more slowly, until it answers; then `found`. `refused`
+    is told (host, why) where it answers in words that are none here: another version."""
     host, port = host_port(seed)
     loop = asyncio.get_running_loop()
     delay_s = DELAY_S
@@ -40,6 +42,9 @@ async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord
             answer = await loop.run_in_executor(None, _ask, key, host, port)
             found(_record(answer, host))
             return
+        except WireError as fault:
+            refused(host, fault.what)
+            await asyncio.sleep(DELAY_MAX_S)
         except (RoomfulError, OSError, ValueError, KeyError, TypeError):
             await asyncio.sleep(delay_s)
             delay_s = min(DELAY_MAX_S, delay_s * 2)

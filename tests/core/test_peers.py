@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from mesh.core.effects import Dial
-from mesh.core.peers import Peers
+from mesh.core.effects import Dial, HangUp
+from mesh.core.peers import UNPROVEN_MAX, Peers
 from mesh.core.timing import WIRED
 from tests.core.cases import record
 
@@ -40,9 +40,55 @@ def test_a_changed_address_is_dialled_at_once() -> None:
 
 def test_a_record_of_an_earlier_life_is_passed_over() -> None:
     peers = _peers()
-    peers.found(record("door", incarnation=3), 0.0)
-    assert peers.found(record("door", incarnation=2, addresses=("10.9.9.9",)), 0.1) == []
+    peers.found(record("door", incarnation=3), 0.0, itself=True)
+    assert peers.found(record("door", incarnation=2, addresses=("10.9.9.9",)), 0.1, itself=True) == []
     assert peers.records()[0].incarnation == 3
+
+
+def test_a_false_record_of_a_node_neither_breaks_its_link_nor_takes_its_place() -> None:
+    # Given a node that is linked and has said where it is
+    peers = _peers()
+    peers.found(record("door", incarnation=3), 0.0)
+    peers.linked("n-door", "10.0.0.1")
+    peers.found(record("door", incarnation=3), 0.0, itself=True)
+    # When somebody announces the same id elsewhere, of a later life
+    false = record("door", incarnation=2**62, addresses=("10.6.6.6",))
+    assert peers.found(false, 1.0) == []
+    # Then nobody is dialled, and it is told to nobody; and when the link breaks the true place is dialled as well as the false one
+    assert peers.records() == (record("door", incarnation=3),)
+    peers.unlinked("n-door", 2.0)
+    dialled = [effect.record.addresses for step in range(1, 60) for effect in peers.dial_due(2.0 + step) if isinstance(effect, Dial)]
+    assert dialled.count(("10.6.6.6",)) > 1 and dialled.count(record("door").addresses) > 1
+    # And the node's own next life is believed
+    moved = record("door", incarnation=4, addresses=("10.0.0.7",))
+    peers.found(moved, 20.0, itself=True)
+    assert peers.records() == (moved,)
+
+
+def test_who_took_a_nodes_id_before_it_was_ever_met_does_not_keep_it_out() -> None:
+    peers = _peers()
+    peers.found(record("door", incarnation=2**62, addresses=("10.6.6.6",)), 0.0)
+    assert peers.found(record("door", incarnation=1), 0.1) == [Dial(record("door", incarnation=1))]
+    peers.linked("n-door", "10.0.0.1")
+    peers.found(record("door", incarnation=1), 0.2, itself=True)
+    assert peers.records() == (record("door", incarnation=1),)
+
+
+def test_ten_thousand_made_up_nodes_are_bounded_and_push_out_nobody_who_is_known() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    peers.linked("n-door", "10.0.0.1")
+    hung_up = 0
+    for number in range(10_000):
+        hung_up += sum(isinstance(effect, HangUp) for effect in peers.found(record(f"a{number}"), 0.1))
+    assert len(peers.known) == UNPROVEN_MAX + 1 and hung_up == 10_000 - UNPROVEN_MAX
+    assert peers.records()[0].node == "n-door"
+
+
+def test_a_node_of_another_version_is_named_and_not_dialled() -> None:
+    peers = _peers()
+    assert peers.found(record("door", protocol=7), 0.0) == []
+    assert peers.strangers["n-door"].protocol == 7
 
 
 def test_another_installation_is_named_but_never_dialled() -> None:
