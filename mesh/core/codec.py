@@ -25,6 +25,8 @@ from mesh.core.messages import (
     KINDS,
     MEMBERS_MAX,
     PROTOCOL,
+    Answer,
+    Call,
     Claim,
     Hello,
     Message,
@@ -37,6 +39,8 @@ from mesh.core.messages import (
 from mesh.errors import WireError
 
 SEAL_BYTES = 16
+DEPTH_MAX = 32
+_FREE = (State, Call, Answer)  # the kinds with a field of any form
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 
 
@@ -61,8 +65,21 @@ def decode(data: bytes) -> Message:
         values = msgpack.unpackb(data[2:], raw=False, use_list=False, strict_map_key=False)
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as fault:
         raise WireError(f"a {kind.__name__} is not MessagePack: {fault}") from None
+    if kind in _FREE and not _is_shallow(values):
+        raise WireError(f"a {kind.__name__} is nested more than {DEPTH_MAX} deep")
     message: Message = _build(kind, values)
     return message
+
+
+def _is_shallow(values: Any) -> bool:
+    """Whether it can be taken apart by functions that call themselves, here and wherever it is told on."""
+    level = [values]
+    for _ in range(DEPTH_MAX):
+        holders = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, (tuple, dict))]
+        level = [inner for each in holders for inner in each]
+        if not level:
+            return True
+    return False
 
 
 def seal(message: Message, key: bytes) -> bytes:

@@ -138,7 +138,7 @@ def read_message(form: str, data: bytes) -> Taken:
             return Taken(text, str(said.get("instance", "")), said.get("request"), int(said.get("piece", 0)), bool(said.get("more")),
                          said.get("ended"))
         return _read_cdr(form, data)
-    except (ValueError, TypeError, KeyError, IndexError, StructError, RecursionError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, StructError, RecursionError, AttributeError, OverflowError) as error:
         raise WireError(f"a message that is no {form}: {error}") from None
 
 

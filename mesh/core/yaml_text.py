@@ -15,6 +15,7 @@ from mesh.core.yaml_words import Fault, Place, Unreadable
 
 FILE_BYTES_MAX = 1_000_000
 LINES_MAX = 20_000
+LINE_CHARACTERS_MAX = 50_000
 _RECOVER_CHARACTERS_MAX = 60_000  # a longer text is read up to its first slip only
 _ATTEMPTS_MAX = 12
 _FAULTS_OF_ONE_SORT_MAX = 20
@@ -42,6 +43,11 @@ def read_text(raw: str | bytes) -> Text:
     if text.count("\n") > LINES_MAX:
         instead = "a deployment is a page or two: keep data in files of its own beside it"
         return Text(faults=[Fault(Place(1, 1), f"the file has more than {LINES_MAX:,} lines", instead)])
+    longest = max(map(len, text.split("\n")))
+    if longest > LINE_CHARACTERS_MAX:  # a tag or a number of a million letters takes its reader that squared
+        at = 1 + next(index for index, line in enumerate(text.split("\n")) if len(line) == longest)
+        instead = "a deployment is a page or two: keep data in files of its own beside it"
+        return Text(faults=[Fault(Place(at, 1), f"this line has {longest:,} letters, more than {LINE_CHARACTERS_MAX:,}", instead)])
     strange = [_strange(text, found.start()) for found in _NOT_TEXT.finditer(text)]
     if strange:
         return Text(faults=strange[:_FAULTS_OF_ONE_SORT_MAX])

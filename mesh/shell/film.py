@@ -25,6 +25,7 @@ SYNC_S = 10.0
 DISK_LEFT_BYTES = 256 << 20  # a full disk would harm the room
 END_BYTES = 1 << 20  # what the index at the end may take
 MAGIC = b"\x89MCAP0\r\n"
+PLAIN_BYTES_MAX = 256 << 20  # what a chunk may be unpacked to
 RECORD_BYTES_MAX = 256 << 20
 CHUNK = 0x06
 
@@ -219,13 +220,14 @@ def _unpacked(compression: str, data: bytes) -> bytes:
         import lz4.frame
 
         with contextlib.suppress(RuntimeError, EOFError):
-            return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data))
+            return bytes(lz4.frame.LZ4FrameDecompressor().decompress(data, max_length=PLAIN_BYTES_MAX))
         return b""
     if compression == "zstd":
         import zstandard
 
         with contextlib.suppress(zstandard.ZstdError):
-            return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(data))
+            with zstandard.ZstdDecompressor().stream_reader(data) as reader:
+                return bytes(reader.read(PLAIN_BYTES_MAX))
         return b""
     return data if not compression else b""
 

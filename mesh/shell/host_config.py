@@ -64,7 +64,7 @@ def read(text: str | bytes) -> HostConfig:
         known = {each.name for each in fields(HostConfig)}
         kept: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items() if key in known}
         return HostConfig(**kept)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise RoleError(
             f"this is not a role's configuration: {error}",
             where="standard input",
