@@ -26,9 +26,9 @@ import psutil
 from benchmarks.figures import machine
 from mesh.core.codec import seal
 from mesh.core.messages import Ack, Beat, Probe
-from mesh.shell.finding import Door
+from mesh.shell.finding import Door, register_for
 from mesh.shell.folder import load
-from mesh.shell.keys import load_key
+from mesh.shell.keys import first_group_key
 from mesh.shell.record import NodeRecord, instance_name, to_properties
 from mesh.shell.rehearsal import Rehearsal
 
@@ -130,8 +130,10 @@ class Siege:
 
     def __init__(self, room: Rehearsal, events: list[dict[str, Any]], osc: int, http: int) -> None:
         self.room, self.events, self.osc, self.http = room, events, osc, http
-        notes = [json.loads(path.read_text()) for path in sorted(room.home.glob("*/agent.json"))]
-        self.doors = [Door(("127.0.0.1",), note["control_port"], load_key(Path(note["key"]))) for note in notes]
+        notes = [(path.parent, json.loads(path.read_text())) for path in sorted(room.home.glob("*/agent.json"))]
+        self.doors = [
+            Door(("127.0.0.1",), note["control_port"], register_for(Path(note["key"]), home), note["node"]) for home, note in notes
+        ]
 
     def facts(self) -> dict[str, Any]:
         """What each role last published."""
@@ -173,15 +175,16 @@ class Siege:
                 zmtp[f"frames {source['instance']}"] = source["frames_port"]
                 zmtp[f"requests {source['instance']}"] = source["requests_port"]
         pages = {f"page {name}": int(address.rsplit(":", 1)[1].strip("/")) for name, address in self.room.tally.page_addresses().items()}
-        key = self.doors[0].key
+        mine = self.doors[0].register.mine
         node = "0" * 31
         words = (Beat(f"{node}1", "b", 1, 1, 1), Probe(f"{node}1", f"{node}2", 1), Ack(f"{node}1", "b", 1, 1, 1))
         with open("/proc/net/unix") as lines:
             names = [line.split()[-1] for line in lines]
         return {
             "messages": messages, "seed": seed, "beats": {event["machine"]: event["beat_port"] for event in started}, "zmtp": zmtp,
-            "http": {**pages, "http shop": self.http}, "osc": self.osc, "sealed": [seal(word, key.beat_key).hex() for word in words],
-            "mdns": [packet.hex() for packet in announced(key.hash(self.room.deployment.installation))],
+            "http": {**pages, "http shop": self.http}, "osc": self.osc,
+            "sealed": [seal(word, first_group_key(mine.room_key)).hex() for word in words],
+            "mdns": [packet.hex() for packet in announced(mine.hash(self.room.deployment.installation))],
             "doors": [name[1:] for name in names if name.startswith("@roomful-")],
             "links": [name for name in names if name.startswith(str(self.room.home)) and name.endswith("/link")],
         }

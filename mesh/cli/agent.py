@@ -42,7 +42,8 @@ def command(
     its roles end with it.
     """
     from mesh.shell.agent import Agent, Settings
-    from mesh.shell.keys import default_key_path, load_key
+    from mesh.shell.credentials import load_credentials
+    from mesh.shell.keys import default_key_path
     from mesh.shell.storage import Store, home
 
     check_seeds(seeds)
@@ -55,7 +56,7 @@ def command(
     path = key_path or default_key_path()
     with _only_one(here), _run_folder(here, run_folder) as run:
         settings = Settings(
-            here, chosen.resolve(), load_key(path), run, name, seeds, rehearsal, kinds,
+            here, chosen.resolve(), load_credentials(path, store), run, name, seeds, rehearsal, kinds,
             json.loads(replay.read_text()) if replay is not None else {},
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
             secrets=(path,),
@@ -109,7 +110,8 @@ async def _run(agent: Any, here: Path, key: Path) -> None:
 
     def write_note(event: dict[str, Any]) -> None:
         if event["event"] == "started":
-            note.write_text(json.dumps({"pid": os.getpid(), "control_port": event["control_port"], "key": str(key.resolve())}))
+            told = {"pid": os.getpid(), "node": event["node"], "control_port": event["control_port"], "key": str(key.resolve())}
+            note.write_text(json.dumps(told))
 
     agent.listeners.append(write_note)
     if agent.settings.rehearsal:

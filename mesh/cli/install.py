@@ -45,10 +45,10 @@ def command(folder: Path, name: str, seeds: tuple[str, ...], user: str | None, o
         text = unit_text(wanted)
         click.echo(json.dumps({"unit": str(systemd.path), "text": text, "changed": False}) if as_json else text, nl=as_json)
         return
-    from mesh.shell.keys import load_key
+    from mesh.shell.keys import read_secret
 
     systemd.check()
-    load_key(Path(wanted.home) / "key")
+    read_secret(Path(wanted.home) / "key")
     changed = systemd.install(wanted)
     if as_json:
         click.echo(json.dumps({"unit": str(systemd.path), "text": unit_text(wanted), "changed": changed}))

@@ -1,19 +1,26 @@
-"""`roomful key`: make the installation's key on one machine, read it aloud, type it on the others."""
+"""`roomful key`: make the installation's key on one machine, read it aloud, type it on the others, where it lets them in."""
 
 from __future__ import annotations
 
 import json
 import sys
+import uuid
 from pathlib import Path
+from typing import Any
 
 import click
 
+from mesh.cli.status import door_options
+from mesh.core.names import did_you_mean
+from mesh.errors import RoomfulError
+from mesh.shell.credentials import Credentials, let_in, load_member, save_member
 from mesh.shell.keys import (
     FORMAT,
     LENGTH,
     InstallationKey,
     KeyFileError,
     default_key_path,
+    fingerprint,
     letters,
     load_key,
     new_key,
@@ -21,6 +28,7 @@ from mesh.shell.keys import (
     readable_by_others,
     save_key,
 )
+from mesh.shell.storage import Store, home, node_id
 
 GROUPS_A_LINE = 4
 _file = click.option("--file", "-f", "given", type=click.Path(path_type=Path), help="The key's file, where it is not this machine's own.")
@@ -32,7 +40,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON val
     "read it aloud, or write it down\n  roomful key add                 on every other machine, then type it",
 )
 def command() -> None:
-    """Make, show or add the installation's key. Machines with the same key are one room; others are refused."""
+    """Make, show or add the installation's key. It says which machines are one room; others are refused.
+
+    The machine on which it was made keeps it: from there the work is sent, and machines are shut out. On every other it is typed
+    once, lets that machine in, and is forgotten.
+    """
 
 
 @command.command(epilog="\b\nExamples:\n  roomful key new\n  roomful key new --file /media/stick/whispering-room.key")
@@ -44,22 +56,39 @@ def new(given: Path | None, as_json: bool) -> None:
     _print(new_key(path), path, as_json, "This machine has its key now. On every other machine: roomful key add")
 
 
-@command.command(epilog="\b\nExamples:\n  roomful key show\n  roomful key show --json")
+@command.command(epilog="\b\nExamples:\n  roomful key show\n  roomful key show --qr\n  roomful key show --svg key.svg --png key.png")
+@click.option("--qr", is_flag=True, help="Also as a QR code, here in the terminal.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Write the QR code to this file.")
+@click.option("--png", type=click.Path(path_type=Path), help="Write the QR code to this file.")
 @_file
 @_json
-def show(given: Path | None, as_json: bool) -> None:
-    """Print the key in groups to read aloud. Whoever hears it can join the room."""
+def show(qr: bool, svg: Path | None, png: Path | None, given: Path | None, as_json: bool) -> None:
+    """Print the key in groups to read aloud. Whoever hears it can join the room, and decide what it plays."""
     path = given or default_key_path()
-    _print(load_key(path), path, as_json, "The last characters are a check: a key mistyped is noticed.")
+    key = load_key(path)
+    _print(key, path, as_json, "The last characters are a check: a key mistyped is noticed.")
+    if qr or svg or png:
+        from mesh.shell import qr_code
+
+        for picture in filter(None, (svg, png)):
+            qr_code.write(key, picture, "svg" if picture is svg else "png")
+            click.echo(f"{picture} holds the key now: whoever photographs it can join the room.", err=True)
+        if qr and not as_json:
+            click.echo(qr_code.for_terminal(key), nl=False)
 
 
 @command.command(epilog="\b\nExamples:\n  roomful key add\n  roomful key add --from /media/stick/whispering-room.key")
 @click.argument("typed", nargs=-1, metavar="[KEY]")
 @click.option("--from", "source", type=click.Path(path_type=Path), help="Take it from a key file, a USB stick's say.")
+@click.option("--owner", is_flag=True, help="Keep the whole key here: this machine, too, may send the work and shut others out.")
+@click.option("--renew", is_flag=True, help="Let this machine in anew, with other secrets: after it was shut out.")
 @_file
 @_json
-def add(typed: tuple[str, ...], source: Path | None, given: Path | None, as_json: bool) -> None:
-    """Give this machine the key of an installation. Without KEY it asks, so that the key is in no shell's history."""
+def add(typed: tuple[str, ...], source: Path | None, owner: bool, renew: bool, given: Path | None, as_json: bool) -> None:
+    """Let this machine into an installation. Without KEY it asks, so that the key is in no shell's history.
+
+    The key itself is forgotten again, unless with --owner: a machine that is stolen can be shut out without changing the others.
+    """
     path = given or default_key_path()
     if source is not None:
         key = load_key(source)
@@ -68,8 +97,90 @@ def add(typed: tuple[str, ...], source: Path | None, given: Path | None, as_json
     if path.exists() and _is_same(path, key):
         _print(key, path, as_json, "This machine has this very key already; nothing was changed.")
         return
-    save_key(path, key)
-    _print(key, path, as_json, "This machine belongs to the room now. Compare it with the first machine's key.")
+    before = _member(path)
+    if before is not None and before.verify_key != key.verify_key:
+        raise KeyFileError("this machine belongs to another installation already", where=str(path),
+                           instead="Move that file away first, if it shall leave that room.")
+    if owner:
+        if before is not None:
+            raise KeyFileError("this machine was let in without the key already", where=str(path), instead="Move that file away first.")
+        save_key(path, key)
+        _print(key, path, as_json, "This machine belongs to the room now, and keeps its key.")
+        return
+    if before is not None and not renew:
+        _print_member(before, path, as_json, "This machine belongs to that room already; nothing was changed.")
+        return
+    node = before.node if before else (node_id(Store(home())) if given is None else uuid.uuid4().hex)
+    mine = let_in(key, node, before.certificate.issue + 1 if before else 1)
+    save_member(path, mine, replace=before is not None)
+    again = " Start its agent anew." if before else ""
+    _print_member(mine, path, as_json, f"This machine belongs to the room now. The key itself was not kept here.{again}")
+
+
+@command.command("list", epilog="\b\nExamples:\n  roomful key list\n  roomful key list --json")
+@door_options
+@_json
+def list_(host: str | None, key_path: Path | None, as_json: bool) -> None:
+    """Which machines were let in, and which are shut out."""
+    from mesh.shell.finding import find
+
+    said = find(host, key_path).ask("keys")
+    if as_json:
+        click.echo(json.dumps(said))
+        return
+    click.echo(f"The room's fingerprint, the same on all of its machines: {said['fingerprint']}")
+    for machine in said["machines"]:
+        states = ["shut out"] if machine["shut_out"] else ["let in"]
+        states += ["keeps the whole key"] if machine["owner"] else []
+        click.echo(f"  {machine['name'] or '(not met)':<16} {machine['node'][:8]}  {', '.join(states)}")
+
+
+@command.command(epilog="\b\nExamples:\n  roomful key revoke shelf\n  roomful key revoke shelf --file /media/stick/whispering-room.key")
+@click.argument("machine")
+@click.option("--host", metavar="HOST[:PORT]", help="A machine of the room.  [default: found]")
+@_file
+@_json
+def revoke(machine: str, host: str | None, given: Path | None, as_json: bool) -> None:
+    """Shut MACHINE (its name, or the beginning of its number in `key list`) out of the room; the others play on.
+
+    It needs the whole key: where it was made, from a file, or typed. A machine that keeps the whole key can let itself in again.
+    """
+    from mesh.shell.finding import find
+    from mesh.shell.revocations import read, sign
+
+    key = _whole(given)
+    door = find(host, given)
+    said = door.ask("keys")
+    if said["fingerprint"] != fingerprint(key.verify_key):
+        raise KeyFileError("this is another installation's key", instead=f"The room's fingerprint is {said['fingerprint']}.")
+    gone = _named(machine, said["machines"])
+    before = read(bytes.fromhex(said["signed"]), key.verify_key)
+    shut_out = {**(before.shut_out if before else {}), **{each["node"]: each["issue"] for each in gone}}
+    number = said["number"] + 1
+    told = {"signed": sign(key, number, shut_out).signed.hex(), "group_key": key.group_key(number).hex()}
+    after = door.ask("shut_out", told)
+    if as_json:
+        click.echo(json.dumps(after))
+        return
+    click.echo(f"{gone[0]['name'] or gone[0]['node'][:8]} is shut out. `roomful key add --renew` on it would let it in again.")
+    if any(each["owner"] for each in gone):
+        click.echo("It keeps the whole key, so whoever has it can let himself in again: make a new key for the room.", err=True)
+
+
+def _whole(given: Path | None) -> InstallationKey:
+    """The whole key: this machine's own or a file's, else as it is typed."""
+    path = given or default_key_path()
+    if given is None and _member(path) is not None:
+        return parse_key(_typed())
+    return load_key(path)
+
+
+def _named(machine: str, machines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = [each for each in machines if each["name"] == machine or (len(machine) >= 4 and each["node"].startswith(machine))]
+    if not found:
+        known = [each["name"] for each in machines if each["name"]]
+        raise RoomfulError(f"no machine {machine!r} was ever let in here", instead=did_you_mean(machine, known, of="machines").capitalize())
+    return found
 
 
 def _typed() -> str:
@@ -88,6 +199,10 @@ def _typed() -> str:
     return text
 
 
+def _member(path: Path) -> Credentials | None:
+    return load_member(path) if path.exists() else None
+
+
 def _is_same(path: Path, key: InstallationKey) -> bool:
     """Whether the key is there already. A file that is no key is not: `save_key` then says that something stands in the way."""
     try:
@@ -97,15 +212,32 @@ def _is_same(path: Path, key: InstallationKey) -> bool:
 
 
 def _print(key: InstallationKey, path: Path, as_json: bool, then: str) -> None:
-    """`--json`: {"file", "key", "groups", "readable_by_others"}."""
+    """`--json`: {"file", "key", "groups", "fingerprint", "readable_by_others"}."""
     open_to_others = readable_by_others(path)
     if as_json:
-        value = {"file": str(path), "key": key.text, "groups": key.groups, "readable_by_others": open_to_others}
+        value = {"file": str(path), "key": key.text, "groups": key.groups, "fingerprint": fingerprint(key.verify_key),
+                 "readable_by_others": open_to_others}
         click.echo(json.dumps(value))
         return
     click.echo(FORMAT)
     for at in range(0, len(key.groups), GROUPS_A_LINE):
         click.echo("  " + "   ".join(key.groups[at : at + GROUPS_A_LINE]))
-    click.echo(f"{path}\n{then}", err=True)
-    if open_to_others:
+    click.echo(f"{path}\nIts fingerprint, which is no secret: {fingerprint(key.verify_key)}\n{then}", err=True)
+    _warn(path)
+
+
+def _print_member(mine: Credentials, path: Path, as_json: bool, then: str) -> None:
+    """`--json`: {"file", "node", "fingerprint", "readable_by_others"}. Nothing of it is secret."""
+    if as_json:
+        value = {"file": str(path), "node": mine.node, "fingerprint": fingerprint(mine.verify_key),
+                 "readable_by_others": readable_by_others(path)}
+        click.echo(json.dumps(value))
+        return
+    click.echo(fingerprint(mine.verify_key))
+    click.echo(f"{path}\n{then} Above is the room's fingerprint: the same on all of its machines.", err=True)
+    _warn(path)
+
+
+def _warn(path: Path) -> None:
+    if readable_by_others(path):
         click.echo(f"Others on this computer can read the file; keep it to yourself: chmod 600 {path}", err=True)

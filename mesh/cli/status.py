@@ -17,7 +17,7 @@ Examples:
   roomful status --host 192.168.1.20 --json
 """
 MARKS = {
-    "alive": ("●", "green"), "suspect": ("◐", "yellow"),
+    "alive": ("●", "green"), "suspect": ("◐", "yellow"), "shut out": ("○", "red"),
     "playing": ("●", "green"), "ready": ("◐", "yellow"), "starting": ("○", "yellow"),
 }
 

@@ -24,6 +24,7 @@ SENTENCES = {
     "fault": "FAULT: {what}",
     "replay": "everything plays; {file} begins",
     "alarm": "ALARM: {what}",
+    "shut_out": "{machine} is shut out",
     "trouble": "trouble: {what}",
 }
 

@@ -301,12 +301,12 @@ class Cast:
         self.record(name).played(now)
         return True
 
-    def renewed(self, name: str, generation: int, ports: tuple[int, int], pid: int) -> bool:
+    def renewed(self, name: str, generation: int, ports: tuple[int, int], pid: int, key: str = "", vouch: str = "") -> bool:
         """Another process, of edited code, takes the place of the one that plays: nothing else changes. False when none plays here."""
         if name not in self.parts:
             return False
         self.generations[name] = generation
-        self._restate(name, state=STARTING, generation=generation, trouble="")
+        self._restate(name, state=STARTING, generation=generation, trouble="", key=key, vouch=vouch)
         self._restate(name, state=READY, frames_port=ports[0], requests_port=ports[1], pid=pid)
         return True
 
@@ -322,11 +322,11 @@ class Cast:
         self.generations[claim.instance] = max(claim.generation, self.generations.get(claim.instance, 0))
         self.parts[claim.instance] = Part(replace(claim, heard=1), standby)
 
-    def started(self, name: str, generation: int, pid: int, model: str = "") -> None:
+    def started(self, name: str, generation: int, pid: int, model: str = "", key: str = "", vouch: str = "") -> None:
         """The process of a launched instance exists; of a ladder, it plays `model`."""
         part = self.parts.get(name)
         if part is not None and part.claim.generation == generation:
-            self._restate(name, pid=pid, model=model)
+            self._restate(name, pid=pid, model=model, key=key, vouch=vouch)
 
     def ended(self, end: RoleEnded, view: View, now: float) -> list[Effect]:
         """A process ended unasked. Another place that is ready takes over; else it is started again here, or given up."""

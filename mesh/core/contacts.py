@@ -202,7 +202,8 @@ class Contacts:
 
     def _save_peers(self) -> Save:
         return Save("peers", [
-            [r.node, r.boot, r.incarnation, r.name, list(r.addresses), r.control_port, r.beat_port, r.installation, r.protocol]
+            [r.node, r.boot, r.incarnation, r.name, list(r.addresses), r.control_port, r.beat_port, r.installation, r.protocol,
+             r.revision, r.certificate]
             for r in self.peers.records()
         ])
 

@@ -95,6 +95,8 @@ class RoleRenewed:
     frames_port: int
     requests_port: int
     pid: int
+    key: str = ""
+    vouch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +110,14 @@ class RoleTooLarge:
 
 @dataclass(frozen=True, slots=True)
 class RoleStarted:
-    """The process of a launched instance exists; of a ladder, it plays `model`."""
+    """The process of a launched instance exists; of a ladder, it plays `model`. `key` and `vouch` as in its claim."""
 
     instance: str
     generation: int
     pid: int
     model: str = ""
+    key: str = ""
+    vouch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

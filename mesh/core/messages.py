@@ -22,6 +22,7 @@ Words = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Seconds = Annotated[float, Field(ge=-1e12, le=1e12, allow_inf_nan=False)]
+Key = Annotated[str, Field(max_length=128)]  # 32 or 64 bytes as text
 Addresses = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], Field(max_length=32)]
 
 
@@ -40,6 +41,7 @@ class NodeRecord:
     installation: Name = ""  # hash of installation name and key
     protocol: Count = PROTOCOL
     revision: Name = ""  # hash of the deployment it holds
+    certificate: Annotated[str, Field(max_length=512)] = ""  # what the installation's key says of it: `mesh.shell.certificates`
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Claim:
     trouble: Words = ""  # why it does not play, in plain words
     first: Count = 0  # the epoch at which this holder began: claiming anew above another does not make it a later comer
     model: Name = ""  # of a ladder: the model that it plays here
+    key: Key = ""  # the public half of its process's own key pair, as long as that runs (Z85)
+    vouch: Key = ""  # its node's signature under that (Z85)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +240,16 @@ class BeatsWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class ShutOut:
+    """The owner's list of who is shut out (`mesh.shell.revocations`), and what the others share from then on: only told to one of them,
+    and empty to one who is on the list."""
+
+    node: NodeId
+    signed: Annotated[bytes, Field(max_length=100_000)]
+    group_key: Annotated[bytes, Field(max_length=32)] = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A command-line caller's question to a node. Answered with one or more `Answer`s."""
 
@@ -258,9 +272,11 @@ Datagram = Beat | Probe | ProbeFor | Ack | Verdict
 ClockWord = ClockAsk | ClockTold
 Message = (
     Beat | Probe | ProbeFor | Ack | Verdict | ClockAsk | ClockTold | Hello | State | StateWanted | Call | Answer | Digest | BeatsWanted
+    | ShutOut
 )
 
 KINDS: dict[int, type[Any]] = {
     1: Beat, 2: Probe, 3: ProbeFor, 4: Ack, 5: Verdict, 6: ClockAsk, 7: ClockTold,
     16: Hello, 17: State, 18: StateWanted, 19: Call, 20: Answer, 21: Digest, 22: BeatsWanted,
+    40: ShutOut,
 }

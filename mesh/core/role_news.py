@@ -18,9 +18,9 @@ def take_in(cast: Cast, event: Event, view: Callable[[float], View], now: float)
             if isinstance(event, RoleReady):
                 cast.ready(event.instance, event.generation, ports, event.pid, now)
             else:
-                cast.renewed(event.instance, event.generation, ports, event.pid)
+                cast.renewed(event.instance, event.generation, ports, event.pid, event.key, event.vouch)
         case RoleStarted():
-            cast.started(event.instance, event.generation, event.pid, event.model)
+            cast.started(event.instance, event.generation, event.pid, event.model, event.key, event.vouch)
         case RoleFound():
             cast.adopt(event.claim, event.standby)
         case RoleEnded(clean=False):

@@ -171,7 +171,7 @@ def _source(holding: Holding, reach: Reach, state: str, rank: int) -> dict[str, 
     return {
         "instance": claim.instance, "node": holding.node, "epoch": claim.epoch, "generation": claim.generation,
         "addresses": list(reach.addresses), "frames_port": claim.frames_port, "requests_port": claim.requests_port,
-        "state": "suspect" if reach.suspect else state, "rank": rank,
+        "state": "suspect" if reach.suspect else state, "rank": rank, "key": claim.key,
     }
 
 

@@ -19,6 +19,8 @@ HINTS = {
     "unreachable": "its address {address} does not answer: check the cable, the switch, or a firewall on it",
     "refused": "its computer answers at {address}, but no Roomful agent listens there: start it with `roomful agent`",
     "wrong-key": "it has another installation's key: give it this one's with `roomful key add`",
+    "unknown": "it answers at {address}, but has shown no certificate of this installation: give it the key with `roomful key add`; if it "
+    "has it, install the same version of Roomful on both, and open UDP port 47600",
     "stranger": "another node answers at its address {address}: two machines may share one address",
     "lost": "its connection broke a moment ago",
 }

@@ -19,7 +19,7 @@ from typing import Any
 
 from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
-from mesh.core.codec import decode, encode, seal, unseal
+from mesh.core.codec import decode, encode
 from mesh.core.effects import ClockSet, Dial, Effect, End, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
 from mesh.core.events import (
     Carrier,
@@ -33,7 +33,7 @@ from mesh.core.events import (
     Tick,
     Wanted,
 )
-from mesh.core.messages import PROTOCOL, Answer, Beat, Call, Message, NodeRecord
+from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut
 from mesh.core.names import role_name
 from mesh.core.node import Node
 from mesh.core.refusals import Refusals
@@ -43,19 +43,21 @@ from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, folder, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
+from mesh.shell.credentials import Credentials
 from mesh.shell.deafness import Deafness
 from mesh.shell.edits import LOOK_S, Edits
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
-from mesh.shell.keys import InstallationKey
 from mesh.shell.kinds import read_kinds
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
 from mesh.shell.processes import Processes
+from mesh.shell.record import announced, as_met
 from mesh.shell.seeds import dial_seed, remembered
+from mesh.shell.shutting_out import ShuttingOut
 from mesh.shell.storage import Store, read_identity
-from mesh.shell.transport import Control, Reply
+from mesh.shell.transport import Control, Reply, bind_together
+from mesh.shell.vouching import Vouching, as_text
 
-BEAT_PORT = 47600
 STILL_HERE_S = 0.5
 HAND_OVER_S = 8.0
 EVENTS_MAX = 1000
@@ -67,7 +69,7 @@ class Settings:
 
     home: Path
     folder: Path
-    key: InstallationKey
+    key: Credentials
     run: Path
     name: str = ""
     seeds: tuple[str, ...] = ()
@@ -101,6 +103,7 @@ class Agent:
         self._encoded: tuple[Message | None, bytes] = (None, b"")
         self._handling = self._leaving = False
         self._deaf = Deafness()
+        self.shutting_out = ShuttingOut(self)
         self._queue: list[Event] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -130,17 +133,17 @@ class Agent:
 
     def _open(self, deployment: Deployment) -> None:
         settings = self.settings
-        identity = read_identity(self.store, name=settings.name)
+        identity = read_identity(self.store, name=settings.name, node=settings.key.node)
         self.beats = Beats(self._on_datagram)
-        self.control = Control(identity.node, settings.key, receive=self._on_control, on_hint=self._on_hint)
-        host = "127.0.0.1" if settings.rehearsal else "0.0.0.0"
-        beat_port = self.beats.bind(host, 0 if settings.rehearsal else BEAT_PORT)
-        control_port = self.control.bind("127.0.0.1" if settings.rehearsal else "*", 0 if settings.rehearsal else CONTROL_PORT)
+        self.vouching = Vouching(settings.key, self.store, self.beats.send, lambda *kept: self.save_later(self._save, *kept))
+        self.control = Control(self.vouching.register, receive=self._on_control, on_hint=self._on_hint, ask=self.vouching.show)
+        local = settings.rehearsal
+        port = bind_together(self.control, self.beats, "127.0.0.1" if local else "0.0.0.0", 0 if local else CONTROL_PORT)
         name = machine.name_of_this(identity.name, [each.name for each in deployment.machines])
         me = NodeRecord(
             identity.node, secrets.token_hex(4), identity.incarnation, name,
-            ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), control_port, beat_port,
-            settings.key.hash(deployment.installation),
+            ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), port, port,
+            settings.key.hash(deployment.installation), certificate=as_text(settings.key.certificate.pack()),
         )
         self.processes = Processes(
             settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
@@ -157,25 +160,26 @@ class Agent:
         named = [each.name for each in deployment.machines]
         if named and name not in named and not settings.rehearsal:
             self.report("trouble", {"what": f"the file names no machine {name!r}, so this is a spare; it names {', '.join(named)}"})
-        self.report("started", {"machine": me.name, "node": me.node, "control_port": control_port, "beat_port": beat_port})
+        self.report("started", {"machine": me.name, "node": me.node, "control_port": port, "beat_port": port})
+
+    def save_later(self, save: Callable[..., None], *values: Any) -> None:
+        """In the thread that writes to the disk; called from any other."""
+        with contextlib.suppress(RuntimeError):  # it is ending
+            self._disk.submit(save, *values)
 
     async def _announce(self, deployment: Deployment) -> None:
-        me = self.node.me
         self.discovery = discovery.Discovery(
             self._on_found, self._on_addresses, lambda words: self.report("trouble", {"what": words}),
             loopback_only=self.settings.rehearsal,
         )
-        await self.discovery.start(discovery.NodeRecord(
-            node=me.node, boot=me.boot, name=me.name, incarnation=me.incarnation, protocol=PROTOCOL, control_port=me.control_port,
-            beat_port=me.beat_port, installation_hash=me.installation, addresses=me.addresses,
-        ))
+        await self.discovery.start(announced(self.node.me, self.vouching.introductions.as_text()))
 
     def _dial_remembered(self, deployment: Deployment) -> None:
         """The peers last seen, and the seeds, beside mDNS."""
         for record in remembered(self.store.read("peers", [])):
             self.feed(PeerFound(record))
         for seed in dict.fromkeys((*deployment.seeds, *self.settings.seeds)):
-            dialling = dial_seed(seed, self.settings.key, lambda found: self.feed(PeerFound(found)),
+            dialling = dial_seed(seed, self.vouching.register, lambda found: self.feed(PeerFound(found)),
                                  lambda host, what: self.refusals.note(host, what, self.now()))
             self._tasks.append(self._loop.create_task(dialling))
 
@@ -222,6 +226,8 @@ class Agent:
                     self._perform(effect)
         finally:
             self._handling = False
+        if (guests := self.vouching.guests(self.node)) is not None:
+            self.processes.set_guests(guests)
         if not self.settings.rehearsal:
             self.processes.keep()
         self._set_timer()
@@ -249,13 +255,14 @@ class Agent:
         match effect:
             case SendDatagram():
                 if effect.message is not self._sealed[0]:
-                    self._sealed = (effect.message, seal(effect.message, self.settings.key.beat_key))
+                    self._sealed = (effect.message, self.vouching.group.seal(effect.message, self.now()))
                 self.beats.send(effect.address, effect.port, self._sealed[1])
             case SendControl():
                 if effect.message is not self._encoded[0]:
                     self._encoded = (effect.message, encode(effect.message))
                 self.control.send(effect.node, self._encoded[1])
             case Dial():
+                self.vouching.learn(effect.record.certificate)
                 self.control.connect(effect.record.node, effect.record.addresses, effect.record.control_port)
             case HangUp():
                 self.control.disconnect(effect.node)
@@ -308,8 +315,10 @@ class Agent:
     def _on_datagram(self, data: bytes, sender: tuple[str, int]) -> None:
         if sender[1] in self._deaf.ports:
             return
+        if self.vouching.introductions.hear(data, sender):
+            return
         try:
-            message = unseal(data, self.settings.key.beat_key)
+            message = self.vouching.group.unseal(data, self.now())
         except WireError as fault:
             self.refused["datagram"] += 1
             self.refusals.note(sender[0], fault.what, self.now())
@@ -324,22 +333,25 @@ class Agent:
             return
         if isinstance(message, Call):
             self.answers.answer(message, lambda answer: reply(encode(answer)))
+        elif isinstance(message, ShutOut):
+            self.shutting_out.hear(message)
         elif not isinstance(message, (Answer, Beat)) and not self._deaf.drops(message):
-            self.feed(Heard(message))
+            believed = self.vouching.take_in(message)
+            if believed is not None:
+                self.feed(Heard(believed))
 
     def _on_hint(self, peer: str, what: str, detail: str) -> None:
         if what == "reached":
             self.hints.pop(peer, None)
             self.feed(LinkUp(peer, detail))
+            self.shutting_out.greet(peer)
             return
         self.hints[peer] = (what, detail)
         self.feed(LinkHint(peer))
 
     def _on_found(self, record: discovery.NodeRecord) -> None:
-        self.feed(PeerFound(NodeRecord(
-            record.node, record.boot, record.incarnation, record.name, record.addresses, record.control_port, record.beat_port,
-            record.installation_hash, record.protocol,
-        )))
+        self.vouching.introductions.read(record.introduction)
+        self.feed(PeerFound(as_met(record)))
 
     def _on_links(self) -> None:
         """An interface came or went: the node must know whether it is its own cable that is out."""

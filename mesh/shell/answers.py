@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.core.events import Wanted
 from mesh.core.latency import latencies
-from mesh.core.messages import Answer, Call
+from mesh.core.messages import Answer, Call, ShutOut
 from mesh.core.routes import streams
 from mesh.core.status import names, status
 from mesh.errors import RoomfulError
@@ -30,7 +30,7 @@ class Answers:
         self._followers = 0
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "who": self._who, "status": self._status, "order": self._order, "report": self._report, "logs": self._logs,
-            "events": self._events, "restore": self._restore, "streams": self._streams,
+            "events": self._events, "restore": self._restore, "keys": self._keys, "shut_out": self._shut_out, "streams": self._streams,
         }
 
     def answer(self, call: Call, reply: Reply) -> None:
@@ -52,6 +52,7 @@ class Answers:
         return {
             "node": me.node, "boot": me.boot, "incarnation": me.incarnation, "name": me.name, "addresses": list(me.addresses),
             "control_port": me.control_port, "beat_port": me.beat_port, "installation": me.installation, "protocol": me.protocol,
+            "certificate": me.certificate,
         }
 
     def _status(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -60,10 +61,21 @@ class Answers:
         ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
         for each in said["machines"].values():
             each["control_port"] = ports.get(each.get("node", ""), node.me.control_port)
+        self._agent.shutting_out.mark(said["machines"])
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         said["turned_away"] = self._agent.refusals.described(self._agent.now())
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said
+
+    def _keys(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return self._agent.shutting_out.described()
+
+    def _shut_out(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """Of the owner only: whoever asks, it is the list's signature that counts."""
+        told = ShutOut("", bytes.fromhex(arguments["signed"]), bytes.fromhex(arguments["group_key"]))
+        if not told.group_key or not self._agent.shutting_out.hear(told):
+            raise RoomfulError("that list is not the owner's, or not newer than the one here", instead="Ask again: roomful key list.")
+        return self._agent.shutting_out.described()
 
     def _streams(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Every stream with who plays it, and the other nodes that could be asked the same."""

@@ -42,6 +42,7 @@ class Line:
         self._asking = asking
         self.copy = CopyId(*source.speaker)
         self.where = endpoint(source.address, source.requests_port)
+        self._key = source.key
         self._talk: Talk | None = None
         self.socket: Any = None
         door = asking.neighbours.call(source, ASKING)
@@ -59,11 +60,11 @@ class Line:
         asking = self._asking
         self.socket = bounded(asking.context.socket(zmq.DEALER), QUEUE_MAX)
         self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
-        curve.client(self.socket, asking.public, asking.secret)
         self._monitor: Any = self.socket.get_monitor_socket(_DOWN | zmq.EVENT_HANDSHAKE_SUCCEEDED)
         asking.waiting.add(self._monitor, self._notice)
         asking.waiting.add(self.socket, self._read)
-        with contextlib.suppress(zmq.ZMQError):  # not an address: it stays a copy that never answers
+        with contextlib.suppress(zmq.ZMQError):  # not an address, or no key: it stays a copy that never answers
+            curve.client(self.socket, self._key.encode(), asking.public, asking.secret)
             self.socket.connect(self.where)
 
     def send(self, message: Message) -> None:
@@ -147,9 +148,9 @@ class Asking:
 
     def __init__(
         self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, asker: Asker,
-        tell: Callable[[dict[str, Any]], None], fallbacks: Fallbacks,
+        tell: Callable[[dict[str, Any]], None], fallbacks: Fallbacks, doors: str,
     ) -> None:  # fmt: skip
-        self.neighbours = Neighbours(secret, waiting)
+        self.neighbours = Neighbours(doors, waiting)
         self.context = context
         self.public = public
         self.secret = secret

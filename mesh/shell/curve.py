@@ -1,21 +1,37 @@
-"""Who may connect: every TCP socket speaks CURVE, and only holders of the installation's key get in.
+"""Who may connect: every TCP socket speaks CURVE, and only those get in who are known by their keys.
 
-    guard = curve.guard(context, public)       one for each ZeroMQ context, before its first server socket
-    curve.server(socket, public, secret)       before bind
-    curve.client(socket, public, secret)       before connect
-    guard.refused                              connections turned away for their key
-    guard.close()                              before the context is ended
+    guard = curve.guard(context, admits)           one for each ZeroMQ context, before its first server socket
+    curve.server(socket, public, secret)           before bind
+    curve.client(socket, theirs, public, secret)   before connect; `theirs`: the key of the one who is called
+    curve.call(socket, theirs)                     before each further connect of the same socket
+    guard.refused                                  connections turned away for their key
+    guard.cut(keys)                                hangs up on those who were let in by these keys
+    guard.close()                                  before the context is ended
 
-An installation has one key pair, which serves both ends of every connection. A CURVE server proves who *it* is, but
-lets in any client, whatever its key, unless somebody answers for it under ZAP (ZeroMQ's RFC 27): that is the guard's
-thread. It must stand before the first server socket, because where nobody answers everybody is let in; where its
-thread has died nobody is. Decided against: a plain mode (there would be rooms that forgot to leave it), and pyzmq's own
-authenticator (it brings asyncio into every role's process, and keys in a folder of files).
+A CURVE server proves who *it* is, but lets in any client, whatever its key, unless somebody answers for it under ZAP
+(ZeroMQ's RFC 27): that is the guard's thread. It must stand before the first server socket, because where nobody answers
+everybody is let in; where its thread has died nobody is. It decides before a byte of a message is read.
+
+A key may be asked about a moment before word of it has come here: of a process that has just been started, or a machine
+that has just arrived. Refused (400), a ZeroMQ client never tries again; put off (300), it keeps a connection that nothing
+will ever come over until the handshake's time is up. So the answer is held until the key is known, or for `hold_s`, which is
+shorter than a handshake may take. At most 256 wait; then the oldest is let go of.
+
+`cut`: ZeroMQ cannot hang up on one peer. The guard keeps from where each key came, and shuts those TCP connections down by
+their descriptors: whoever else calls from that very address is back at once. Decided against: a plain mode (there would be
+rooms that forgot to leave it), pyzmq's own authenticator (it brings asyncio into every role's process, and keys in a folder
+of files), and dropping messages by their sender's key (a stream would still be sent to who was shut out).
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket as tcp
+import stat
 import threading
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
@@ -24,14 +40,22 @@ from zmq.utils import z85
 _ADDRESS = "inproc://zeromq.zap.01"  # fixed by RFC 27
 _DOMAIN = b"roomful"
 _VERSION = b"1.0"
+HOLD_S = 1.0
+LOOK_MS = 10  # while somebody waits
+WAITING_MAX = 256
+SEEN_MAX = 4096
+Admits = Callable[[bytes], "bool | None"]  # of a raw key: let in, shut out, not known
 
 
 class Guard:
     """Answers for one context's server sockets. Made by `guard`."""
 
-    def __init__(self, context: zmq.Context[Any], public: bytes) -> None:
-        self._key = z85.decode(public)
+    def __init__(self, context: zmq.Context[Any], admits: Admits, hold_s: float) -> None:
+        self._admits = admits
+        self._hold_s = hold_s
         self._refused = 0
+        self._held: dict[tuple[bytes, bytes], tuple[float, list[bytes]]] = {}
+        self._seen: dict[bytes, str] = {}  # key -> the address it was let in from last
         self._door: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self._door.linger = 0
         self._door.bind(_ADDRESS)
@@ -57,28 +81,82 @@ class Guard:
             self._ringer.close(linger=0)
             self._ringer = None
 
+    def cut(self, keys: Iterable[bytes]) -> int:
+        """Hangs up on the holders of these (raw) keys, who must not be admitted any more; how many connections that was."""
+        addresses = {address for key in keys if (address := self._seen.pop(key, None)) is not None}
+        return sum(_hang_up(fd, addresses) for fd in _descriptors()) if addresses else 0
+
     def _watch(self) -> None:
         poller = zmq.Poller()
         poller.register(self._door, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
-        while self._bell not in (ready := dict(poller.poll())):
+        while self._bell not in (ready := dict(poller.poll(LOOK_MS if self._held else None))):
             if self._door in ready:
-                self._door.send_multipart(self._judge(self._door.recv_multipart()))
+                self._hear(self._door.recv_multipart())
+            if self._held:
+                self._look(time.monotonic())
         self._bell.close()
         self._door.close()
 
-    def _judge(self, parts: list[bytes]) -> list[bytes]:
-        """RFC 27's reply to its request: [asker, "", version, id, domain, address, identity, mechanism, key]."""
-        asker, empty, version, number, _domain, _address, _identity, mechanism, *credentials = parts
-        if version == _VERSION and mechanism == b"CURVE" and credentials == [self._key]:
-            return [asker, empty, _VERSION, number, b"200", b"OK", b"", b""]
-        self._refused += 1
-        return [asker, empty, _VERSION, number, b"400", b"another installation's key", b"", b""]
+    def _hear(self, parts: list[bytes]) -> None:
+        """RFC 27's request: [asker, "", version, id, domain, address, identity, mechanism, key]."""
+        asker, _empty, version, number, _domain, _address, _identity, mechanism, *credentials = parts
+        if version != _VERSION or mechanism != b"CURVE" or len(credentials) != 1:
+            self._reply(parts, b"400", b"not with a key")
+        elif not self._judge(parts, late=False):
+            if len(self._held) >= WAITING_MAX:
+                self._judge(self._held.pop(next(iter(self._held)))[1], late=True)
+            self._held[asker, number] = (time.monotonic() + self._hold_s, parts)
+
+    def _look(self, now: float) -> None:
+        """Those who wait: whether their key has become known, or their time is up."""
+        for asked, (until_s, parts) in list(self._held.items()):
+            if self._judge(parts, late=now >= until_s):
+                del self._held[asked]
+
+    def _judge(self, parts: list[bytes], *, late: bool) -> bool:
+        """Answers if it can be decided now; whether it was."""
+        key = parts[-1]
+        admitted = self._admits(key)
+        if admitted is None and not late:
+            return False
+        if admitted:
+            if len(self._seen) >= SEEN_MAX:
+                self._seen.pop(next(iter(self._seen)))
+            self._seen[key] = parts[5].decode(errors="replace")
+            self._reply(parts, b"200", b"OK")
+        elif admitted is None:
+            self._reply(parts, b"300", b"nobody here knows this key yet")
+        else:
+            self._reply(parts, b"400", b"shut out")
+        return True
+
+    def _reply(self, parts: list[bytes], code: bytes, words: bytes) -> None:
+        self._refused += code != b"200"
+        self._door.send_multipart([parts[0], b"", _VERSION, parts[3], code, words, b"", b""])
 
 
-def guard(context: zmq.Context[Any], public: bytes) -> Guard:
-    """Stands at the door of every server socket of `context`: lets in who holds the key of `public` (Z85)."""
-    return Guard(context, public)
+class Guests:
+    """The keys that a role's process lets in, as its agent tells them, and its own."""
+
+    def __init__(self, publics: Iterable[str] = ()) -> None:
+        self._keys: frozenset[bytes] = frozenset()
+        self.tell(publics)
+
+    def tell(self, publics: Iterable[str]) -> frozenset[bytes]:
+        """These (Z85) and no others from now on; those that are no longer among them. Raises ValueError for what is no key."""
+        before = self._keys
+        self._keys = frozenset(raw(each) for each in publics)
+        return before - self._keys
+
+    def admits(self, key: bytes) -> bool | None:
+        """For `guard`."""
+        return True if key in self._keys else None
+
+
+def guard(context: zmq.Context[Any], admits: Admits, hold_s: float = HOLD_S) -> Guard:
+    """Stands at the door of every server socket of `context`."""
+    return Guard(context, admits, hold_s)
 
 
 def server(socket: zmq.Socket[Any], public: bytes, secret: bytes) -> None:
@@ -89,8 +167,44 @@ def server(socket: zmq.Socket[Any], public: bytes, secret: bytes) -> None:
     socket.zap_domain = _DOMAIN
 
 
-def client(socket: zmq.Socket[Any], public: bytes, secret: bytes) -> None:
-    """Makes a socket the side that connects; it talks to nobody but holders of the same installation's key."""
-    socket.curve_serverkey = public
+def client(socket: zmq.Socket[Any], theirs: bytes, public: bytes, secret: bytes) -> None:
+    """Makes a socket the side that connects; it talks to nobody but the holder of the key `theirs`."""
+    socket.curve_serverkey = theirs
     socket.curve_publickey = public
     socket.curve_secretkey = secret
+
+
+def call(socket: zmq.Socket[Any], theirs: str) -> None:
+    """Whom the next `connect` of a client calls. Raises ZMQError for what is no key."""
+    try:
+        socket.curve_serverkey = theirs.encode()
+    except (TypeError, ValueError, zmq.ZMQError) as error:
+        raise zmq.ZMQError(zmq.EINVAL, "no key") from error
+
+
+def raw(public: str) -> bytes:
+    """A key's 32 bytes, as guards know it. Raises ValueError for what is none."""
+    try:
+        return z85.decode(public.encode())
+    except KeyError:
+        raise ValueError(f"no key: {public!r}") from None
+
+
+def _descriptors() -> list[int]:
+    with contextlib.suppress(OSError, ValueError):
+        return [int(each) for each in os.listdir("/dev/fd")]
+    return []
+
+
+def _hang_up(fd: int, addresses: set[str]) -> bool:
+    """Shuts a connection down, if the descriptor is one from these addresses; ZeroMQ then finds it ended."""
+    with contextlib.suppress(OSError):
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            return False
+        line = tcp.socket(fileno=os.dup(fd))
+        with contextlib.closing(line):
+            if line.family in (tcp.AF_INET, tcp.AF_INET6) and line.type == tcp.SOCK_STREAM:
+                if line.getpeername()[0].removeprefix("::ffff:") in addresses:
+                    line.shutdown(tcp.SHUT_RDWR)
+                    return True
+    return False

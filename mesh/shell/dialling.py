@@ -2,7 +2,8 @@
 
 A machine says that it has five addresses; two lead nowhere, one is a container bridge that leads back to
 ourselves. What an address is worth shows only by dialling it. So all are tried, the better ranked with a head
-start, and the first that completes the encrypted handshake *and* answers with the peer's own id is used. The
+start, and the first that completes the encrypted handshake *and* answers with the peer's own id is used. Nobody is called
+whose certificate is not known: each address is shown this node's own first, by a datagram, and asked for its. The
 TCP connection tried first tells refusal (a machine is there, its agent is not) from silence, which ZeroMQ does
 not. ZeroMQ's own reconnection is off: a broken line is news for whoever judges, and another address may be
 better by now.
@@ -22,13 +23,15 @@ from typing import Any
 import zmq
 
 from mesh.shell import curve
-from mesh.shell.keys import InstallationKey
+from mesh.shell.register import Register
 from mesh.shell.sockets import MESSAGE_BYTES_MAX, Inbox, bounded, hush
 
 HERE = b"here"  # a listening node's answer: its id
 HEAD_START_S = 0.04  # between one rank of address and the next
 LOOK_UP_S = 2.0
 KNOCK_S = 0.5  # for a TCP connection
+SHOWN_S = 0.3  # for the peer's certificate, where it is not known yet
+LOOK_S = 0.005
 WELCOME_S = 1.5  # for the handshake and the first answer
 RETRY_MIN_S, RETRY_MAX_S, RETRY_LONG_S = 0.05, 1.0, 3.0
 LONG_AFTER_S = 60.0
@@ -38,8 +41,9 @@ _BROKEN_EVENTS = (
     zmq.EVENT_DISCONNECTED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 # When addresses fail in different ways, the first of these is told.
-_TELLING = ("wrong-key", "refused", "stranger", "unreachable")
+_TELLING = ("wrong-key", "unknown", "refused", "stranger", "unreachable")
 Hint = Callable[[str, str, str], None]
+Ask = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,13 @@ class Failed:
 class Call:
     """One ZeroMQ connection to one address, verified by `welcome`."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], key: InstallationKey, peer: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], register: Register, peer: str, theirs: bytes) -> None:
         self._peer = peer.encode()
         self._loop = asyncio.get_running_loop()
         self.answered: asyncio.Future[bytes] = self._loop.create_future()
         self.broken: asyncio.Future[str] = self._loop.create_future()
         self._socket = bounded(context.socket(zmq.DEALER))
-        curve.client(self._socket, key.curve_public, key.curve_secret)
+        curve.client(self._socket, theirs, register.mine.public, register.mine.curve_secret)
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
         self._socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
         self._socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 2_500)
@@ -112,8 +116,8 @@ class Call:
 class Line:
     """Keeps one peer reachable for as long as it is not closed."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], key: InstallationKey, peer: str, hint: Hint) -> None:
-        self._context, self._key, self._peer, self._hint = context, key, peer, hint
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], register: Register, peer: str, hint: Hint, ask: Ask) -> None:
+        self._context, self._register, self._peer, self._hint, self._ask = context, register, peer, hint, ask
         self._addresses: tuple[str, ...] = ()
         self._port = 0
         self._call: Call | None = None
@@ -237,13 +241,24 @@ class Line:
         refused = await _knock(address, self._port)
         if refused is not None:
             return refused
+        theirs = await self._shown(address)
+        if theirs is None:
+            return Failed(address, "unknown", f"{address}:{self._port}")
         try:
-            return await self._call_up(address)
+            return await self._call_up(address, theirs)
         except (zmq.ZMQError, OSError) as error:  # this machine is out of sockets: no reason never to dial again
             return Failed(address, "unreachable", f"{address}:{self._port} ({error})")
 
-    async def _call_up(self, address: str) -> tuple[Call, str] | Failed:
-        call = Call(self._context, self._key, self._peer)
+    async def _shown(self, address: str) -> bytes | None:
+        """The peer's key, from its certificate; this node shows its own, so that the call is expected."""
+        self._ask(address, self._port)
+        until_s = time.monotonic() + SHOWN_S
+        while (theirs := self._register.public(self._peer)) is None and time.monotonic() < until_s:
+            await asyncio.sleep(LOOK_S)
+        return theirs
+
+    async def _call_up(self, address: str, theirs: bytes) -> tuple[Call, str] | Failed:
+        call = Call(self._context, self._register, self._peer, theirs)
         served = False
         try:
             call.connect(address, self._port)
@@ -259,7 +274,8 @@ class Line:
     def _judge(self, call: Call, address: str) -> Failed | None:
         there = f"{address}:{self._port}"
         if not call.answered.done():
-            return Failed(address, "wrong-key", there)  # or it is another program
+            other = self._register.who_showed(address, self._port) not in (None, self._peer)
+            return Failed(address, "stranger" if other else "wrong-key", there)  # or it is another program
         if call.answered.result() != self._peer.encode():
             return Failed(address, "stranger", there)
         return None

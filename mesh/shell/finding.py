@@ -22,9 +22,12 @@ from mesh.core.codec import decode, encode
 from mesh.core.messages import Answer, Call
 from mesh.core.quantities import Unclear
 from mesh.errors import NoRoomError, RoomfulError, UsageError, WireError
-from mesh.shell.keys import InstallationKey, default_key_path, load_key
-from mesh.shell.storage import home
+from mesh.shell.credentials import for_command
+from mesh.shell.keys import default_key_path
+from mesh.shell.register import Register
+from mesh.shell.storage import Store, home
 from mesh.shell.transport import Caller
+from mesh.shell.vouching import CERTIFICATES, from_text
 
 BROWSE_S = 2.0
 
@@ -35,12 +38,14 @@ class Door:
 
     hosts: tuple[str, ...]
     port: int
-    key: InstallationKey
+    register: Register
+    node: str = ""  # which node is there, where that is known
 
     def ask(self, verb: str, arguments: dict[str, Any] | None = None, *, timeout_s: float = 3.0) -> Any:
         """One question, one answer. Raises NoRoomError when it does not come, RoomfulError when the node refuses."""
         try:
-            answer = decode(Caller(self.key).ask(self.hosts, self.port, encode(Call("1", verb, arguments or {})), timeout_s))
+            asked = encode(Call("1", verb, arguments or {}))
+            answer = decode(Caller(self.register, self.node).ask(self.hosts, self.port, asked, timeout_s))
         except WireError as fault:
             raise NoRoomError(f"the node at {self.hosts[0]} answered in another protocol: {fault.what}",
                               instead="Install the same version of Roomful on this machine.") from None
@@ -50,7 +55,7 @@ class Door:
 
     def follow(self) -> Iterator[dict[str, Any]]:
         """Every event of the node from now on, until it ends: then NoRoomError is raised."""
-        for data in Caller(self.key).stream(self.hosts, self.port, encode(Call("1", "follow", {}))):
+        for data in Caller(self.register, self.node).stream(self.hosts, self.port, encode(Call("1", "follow", {}))):
             answer = decode(data)
             if not isinstance(answer, Answer) or answer.fault:
                 raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
@@ -60,7 +65,8 @@ class Door:
     def at(self, machine: dict[str, Any]) -> Door:
         """The door of another machine, as `status` describes it."""
         hosts = tuple(machine.get("addresses") or self.hosts)
-        return Door(self.hosts if machine.get("self") else hosts, int(machine.get("control_port", self.port)), self.key)
+        here = self.hosts if machine.get("self") else hosts
+        return Door(here, int(machine.get("control_port", self.port)), self.register, str(machine.get("node", "")))
 
     def reports(self, said: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """What each machine that is here, by `status`, says of its own roles and clock; without those that do not answer at once."""
@@ -92,13 +98,13 @@ def rehearsals() -> Path:
 def find(host: str | None = None, key_path: Path | None = None) -> Door:
     """A door to the room. Raises NoRoomError with what was tried, and KeyFileError when the key cannot be read."""
     if host:
-        return Door(*_typed(host), load_key(key_path or default_key_path()))
-    for note in _notes():
-        return Door(("127.0.0.1",), note["control_port"], load_key(Path(note["key"])))
+        return Door(*_typed(host), register_for(key_path or default_key_path(), home()))
+    for folder, note in _notes():
+        return Door(("127.0.0.1",), note["control_port"], register_for(Path(note["key"]), folder), str(note.get("node", "")))
     path = key_path or default_key_path()
     if path.exists():
-        key = load_key(path)
-        found = asyncio.run(_browse(key, note_installation()))
+        register = register_for(path, home())
+        found = asyncio.run(_browse(register, note_installation()))
         if found is not None:
             return found
         tried = f"no agent runs on this machine, and none answered over mDNS within {BROWSE_S:.0f} s"
@@ -108,6 +114,15 @@ def find(host: str | None = None, key_path: Path | None = None) -> Door:
         f"there is no room to talk to: {tried}",
         instead="Start one with `roomful agent DIR`, rehearse with `roomful rehearse DIR`, or name a machine with --host.",
     )
+
+
+def register_for(key_path: Path, folder: Path) -> Register:
+    """Whom a command knows: those whom the node of this folder has met."""
+    register = Register(for_command(key_path, folder))
+    known = Store(folder).read(CERTIFICATES, [])
+    for text in known if isinstance(known, list) else ():
+        register.learn(from_text(str(text)))
+    return register
 
 
 def _typed(host: str) -> tuple[tuple[str, ...], int]:
@@ -127,18 +142,19 @@ def note_installation() -> str | None:
         return None
 
 
-def _notes() -> Iterator[dict[str, Any]]:
+def _notes() -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The folder of each agent that runs here, and what it left there."""
     newest = sorted(rehearsals().glob("*/*/agent.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     for path in (note_path(home()), *newest):
         try:
             note = json.loads(path.read_text())
             if psutil.pid_exists(int(note["pid"])) and isinstance(note["control_port"], int):
-                yield note
+                yield path.parent, note
         except (OSError, ValueError, KeyError, TypeError):
             continue
 
 
-async def _browse(key: InstallationKey, installation: str | None) -> Door | None:
+async def _browse(register: Register, installation: str | None) -> Door | None:
     """The first node on the network that takes this key."""
     from mesh.shell.discovery import Discovery, NodeRecord
 
@@ -150,7 +166,7 @@ async def _browse(key: InstallationKey, installation: str | None) -> Door | None
         deadline = asyncio.get_running_loop().time() + BROWSE_S
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             record = await asyncio.wait_for(found.get(), left)
-            door = Door(record.addresses, record.control_port, key)
+            door = Door(record.addresses, record.control_port, register)
             try:
                 await asyncio.get_running_loop().run_in_executor(None, door.ask, "who")
             except RoomfulError:

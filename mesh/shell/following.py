@@ -70,13 +70,13 @@ class FollowLine:
         self._context, self._public, self._secret, self._waiting = context, public, secret, waiting
         self._heard = heard
         self._socket: Any = None
-        self._places: dict[str, str] = {}  # instance -> where it is followed
+        self._places: dict[str, tuple[str, str]] = {}  # instance -> where it is followed, and its key
         self._asked_s: dict[str, float] = {}
         self.refused = 0
 
     def follow(self, sources: Iterable[Source]) -> None:
         """Exactly these from now on."""
-        wanted = {each.instance: endpoint(each.address, each.frames_port) for each in sources}
+        wanted = {each.instance: (endpoint(each.address, each.frames_port), each.key) for each in sources}
         if wanted == self._places:
             return
         if self._socket is None:
@@ -86,12 +86,13 @@ class FollowLine:
         before, after = set(self._places.values()), set(wanted.values())
         for place in before - after:
             with contextlib.suppress(zmq.ZMQError):
-                self._socket.disconnect(place)
+                self._socket.disconnect(place[0])
         for instance in wanted.keys() - self._places.keys():
             self._socket.subscribe(topic(instance))
         for place in after - before:
             with contextlib.suppress(zmq.ZMQError):  # what is no address is somebody who never speaks
-                self._socket.connect(place)
+                curve.call(self._socket, place[1])
+                self._socket.connect(place[0])
         self._places = wanted
         if not wanted:
             self.close()
@@ -108,7 +109,7 @@ class FollowLine:
     def _open(self) -> None:
         self._socket = bounded(self._context.socket(zmq.SUB), QUEUE_MAX)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX + 1024)
-        curve.client(self._socket, self._public, self._secret)
+        curve.client(self._socket, self._public, self._public, self._secret)  # whom it calls is said at each connect
         self._waiting.add(self._socket, self._read)
 
     def _read(self) -> None:

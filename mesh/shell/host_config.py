@@ -16,10 +16,12 @@ FIRST_PORT, PORTS = 47610, 190  # of the roles' data, on every machine; document
 class HostConfig:
     """One instance's process. `standby` says what it is while it does not play: "none" and "warm" wait, "hot" runs muted.
 
-    `orphan_s` is how long it plays on without an agent; `ports` are for frames and requests, 0 for free ones;
-    `clock` is the course of the room's time as an order of the agent's gives it, None: the wall clock's. `state`: base64 of
-    MessagePack, what the process before this one remembered. `network`, `writes` (paths) and `memory_bytes` (0: no limit) are
-    what it may use, `hidden` what it may not see even in a folder that it may read: see `mesh.shell.confinement`.
+    `orphan_s` is how long it plays on without an agent; `ports` are for frames and requests, 0 for free ones; `curve_public` and
+    `curve_secret` are this process's own pair, `vouched` the keys that it lets in (others are told later), `doors` is by what the
+    processes of one machine find each other. `clock` is the course of the room's time as an order of the agent's gives it, None:
+    the wall clock's. `state`: base64 of MessagePack, what the process before this one remembered. `network`,
+    `writes` (paths) and `memory_bytes` (0: no limit) are what it may use, `hidden` what it may not see even in a folder that it may
+    read: see `mesh.shell.confinement`.
     """
 
     instance: str
@@ -29,6 +31,7 @@ class HostConfig:
     link: str
     curve_public: str
     curve_secret: str
+    doors: str
     node: str
     options: dict[str, Any] = field(default_factory=dict)
     model: dict[str, Any] | None = None
@@ -53,6 +56,7 @@ class HostConfig:
     writes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     memory_bytes: int = 0
+    vouched: tuple[str, ...] = ()
 
 
 def read(text: str | bytes) -> HostConfig:

@@ -134,7 +134,10 @@ class HostLink:
             self._standing.playing = False
         elif type_ == "stop":
             self._standing.stopping = True
-        if type_ != "still_here":
+        elif type_ == "keys":  # who may connect is for no role to wait with
+            self._standing.vouched = tuple(map(str, order["vouched"]))
+            self._standing.meet([str(each) for each in order.get("cut", ())])
+        if type_ not in ("still_here", "keys"):
             self.orders.put(order)
             self._standing.ring()
 

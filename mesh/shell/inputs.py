@@ -60,13 +60,13 @@ class Ear:
 class Inputs:
     """The ears of one role."""
 
-    def __init__(self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, tell: Tell) -> None:
+    def __init__(self, context: zmq.Context[Any], public: bytes, secret: bytes, waiting: Waiting, tell: Tell, doors: str) -> None:
         self._context = context
         self._public = public
         self._secret = secret
         self._waiting = waiting
         self._tell = tell
-        self._neighbours = Neighbours(secret, waiting)
+        self._neighbours = Neighbours(doors, waiting)
         self.ears: tuple[Ear, ...] = ()
 
     def route(self, routes: Iterable[Route], handlers: Handlers) -> None:
@@ -88,7 +88,7 @@ class Inputs:
 
     def _open(self, name: str, stream: str, type_: str, delivery: str, pictures: str) -> Input:
         socket = self._context.socket(zmq.SUB)
-        curve.client(socket, self._public, self._secret)
+        curve.client(socket, self._public, self._public, self._secret)  # whom it calls is said at each connect
         input = Input(name, stream, type_, delivery, socket, self._neighbours, pictures)
         self._waiting.add(socket, input.read)
         self._waiting.add(input.monitor, input.notice)

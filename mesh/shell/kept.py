@@ -34,7 +34,8 @@ class KeptParts:
             return
         self._written = found
         rows = [
-            [c.instance, c.epoch, c.part, c.state, c.generation, c.frames_port, c.requests_port, c.pid, c.restarts, standby]
+            [c.instance, c.epoch, c.part, c.state, c.generation, c.frames_port, c.requests_port, c.pid, c.restarts, standby,
+             c.key, c.vouch]
             for c, standby in found
         ]
         text = json.dumps({"boot": self._boot, "parts": rows})
@@ -48,9 +49,10 @@ class KeptParts:
         try:
             kept = json.loads(self._path.read_text())
             rows = kept["parts"] if kept["boot"] == self._boot else ()
-            for instance, epoch, part, state, generation, frames, requests, pid, restarts, standby in rows:
+            for instance, epoch, part, state, generation, frames, requests, pid, restarts, standby, key, vouch in rows:
                 yield Claim(
                     str(instance), int(epoch), str(part), str(state), int(generation), int(frames), int(requests), int(pid), int(restarts),
+                    key=str(key), vouch=str(vouch),
                 ), str(standby)
         except (OSError, ValueError, TypeError, KeyError):
             return

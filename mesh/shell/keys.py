@@ -1,16 +1,19 @@
-"""The one secret of an installation: whoever holds it is in the room, whoever does not is refused.
+"""The one secret of an installation: whoever holds it says which machines are in the room.
 
     key = new_key(path)             made once, on one machine; KeyFileError if the file is there already
     key = load_key(path)            on every start; KeyFileError says absent, unreadable, wrong format or mistyped
     key = parse_key(text)           typed by a person from a sheet of paper
-    key.curve_public, .curve_secret for ZeroMQ's CURVE; .beat_key for heartbeats; .hash(name) for mDNS
     key.sign(data) -> bytes         what only an owner of the key can say (Ed25519)
     verify(key.verify_key, data, signature) -> bool     by anybody, who need not hold the key
+    key.room_key                    what every machine that was ever let in may know (`credentials`)
+    key.group_key(number)           what the machines share that are in now: a new one at each revocation
 
 The file is one line, `roomful-key-1 ` and 13 groups of four and a last of three characters, with a checksum, so
 that a key can be read aloud or typed: letters and digits that look alike (O and 0, I, L and 1) are the same.
-One key serves the whole installation, as server and as client. Decided against: a pass phrase (people choose
-weak ones) and certificates per machine (a spare machine must join with nothing but this line).
+Only its owner's machine keeps it. On every other it is typed once, vouches for that machine's own keys, and is
+forgotten (`credentials`), so that a machine that is stolen can be shut out, and no machine but the owner's can send
+what runs on all. Decided against: a pass phrase (people choose weak ones), and certificates that are made on the
+owner's machine and carried to the others (a spare machine must join with nothing but this line).
 """
 
 from __future__ import annotations
@@ -22,7 +25,6 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import zmq
 from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey, VerifyKey
 
@@ -30,6 +32,7 @@ from mesh.errors import RoomfulError
 from mesh.shell.storage import home, sync_folder
 
 FORMAT = "roomful-key-1"
+MEMBER_FORMAT = "roomful-member-1"  # of a machine that was let in: `credentials`
 SECRET_BYTES = 32
 CHECK_BYTES = 2
 GROUP = 4
@@ -48,26 +51,17 @@ class InstallationKey:
     """The secret and what is derived from it. Printing one shows nothing of the secret."""
 
     secret: bytes = field(repr=False)
-    curve_public: bytes = field(init=False)
-    curve_secret: bytes = field(init=False, repr=False)
-    beat_key: bytes = field(init=False, repr=False)
+    room_key: bytes = field(init=False, repr=False)
     verify_key: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         if len(self.secret) != SECRET_BYTES:
             raise KeyFileError("a key has 32 bytes", instead="Make one with: roomful key new")
-        scalar = bytearray(_derive(self.secret, b"roomful-curve"))
-        # Clamped as RFC 7748, section 5 asks of every X25519 secret.
-        scalar[0] &= 248
-        scalar[31] = (scalar[31] & 127) | 64
-        curve_secret = _z85(bytes(scalar))
-        object.__setattr__(self, "curve_secret", curve_secret)
-        object.__setattr__(self, "curve_public", zmq.curve_public(curve_secret))
-        object.__setattr__(self, "beat_key", _derive(self.secret, b"roomful-beat"))
+        object.__setattr__(self, "room_key", derive(self.secret, b"roomful-room"))
         object.__setattr__(self, "verify_key", bytes(self._signing().verify_key))
 
     def _signing(self) -> SigningKey:
-        return SigningKey(_derive(self.secret, b"roomful-sign"))
+        return SigningKey(derive(self.secret, b"roomful-sign"))
 
     def sign(self, data: bytes) -> bytes:
         """The owner's signature, 64 bytes. `data` must begin with what it is for, so that no signature can be used as another."""
@@ -85,10 +79,10 @@ class InstallationKey:
         digits = "".join(ALPHABET[value >> (5 * place) & 31] for place in reversed(range(LENGTH)))
         return tuple(digits[at : at + GROUP] for at in range(0, LENGTH, GROUP))
 
-    def hash(self, installation: str) -> str:
-        """16 hex digits that tell machines of one installation and one key from others; says nothing of the key."""
-        named = hashlib.blake2b(installation.encode(), key=_derive(self.secret, b"roomful-name"), digest_size=8)
-        return named.hexdigest()
+    def group_key(self, number: int) -> bytes:
+        """What the machines share that are in the room after `number` revocations. The first follows from the room's key; the
+        others cannot be told from any before them."""
+        return first_group_key(self.room_key) if number == 0 else derive(self.secret, b"roomful-group" + number.to_bytes(3, "big"))
 
 
 def verify(verify_key: bytes, data: bytes, signature: bytes) -> bool:
@@ -98,6 +92,18 @@ def verify(verify_key: bytes, data: bytes, signature: bytes) -> bool:
     except (CryptoError, ValueError, TypeError):
         return False
     return True
+
+
+def fingerprint(verify_key: bytes) -> str:
+    """Twelve characters that tell installations apart, to be compared by eye; no secret."""
+    value = int.from_bytes(hashlib.blake2b(verify_key, person=b"roomful-print", digest_size=8).digest(), "big") >> 4
+    digits = "".join(ALPHABET[value >> (5 * place) & 31] for place in reversed(range(12)))
+    return "-".join(digits[at : at + GROUP] for at in range(0, 12, GROUP))
+
+
+def first_group_key(room_key: bytes) -> bytes:
+    """What the machines of a room share until somebody is shut out."""
+    return derive(room_key, b"roomful-beat")
 
 
 def letters(text: str) -> str:
@@ -144,18 +150,26 @@ def new_key(path: Path) -> InstallationKey:
 
 
 def save_key(path: Path, key: InstallationKey) -> None:
-    """Writes the file, mode 0600, and to the disk before it returns; refuses to overwrite. It appears whole or not at all: it is
-    written beside and linked into its place, so that a power cut leaves no half of a key."""
+    """Writes the file as `save_secret` does; refuses to overwrite."""
+    save_secret(path, key.text + "\n")
+
+
+def save_secret(path: Path, text: str, *, replace: bool = False) -> None:
+    """Writes a file, mode 0600, and to the disk before it returns. It appears whole or not at all: it is written beside and linked
+    into its place, so that a power cut leaves no half of a key. Raises KeyFileError, also where there is one and not `replace`."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists():
+        if path.exists() and not replace:
             raise _taken(path)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(key.text + "\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        _put_in_place(beside, path)
+        if replace:
+            os.replace(beside, path)
+        else:
+            _put_in_place(beside, path)
         sync_folder(path.parent)
     except FileExistsError as error:
         raise (_taken(path) if path.is_file() else _unwritten(path, error)) from None
@@ -191,8 +205,20 @@ def load_key(path: Path) -> InstallationKey:
     Raises:
         KeyFileError: absent, unreadable, not a key, or mistyped; the message says which.
     """
+    text = read_secret(path)
+    if text.startswith(MEMBER_FORMAT):
+        instead = "Do this on the machine where the key was made (roomful key new), or name a file that holds it."
+        raise KeyFileError("this machine was let in and does not keep the key itself", where=str(path), instead=instead)
+    if text and not text.startswith(FORMAT):
+        named = f"this file does not begin with {FORMAT!r}"
+        raise KeyFileError(named, where=str(path), instead=_COPY_AGAIN)
+    return parse_key(text, where=str(path))
+
+
+def read_secret(path: Path, most: int = 4096) -> str:
+    """The text of a key's file, of either kind. Raises KeyFileError: absent, unreadable, or no text."""
     try:
-        raw = path.read_bytes()[:4096]
+        raw = path.read_bytes()[:most]
     except FileNotFoundError:
         instead = "On the first machine: roomful key new. On the others: roomful key add, with what key show prints there."
         raise KeyFileError("this machine has no key yet", where=str(path), instead=instead) from None
@@ -200,13 +226,9 @@ def load_key(path: Path) -> InstallationKey:
         instead = "The file must be readable by the user who starts roomful."
         raise KeyFileError(f"the key cannot be read: {error.strerror}", where=str(path), instead=instead) from None
     try:
-        text = raw.decode("ascii").strip()
+        return raw.decode("ascii").strip()
     except UnicodeDecodeError:
         raise KeyFileError("this file is not a Roomful key", where=str(path), instead=_COPY_AGAIN) from None
-    if text and not text.startswith(FORMAT):
-        named = f"this file does not begin with {FORMAT!r}"
-        raise KeyFileError(named, where=str(path), instead=_COPY_AGAIN)
-    return parse_key(text, where=str(path))
 
 
 def readable_by_others(path: Path) -> bool:
@@ -230,15 +252,10 @@ def _unwritten(path: Path, error: OSError) -> KeyFileError:
     return KeyFileError(f"the key could not be written: {error.strerror}", where=str(path), instead=instead)
 
 
-def _derive(secret: bytes, purpose: bytes) -> bytes:
+def derive(secret: bytes, purpose: bytes) -> bytes:
+    """32 bytes for one purpose (16 bytes at most), from which neither the secret nor those for another follow."""
     return hashlib.blake2b(b"", key=secret, person=purpose, digest_size=32).digest()
 
 
 def _check(secret: bytes) -> bytes:
     return hashlib.blake2b(secret, person=b"roomful-check", digest_size=CHECK_BYTES).digest()
-
-
-def _z85(raw: bytes) -> bytes:
-    from zmq.utils import z85
-
-    return z85.encode(raw)

@@ -15,10 +15,11 @@ from mesh.core.kind import Kind
 from mesh.core.names import role_name
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import RoomfulError
+from mesh.shell.credentials import Credentials
 from mesh.shell.fallbacks import lines_of
 from mesh.shell.host_config import FIRST_PORT, PORTS
-from mesh.shell.keys import InstallationKey
 from mesh.shell.replaying import as_played
+from mesh.shell.vouching import Pair
 
 NICENESS, DISPLAY_NICENESS = 5, 2  # above the agent's own: its heartbeats come first, then what visitors see, then the models
 
@@ -52,16 +53,16 @@ class Stead:
     folder: Path
     home: Path
     link: str
-    key: InstallationKey
+    key: Credentials
     rehearsal: bool
     secrets: tuple[Path, ...] = ()  # beside `home`, where the installation's key lies
     replay: Mapping[str, Any] = field(default_factory=dict)  # {"file", "speed", "begin", "roles"}: see `mesh.shell.replaying`
 
 
 def config_for(
-    order: Launch, role: RoleSpec, deployment: Deployment, stead: Stead, ports: tuple[int, int], state: bytes | None = None,
+    order: Launch, role: RoleSpec, deployment: Deployment, stead: Stead, ports: tuple[int, int], pair: Pair, state: bytes | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The configuration of one process, as `mesh.shell.host` reads it. `state`: what the process before it remembered."""
+    """The configuration of one process, as `mesh.shell.host` reads it. `pair`: its keys; `state`: what the one before it remembered."""
     state_folder = stead.home / "roles" / order.instance.replace("/", ".")
     state_folder.mkdir(parents=True, exist_ok=True)
     kind, options = as_played(role, deployment, stead.replay)
@@ -72,7 +73,7 @@ def config_for(
         "fallback_files": {sort: path for sort, path in role.fallback.items() if sort != "text"},
         "generation": order.generation, "epoch": order.epoch, "node": stead.node, "machine": stead.machine,
         "installation": deployment.installation, "about": deployment.about, "link": stead.link,
-        "curve_public": stead.key.curve_public.decode(), "curve_secret": stead.key.curve_secret.decode(),
+        "curve_public": pair.public, "curve_secret": pair.secret, "doors": stead.key.door_key,
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),
         "settings": {

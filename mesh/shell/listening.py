@@ -31,6 +31,7 @@ from mesh.core.frames import TOPIC_END, Header, Sender
 from mesh.core.gaps import Gap, GapMeter
 from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
+from mesh.shell import curve
 from mesh.shell.arrays import to_array
 from mesh.shell.lines import Line, Neighbours
 from mesh.shell.ring import Lease
@@ -98,7 +99,8 @@ class Input:
         self._sender: Sender | None = None  # of the last frame, and what is known of it
         self._voice = _Voice(GapMeter(""))
         self._meters: dict[str, GapMeter] = {}
-        self._far: set[str] = set()
+        self._far: dict[str, str] = {}  # where a source is heard over the network, and its key
+        self._keys: dict[str, str] = {}  # by which each place was connected that is or was heard over the network
         self._parting: dict[str | Speaker, float] = {}  # a line that is to be cut, and when
         self._sources: tuple[Source, ...] = ()
         self.waiting: deque[tuple[Header, Any, int]] = deque()
@@ -112,7 +114,7 @@ class Input:
         words. So their lines are cut a moment later (`part`)."""
         self._read_all()
         self._sources = wanted = tuple(sources)
-        self._connect({endpoint(each.address, each.frames_port) for each in wanted if not self._is_near(each)})
+        self._connect({endpoint(each.address, each.frames_port): each.key for each in wanted if not self._is_near(each)})
         speakers, until_s = {each.speaker for each in wanted}, time.monotonic() + PARTING_S
         for speaker in self._lines:
             if speaker in speakers:
@@ -146,15 +148,22 @@ class Input:
         if not self._parting:
             self._fence.forget()
 
-    def _connect(self, wanted: set[str]) -> None:
+    def _connect(self, wanted: dict[str, str]) -> None:
+        """`wanted`: where, and whose key must be there. Another key at the same place is another process, and another connection."""
         until_s = time.monotonic() + PARTING_S
-        self._parting.update({gone: until_s for gone in self._far - wanted})
-        for new in wanted - self._far:
-            if self._parting.pop(new, None) is not None:
+        self._parting.update({gone: until_s for gone in self._far if gone not in wanted})
+        for new, key in wanted.items():
+            parting = self._parting.pop(new, None) is not None
+            if self._keys.get(new) == key and (parting or new in self._far):
                 continue
             with contextlib.suppress(zmq.ZMQError):  # what is not an address is a source that never speaks
+                if parting or new in self._far:
+                    self.socket.disconnect(new)
+                curve.call(self.socket, key)
                 self.socket.connect(new)
+            self._keys[new] = key
         self._far = wanted
+        self._keys = {place: key for place, key in self._keys.items() if place in wanted or place in self._parting}
 
     def _is_near(self, source: Source) -> bool:
         """Whether a source is heard by a line of its own, on this machine; calls at its door where there is none yet."""
@@ -190,7 +199,7 @@ class Input:
                 self._hang_up(speaker)
                 for source in self._sources:
                     if source.speaker == speaker:
-                        self._connect(self._far | {endpoint(source.address, source.frames_port)})
+                        self._connect({**self._far, endpoint(source.address, source.frames_port): source.key})
                         self._broke(source)
 
     def notice(self) -> None:

@@ -1,4 +1,4 @@
-"""Listens to a room from outside it, for `roomful record`: no node, no role, only the installation's key.
+"""Listens to a room from outside it, for `roomful record`: no node and no role, only a certificate, which every node is shown.
 
 Where the streams come from is asked of any node, twice a second, in a thread of its own: a node that dies in mid-answer
 must not keep the frames waiting. When it is gone another one is asked.
@@ -22,6 +22,7 @@ from mesh.shell.arrays import to_block
 from mesh.shell.finding import Door
 from mesh.shell.handlers import Handlers
 from mesh.shell.inputs import Inputs
+from mesh.shell.introductions import show
 from mesh.shell.sources import read_routes
 from mesh.shell.waiting import Waiting
 
@@ -45,7 +46,8 @@ class Overhearing:
         self._door, self._wanted, self._say = door, wanted, say
         self._waiting = Waiting()
         self._context: zmq.Context[Any] = zmq.Context()
-        self._inputs = Inputs(self._context, door.key.curve_public, door.key.curve_secret, self._waiting, lambda said: None)
+        mine = door.register.mine
+        self._inputs = Inputs(self._context, mine.public, mine.curve_secret, self._waiting, lambda said: None, mine.door_key)
         self._told: dict[str, Any] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, name="ask", daemon=True)
@@ -102,11 +104,15 @@ class Overhearing:
                     self._say(f"a node no longer answers ({fault.what}); asking another one")
                 continue
             self._told = self._streams(answer, doors[0])
-            others = [Door(tuple(hosts), port, self._door.key) for hosts, port in answer["doors"]]
+            others = [Door(tuple(hosts), port, self._door.register) for hosts, port in answer["doors"]]
             doors = [doors[0], *(each for each in others if each != doors[0])]
 
     def _streams(self, answer: dict[str, Any], door: Door) -> dict[str, Any]:
-        """The answer as routes: every frame in order, and what the node calls "here" is where we reached it."""
+        """The answer as routes: every frame in order, and what the node calls "here" is where we reached it. The nodes whose roles
+        are about to be called are shown who calls."""
+        for hosts, port in answer["doors"]:
+            for host in hosts:
+                show(self._door.register, host, port)
         told = {}
         for name, stream in answer["streams"].items():
             if self._wanted(name, stream["type"]):

@@ -45,6 +45,7 @@ from mesh.shell.waiting import Waiting
 LAST_WORDS_MS = 200
 AFTER_FAILURE_S = 1.0
 UNROUTED_S = 1.0  # how long a role that may play waits to be told who listens to it
+GUESTS_HOLD_S = 4.0  # for a key that the agent has not told yet; a handshake between roles may take 5
 NEVER = float("inf")
 
 
@@ -60,14 +61,18 @@ class Playing:
         self._context: zmq.Context[Any] = zmq.Context()
         public, secret = config.curve_public.encode(), config.curve_secret.encode()
         ways = (self._context, public, secret, self._waiting)
-        self._guard = curve.guard(self._context, public)
+        self._guests = curve.Guests()
+        self._guests.tell((config.curve_public, *standing.vouched))
+        self._guard = curve.guard(self._context, self._guests.admits, GUESTS_HOLD_S)
+        standing.meet = self._meet
+        self._meet([])  # what was told meanwhile
         self._frames = self._context.socket(zmq.XPUB)
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
         self._ways = Ways(self._frames, self._waiting)
         self._waiting.add(self._frames, self._ways.far.look)
-        self._inputs = Inputs(*ways, link.tell)
-        self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)))
+        self._inputs = Inputs(*ways, link.tell, config.doors)
+        self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)), config.doors)
         self._answering = Answering(*ways)
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
@@ -102,7 +107,7 @@ class Playing:
             for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
         ]
         self._ways.door.asked = self._answering.meet
-        self._ways.door.open(door_name(config.curve_secret, config.instance, config.node, config.generation, ports[0]))
+        self._ways.door.open(door_name(config.doors, config.instance, config.node, config.generation, ports[0]))
         self._standing.counts = self._counts
         self._border.begin(role.setup)
         self._memory.restore()
@@ -125,6 +130,11 @@ class Playing:
             socket.close(linger=LAST_WORDS_MS)
         self._guard.close()
         self._context.term()
+
+    def _meet(self, cut: list[str]) -> None:
+        """Lets in whom the agent vouches for, and hangs up on who was shut out. In the watch thread: it waits for no role."""
+        self._guests.tell((self._config.curve_public, *self._standing.vouched))
+        self._guard.cut(curve.raw(each) for each in cut)
 
     # ---- the loop
 

@@ -31,6 +31,7 @@ from mesh.shell.logs import Logs
 from mesh.shell.machine import host_mark
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
 from mesh.shell.transport import Link
+from mesh.shell.vouching import Pair, new_pair
 
 STOP_GRACE_S = 2.0
 CLOCK_LOOKS = 20
@@ -43,6 +44,7 @@ class Trial:
     key: str
     generation: int
     file: str
+    pair: Pair
     failed: bool = False
 
 
@@ -69,6 +71,7 @@ class Processes:
         self._playing: dict[str, str] = {}  # instance of a ladder -> the model that it plays here
         self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
         self._restarting: set[str] = set()
+        self._guests: list[str] = []  # the keys that processes here let in
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json", host_mark())
         self._kept_clock = KeptClock(run / "clock.json")
@@ -104,6 +107,11 @@ class Processes:
         for instance in self.supervisor.running():
             self.link.send(instance, generations.get(instance, 0), order)
 
+    def set_guests(self, publics: list[str], cut: list[str] | None = None) -> None:
+        """The keys that are let in by every process that runs, and by those that will; and those that are hung up on."""
+        self._guests = publics
+        self.tell_all({"type": "keys", "vouched": publics, "cut": cut or []})
+
     def set_clock(self, course: Course) -> None:
         """The room's time runs so from now on: for every process that runs, and for those that will."""
         self.course = course
@@ -125,13 +133,15 @@ class Processes:
         try:
             role = self._on_rung(order.instance, role_of(order.instance, self.deployment))
             state = self._states.get(order.instance)
-            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), state)
-            config["clock"] = self.course.as_order()
+            pair = new_pair(self.stead.key, order.instance, order.generation)
+            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), pair, state)
+            config |= {"clock": self.course.as_order(), "vouched": self._guests}
             pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment)))
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))
             return
-        self._feed(RoleStarted(order.instance, order.generation, pid, self._playing.get(order.instance, "")))
+        model = self._playing.get(order.instance, "")
+        self._feed(RoleStarted(order.instance, order.generation, pid, model, pair.public, pair.vouch))
 
     def _on_rung(self, instance: str, role: RoleSpec) -> RoleSpec:
         """The role with the model of its ladder that this machine plays."""
@@ -168,11 +178,12 @@ class Processes:
         if old is not None:
             self.supervisor.kill(old.key)
         generation = max(self._cast().generations.get(instance, 0), old.generation if old else 0) + 1
-        trial = self._trials[instance] = Trial(f"{instance}~{generation}", generation, file)
+        pair = new_pair(self.stead.key, instance, generation)
+        trial = self._trials[instance] = Trial(f"{instance}~{generation}", generation, file, pair)
         order = Launch(instance, generation, part.claim.epoch, part.standby)
         role = self._on_rung(instance, role_of(instance, self.deployment))
-        config = config_for(order, role, self.deployment, self.stead, (0, 0), self._states.get(instance))
-        config["clock"] = self.course.as_order()
+        config = config_for(order, role, self.deployment, self.stead, (0, 0), pair, self._states.get(instance))
+        config |= {"clock": self.course.as_order(), "vouched": self._guests}
         try:
             self.supervisor.start(LaunchOrder(instance, generation, config, niceness_of(role, self.deployment), trial.key))
         except (RoomfulError, OSError) as fault:
@@ -203,7 +214,7 @@ class Processes:
             self._pulsed_s.pop(instance, None)
             generation = self._cast().generations.get(instance, 0)
             ports = message["frames_port"], message["requests_port"]
-            self._feed(RoleRenewed(instance, trial.generation, *ports, message.get("pid", 0)))
+            self._feed(RoleRenewed(instance, trial.generation, *ports, message.get("pid", 0), trial.pair.public, trial.pair.vouch))
             self.link.send(instance, generation, {"type": "stop"})
             self.supervisor.stop(old, STOP_GRACE_S)
             self._report("role_edit", told(instance, trial.file, None))
@@ -256,6 +267,7 @@ class Processes:
         match message.get("type"):
             case "hello":  # what was told before it had a line to here is lost
                 self.link.send(instance, generation, self.course.as_order())
+                self.link.send(instance, generation, {"type": "keys", "vouched": self._guests})
             case "ready":
                 ports = message["frames_port"], message["requests_port"]
                 self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))
@@ -278,6 +290,7 @@ class Processes:
         self._looks += 1
         if self._looks % CLOCK_LOOKS == 0:  # to one that was adopted, perhaps before its line was there
             self.tell_all(self.course.as_order())
+            self.tell_all({"type": "keys", "vouched": self._guests})
         for instance, came_s in list(self._pulsed_s.items()):
             part = self._cast().parts.get(instance)
             if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:

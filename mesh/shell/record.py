@@ -12,10 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mesh.core import messages
+
 SERVICE_TYPE = "_roomful._udp.local."
 LOCALHOST = "127.0.0.1"
 ADDRESSES_MAX = 15
 NAME_BYTES_MAX = 200
+INTRODUCTION_MAX = 250
 _HEX = {32: re.compile(r"[0-9a-f]{32}"), 16: re.compile(r"[0-9a-f]{16}"), 8: re.compile(r"[0-9a-f]{8}")}
 
 
@@ -36,6 +39,23 @@ class NodeRecord:
     installation_hash: str
     addresses: tuple[str, ...] = ()
     host: str = ""
+    introduction: str = ""  # its certificate, which only machines of its room can read
+
+
+def announced(me: messages.NodeRecord, introduction: str) -> NodeRecord:
+    """What a node says of itself; its addresses and computer are filled in where it is announced."""
+    return NodeRecord(
+        me.node, me.boot, me.name, me.incarnation, me.protocol, me.control_port, me.beat_port, me.installation, me.addresses,
+        introduction=introduction,
+    )  # fmt: skip
+
+
+def as_met(record: NodeRecord) -> messages.NodeRecord:
+    """What was read, as nodes tell it one another."""
+    return messages.NodeRecord(
+        record.node, record.boot, record.incarnation, record.name, record.addresses, record.control_port, record.beat_port,
+        record.installation_hash, record.protocol,
+    )  # fmt: skip
 
 
 def instance_name(node: str) -> str:
@@ -57,6 +77,7 @@ def to_properties(record: NodeRecord) -> dict[str, str]:
         "inst": record.installation_hash,
         "host": record.host,
         "addr": ",".join(record.addresses[:ADDRESSES_MAX]),
+        "cert": record.introduction,
     }
 
 
@@ -75,6 +96,7 @@ def from_properties(name: str, properties: Mapping[bytes, bytes | None], my_host
             installation_hash=_hex(text["inst"], 16),
             addresses=_addresses(text["addr"], text["host"] == my_host),
             host=_hex(text["host"], 8),
+            introduction=_bounded(text.get("cert", "")),
         )
     except (KeyError, ValueError):
         return None
@@ -89,6 +111,12 @@ def _hex(text: str, length: int) -> str:
 
 def _name(text: str) -> str:
     if len(text.encode()) > NAME_BYTES_MAX or not (text.isprintable() or not text):
+        raise ValueError(text)
+    return text
+
+
+def _bounded(text: str) -> str:
+    if len(text) > INTRODUCTION_MAX or not text.isascii():
         raise ValueError(text)
     return text
 

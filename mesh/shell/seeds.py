@@ -14,7 +14,7 @@ from mesh.core.addresses import host_port
 from mesh.core.codec import decode, encode
 from mesh.core.messages import Answer, Call, Message, NodeRecord
 from mesh.errors import RoomfulError, WireError
-from mesh.shell.keys import InstallationKey
+from mesh.shell.register import Register
 from mesh.shell.transport import Caller
 
 DELAY_S, DELAY_MAX_S = 0.5, 10.0
@@ -24,13 +24,14 @@ def remembered(rows: Any) -> Iterator[NodeRecord]:
     """The peers that a `Save` of an earlier life wrote. Rows that are no record are left out."""
     for row in rows if isinstance(rows, list) else ():
         try:
-            node, boot, incarnation, name, addresses, control, beat, installation, *_ = row  # its version then says nothing of now
-            yield NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation)
+            node, boot, incarnation, name, addresses, control, beat, installation, *later = row  # its version then says nothing of now
+            certificate = str(later[2]) if len(later) > 2 else ""
+            yield NodeRecord(node, boot, incarnation, name, tuple(addresses), control, beat, installation, certificate=certificate)
         except (TypeError, ValueError):
             continue
 
 
-async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord], None],
+async def dial_seed(seed: str, register: Register, found: Callable[[NodeRecord], None],
                     refused: Callable[[str, str], None] = lambda host, what: None) -> None:
     """Ask the machine at `seed` ("host" or "host:port") who it is, for ever more slowly, until it answers; then `found`. `refused`
     is told (host, why) where it answers in words that are none here: another version."""
@@ -39,7 +40,7 @@ async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord
     delay_s = DELAY_S
     while True:
         try:
-            answer = await loop.run_in_executor(None, _ask, key, host, port)
+            answer = await loop.run_in_executor(None, _ask, register, host, port)
             found(_record(answer, host))
             return
         except WireError as fault:
@@ -50,8 +51,8 @@ async def dial_seed(seed: str, key: InstallationKey, found: Callable[[NodeRecord
             delay_s = min(DELAY_MAX_S, delay_s * 2)
 
 
-def _ask(key: InstallationKey, host: str, port: int) -> Message:
-    return decode(Caller(key).ask([host], port, encode(Call("seed", "who")), 2.0))
+def _ask(register: Register, host: str, port: int) -> Message:
+    return decode(Caller(register).ask([host], port, encode(Call("seed", "who")), 2.0))
 
 
 def _record(answer: Message, host: str) -> NodeRecord:
@@ -60,5 +61,5 @@ def _record(answer: Message, host: str) -> NodeRecord:
     said = answer.value
     return NodeRecord(
         said["node"], said["boot"], said["incarnation"], said["name"], tuple(dict.fromkeys((host, *said["addresses"]))),
-        said["control_port"], said["beat_port"], said["installation"], said["protocol"],
+        said["control_port"], said["beat_port"], said["installation"], said["protocol"], "", str(said.get("certificate", "")),
     )

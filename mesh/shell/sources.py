@@ -28,6 +28,7 @@ class Source:
     requests_port: int
     state: str
     rank: int
+    key: str = ""  # of its process; without it nobody can call there
 
     @property
     def speaker(self) -> Speaker:
@@ -105,6 +106,7 @@ def _sources(entries: Iterable[Mapping[str, Any]]) -> tuple[Source, ...]:
         Source(
             each["instance"], each["node"], int(each["epoch"]), int(each["generation"]), str(each["addresses"][0]),
             int(each["frames_port"]), int(each["requests_port"]), each["state"], int(each["rank"]),
+            str(each["key"]),
         )
         for each in entries
         if each["addresses"]

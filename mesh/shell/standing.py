@@ -31,6 +31,8 @@ class Standing:
         self.word = Word()  # the role's own, about whether it works
         self.active_since_s = time.monotonic()
         self.ring: Callable[[], None] = lambda: None
+        self.vouched: tuple[str, ...] = config.vouched  # the keys that are let in; `meet` hears when they change, and whom to hang up on
+        self.meet: Callable[[list[str]], None] = lambda cut: None
 
     @property
     def muted(self) -> bool:

@@ -122,8 +122,19 @@ class Store:
         return self.folder / f"{key}.json"
 
 
-def read_identity(store: Store, name: str = "") -> Identity:
-    """This node's identity, one life further; made at the first start. On disk before it returns.
+def node_id(store: Store) -> str:
+    """This node's id; made, and kept, when there is none yet. Raises StorageError."""
+    kept = store.read("node", {})
+    node = _node_of(kept if isinstance(kept, dict) else {})
+    if node is None:
+        node = uuid.uuid4().hex
+        store.write("node", {"node": node, "incarnation": 0, "name": ""})
+    return node
+
+
+def read_identity(store: Store, name: str = "", node: str = "") -> Identity:
+    """This node's identity, one life further; made at the first start. On disk before it returns. `node`: its id, where something
+    else than the store has it for certain (its certificate).
 
     Above every number of an earlier life that is on disk. A life counted on a damaged disk skips numbers, since the lost value may
     have been higher.
@@ -133,15 +144,18 @@ def read_identity(store: Store, name: str = "") -> Identity:
     """
     kept, age = store.read_with_age("node", {})
     kept = kept if isinstance(kept, dict) else {}
-    node = kept.get("node")
-    if not (isinstance(node, str) and re.fullmatch(r"[0-9a-f]{32}", node)):
-        node = uuid.uuid4().hex
+    node = node or _node_of(kept) or uuid.uuid4().hex
     raised, raised_age = store.read_with_age("incarnation", 0)  # by a refutation, in mid-life
     lived = max(_count(kept.get("incarnation", 0)), _count(raised) + (RAISED_MAX if raised_age == 1 else 0))
     given = name or str(kept.get("name") or "")
     identity = Identity(node, lived + (2 if age == 1 else 1), given)
     store.write("node", {"node": node, "incarnation": identity.incarnation, "name": given})
     return identity
+
+
+def _node_of(kept: dict[str, Any]) -> str | None:
+    node = kept.get("node")
+    return node if isinstance(node, str) and re.fullmatch(r"[0-9a-f]{32}", node) else None
 
 
 def _count(value: Any) -> int:

@@ -1,17 +1,18 @@
 """The control plane's sockets: what nodes tell one another besides heartbeats, and what a command asks them.
 
-    control = Control(node, key, receive=receive, on_hint=on_hint)
+    control = Control(register, receive=receive, on_hint=on_hint, ask=introductions.ask)
     port = control.bind("*", 47600)          TransportError when the port is taken
     control.connect(peer, addresses, port)   dials for ever, at every address; call it again whenever either changes
     control.send(peer, data) -> bool         never blocks; False when it was dropped
     control.address(peer) -> str | None      where this peer was proven to be; use it for heartbeats and role data
     control.disconnect(peer);  await control.close()
 
-`receive(data, reply)` gets each message from anyone who holds the installation's key; `reply(data) -> bool`
+`receive(data, reply)` gets each message from anyone whom the register admits; `reply(data) -> bool`
 answers a caller of the command line and may be called any number of times (a peer node ignores it: answers to
 nodes go over one's own line to them). `on_hint(peer, what, detail)`: "reached" (the address), "lost" (the
-connection broke), "refused" (its machine answers, no agent listens), "unreachable", "wrong-key", "stranger" (another
-node answered); detail is the address that was tried. A failure is told once until it changes.
+connection broke), "refused" (its machine answers, no agent listens), "unreachable", "wrong-key", "unknown" (it has shown no
+certificate of this installation), "stranger" (another node answered); detail is the address that was tried. A failure is
+told once until it changes. `ask(address, port)` shows an address who is about to call, before each call.
 
 Every message names the node it is for; one that reached another node, through an address that two machines
 share, is dropped and its sender told. Decided against: one ROUTER for both directions (it drops in silence, and
@@ -24,22 +25,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from mesh.shell import curve
-from mesh.shell.beats import TransportError, port_taken
+from mesh.shell.beats import Beats, TransportError, port_taken
 from mesh.shell.caller import REPLY, Caller
-from mesh.shell.dialling import HERE, Hint, Line, too_large
-from mesh.shell.keys import InstallationKey
+from mesh.shell.dialling import HERE, Ask, Hint, Line, too_large
 from mesh.shell.link import Link
+from mesh.shell.register import Register
 from mesh.shell.sockets import Inbox, bounded, hush
 
 __all__ = ["Caller", "Control", "Link", "Receive", "Reply", "TransportError"]
 
 SOCKETS_MAX = 8_000
+PORT_TRIES = 20  # for a number that is free for both UDP and TCP
 _REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 Reply = Callable[[bytes], bool]
 Receive = Callable[[bytes, Reply], None]
@@ -52,9 +54,11 @@ class Control:
     `broken` (not of this protocol).
     """
 
-    def __init__(self, node: str, key: InstallationKey, *, receive: Receive, on_hint: Hint) -> None:
-        self._node = node.encode()
-        self._key = key
+    def __init__(self, register: Register, *, receive: Receive, on_hint: Hint, ask: Ask = lambda address, port: None) -> None:
+        mine = register.mine
+        self._node = mine.node.encode()
+        self._register = register
+        self._ask = ask
         self._receive = receive
         self._hint = on_hint
         self._lines: dict[str, Line] = {}
@@ -67,10 +71,10 @@ class Control:
         _allow_descriptors()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.set(zmq.MAX_SOCKETS, SOCKETS_MAX)
-        self._guard = curve.guard(self._context, key.curve_public)
+        self._guard = curve.guard(self._context, register.admits)
         self._socket = bounded(self._context.socket(zmq.ROUTER))
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        curve.server(self._socket, key.curve_public, key.curve_secret)
+        curve.server(self._socket, mine.public, mine.curve_secret)
         self._monitor = self._socket.get_monitor_socket(_REFUSALS)
 
     @property
@@ -101,7 +105,7 @@ class Control:
     def connect(self, peer: str, addresses: Sequence[str], port: int) -> None:
         """Keeps a line to a peer, at whichever of its ranked addresses serves. Dials at once when none does yet."""
         if peer not in self._lines:
-            self._lines[peer] = Line(self._context, self._key, peer, self._hint)
+            self._lines[peer] = Line(self._context, self._register, peer, self._hint, self._ask)
         self._lines[peer].aim(addresses, port)
 
     def disconnect(self, peer: str) -> None:
@@ -122,6 +126,10 @@ class Control:
             self.oversized += 1
             return False
         return line.send(data)
+
+    def cut(self, keys: Iterable[bytes]) -> None:
+        """Hangs up on those who called with these keys, which the register must not admit any more."""
+        self._guard.cut(keys)
 
     def address(self, peer: str) -> str | None:
         """The address at which the peer answers now, as proven by the handshake and its id."""
@@ -175,6 +183,24 @@ class Control:
     def _turned_away(self, parts: list[bytes]) -> None:
         if parse_monitor_message(parts)["event"] & _REFUSALS:
             self._handshakes_refused += 1
+
+
+def bind_together(control: Control, beats: Beats, host: str, port: int) -> int:
+    """Opens UDP and TCP ports of one number, a free one for 0, so that an address to call is also one to ask who is there.
+
+    Raises:
+        TransportError: the port is taken, or the address is not of this machine.
+    """
+    tries = 1 if port else PORT_TRIES
+    for left in reversed(range(tries)):
+        number = beats.bind(host, port)
+        try:
+            return control.bind("*" if host == "0.0.0.0" else host, number)
+        except TransportError:
+            beats.close()
+            if not left:
+                raise
+    raise AssertionError
 
 
 def _allow_descriptors() -> None:

@@ -35,7 +35,7 @@ def test_a_consumer_hears_the_one_who_plays() -> None:
     scene = _scene({"n-door": said(claim("eye", 3, frames_port=47610, requests_port=47611))})
     assert _sources(PRESENCE, "image", scene) == [{
         "instance": "eye", "node": "n-door", "epoch": 3, "generation": 1, "addresses": ["10.0.0.1"], "frames_port": 47610,
-        "requests_port": 47611, "state": "playing", "rank": 0,
+        "requests_port": 47611, "state": "playing", "rank": 0, "key": "",
     }]
 
 

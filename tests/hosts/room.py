@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,11 @@ import psutil
 import mesh
 from mesh.core.addresses import CONTROL_PORT
 from mesh.errors import RoomfulError
+from mesh.shell.certificates import OPERATOR
+from mesh.shell.credentials import let_in
 from mesh.shell.finding import Door
 from mesh.shell.keys import InstallationKey, save_key, throwaway_key
+from mesh.shell.register import Register
 from tests.hosts.network import Network
 
 WITHIN_S = 20.0
@@ -73,6 +77,7 @@ class Room:
         agent: Sequence[str] = AGENT,
     ) -> None:  # fmt: skip
         self.key = key or throwaway_key()
+        self._command = Register(let_in(self.key, secrets.token_hex(16), kind=OPERATOR))
         self._own_network = network is None
         self.network = network or Network(machines)
         self._agent = tuple(agent)
@@ -213,7 +218,7 @@ class Room:
     def ask(self, name: str, verb: str, arguments: dict[str, Any] | None = None) -> Any:
         """Ask this machine's agent, from the machine itself. Raises RoomfulError when it does not answer."""
         with self.network.within(name):
-            return Door(("127.0.0.1",), CONTROL_PORT, self.key).ask(verb, arguments)
+            return Door(("127.0.0.1",), CONTROL_PORT, self._command).ask(verb, arguments)
 
     def status(self, name: str) -> dict[str, Any]:
         """What `roomful status --json` says there; {} when nobody answers."""

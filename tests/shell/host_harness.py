@@ -74,7 +74,7 @@ class Host:
         assert ready is not None
         names = {key: self.config[key] for key in ("instance", "node", "epoch", "generation")}
         ports = {key: ready[key] for key in ("frames_port", "requests_port")}
-        return {**names, **ports, "addresses": ["127.0.0.1"], "state": state, "rank": 0, **other}
+        return {**names, **ports, "addresses": ["127.0.0.1"], "state": state, "rank": 0, "key": KEYS[0], **other}
 
     def stream(self, output: str, type_: str, delivery: str = "queue", *others: dict[str, Any]) -> dict[str, Any]:
         """One of its streams, as an input in somebody's routes."""
@@ -133,7 +133,7 @@ class Agent:
         return {
             "instance": instance, "role": instance.split("/")[0].split("@")[0], "kind": kind, "folder": str(self.folder),
             "node": "node-a", "machine": "here", "installation": "test", "link": self.link, "generation": 1, "epoch": 1,
-            "curve_public": KEYS[0], "curve_secret": KEYS[1], "rehearsal": True, "orphan_s": 0.0, "bind": ["127.0.0.1"],
+            "curve_public": KEYS[0], "curve_secret": KEYS[1], "doors": KEYS[1], "rehearsal": True, "orphan_s": 0.0, "bind": ["127.0.0.1"],
             "playing": True, "writes": [str(self.folder)], **other,
         }  # fmt: skip
 

@@ -6,6 +6,7 @@ import json
 import stat
 from pathlib import Path
 
+import cv2
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 
 from mesh.cli.key import command
 from mesh.errors import RoomfulError
+from mesh.shell.certificates import read
+from mesh.shell.credentials import load_member, throwaway_credentials
 from mesh.shell.keys import (
     ALPHABET,
     InstallationKey,
     KeyFileError,
+    fingerprint,
     load_key,
     new_key,
     parse_key,
@@ -53,9 +57,10 @@ def test_a_key_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 def test_two_keys_share_nothing() -> None:
     one, other = throwaway_key(), throwaway_key()
 
-    for field in ("secret", "curve_public", "curve_secret", "beat_key", "text"):
+    for field in ("secret", "room_key", "verify_key", "text"):
         assert getattr(one, field) != getattr(other, field)
-    assert one.hash("room") != other.hash("room")
+    assert one.group_key(0) != other.group_key(0)
+    assert len({one.group_key(number) for number in range(5)}) == 5
 
 
 def test_what_is_derived_depends_on_the_secret_alone() -> None:
@@ -64,16 +69,15 @@ def test_what_is_derived_depends_on_the_secret_alone() -> None:
 
     assert parse_key(key.text) == key
     assert key.text == "roomful-key-1 0002-0G30-G2GC-1R81-450P-30D1-R7H0-48J2-CA1A-5GQ3-0CHM-6RW3-MF1Z-77K"
-    assert key.curve_public == b"SfTAhJVyK5H<^EUJ)cH2lFi{l*#z2Em0ADr{qb<h"
-    assert key.hash("whispering-room") == "de62ee93364284e4"
+    assert key.verify_key.hex() == "5772f1519a597c69edf1bb55310cc6f6f594affd94c501d23056f7e71e5f4252"
+    assert throwaway_credentials(key).hash("whispering-room") == "617fd4572b555f0a"
 
 
 def test_printing_a_key_does_not_show_it() -> None:
     key = throwaway_key()
 
     assert key.secret.hex() not in repr(key)
-    assert key.curve_secret.decode() not in repr(key)
-    assert repr(key.beat_key) not in repr(key)
+    assert key.room_key.hex() not in repr(key) and repr(key.room_key) not in repr(key)
 
 
 @given(st.binary(min_size=32, max_size=32), st.sampled_from(["-", " ", "", "\n"]), st.booleans())
@@ -158,8 +162,85 @@ def test_a_key_shown_on_one_machine_is_added_on_another(tmp_path: Path) -> None:
     copied = _run("add", "--from", first, "--file", third)
 
     assert [made.exit_code, shown.exit_code, asked.exit_code, copied.exit_code] == [0, 0, 0, 0]
-    assert load_key(Path(first)) == load_key(Path(second)) == load_key(Path(third))
-    assert made.stdout == shown.stdout == copied.stdout
+    members = [load_member(Path(each)) for each in (second, third)]
+    assert load_member(Path(first)) is None and None not in members
+    assert {each.verify_key for each in members if each} == {load_key(Path(first)).verify_key}
+    assert made.stdout == shown.stdout
+    assert asked.stdout == copied.stdout == fingerprint(load_key(Path(first)).verify_key) + "\n"
+
+
+def test_a_machine_that_is_let_in_keeps_nothing_of_the_key_and_can_let_nobody_in(tmp_path: Path) -> None:
+    key, path = new_key(tmp_path / "first"), tmp_path / "second"
+
+    _run("add", "--from", str(tmp_path / "first"), "--file", str(path))
+
+    text = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not any(secret in text for secret in (key.secret.hex(), key.text, *key.groups, key.group_key(1).hex()))
+    with pytest.raises(KeyFileError, match="does not keep the key"):
+        load_key(path)
+    assert isinstance(_run("show", "--file", str(path)).exception, KeyFileError)
+
+
+def test_each_machine_is_let_in_with_secrets_of_its_own_and_with_others_when_it_is_let_in_anew(tmp_path: Path) -> None:
+    new_key(tmp_path / "first")
+    paths = [tmp_path / "second", tmp_path / "third"]
+    for path in paths:
+        _run("add", "--from", str(tmp_path / "first"), "--file", str(path))
+    one, other = (load_member(path) for path in paths)
+
+    unchanged = _run("add", "--from", str(tmp_path / "first"), "--file", str(paths[0]))
+    same = load_member(paths[0])
+    _run("add", "--renew", "--from", str(tmp_path / "first"), "--file", str(paths[0]))
+    again = load_member(paths[0])
+
+    assert one is not None and other is not None and again is not None
+    assert "already" in unchanged.stderr and same == one
+    assert len({each.curve_secret for each in (one, other, again)}) == len({each.seed for each in (one, other, again)}) == 3
+    assert (again.node, again.certificate.issue) == (one.node, 2)
+    assert read(again.certificate.pack(), one.verify_key) == again.certificate
+
+
+def test_a_machine_of_one_room_is_not_let_into_another(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        new_key(tmp_path / name)
+    path = str(tmp_path / "third")
+    _run("add", "--from", str(tmp_path / "first"), "--file", path)
+
+    other = _run("add", "--from", str(tmp_path / "second"), "--file", path)
+
+    assert isinstance(other.exception, KeyFileError) and "another installation" in other.exception.what
+
+
+def test_with_owner_the_whole_key_is_kept(tmp_path: Path) -> None:
+    key = new_key(tmp_path / "first")
+
+    _run("add", "--owner", "--from", str(tmp_path / "first"), "--file", str(tmp_path / "second"))
+
+    assert load_key(tmp_path / "second") == key
+
+
+def test_a_members_file_that_is_damaged_says_so(tmp_path: Path) -> None:
+    new_key(tmp_path / "first")
+    path = tmp_path / "second"
+    _run("add", "--from", str(tmp_path / "first"), "--file", str(path))
+    whole = path.read_text()
+    for damaged in (whole[:-40], whole.replace('"seed": "', '"seed": "00'), whole.replace('"certificate": "00', '"certificate": "01')):
+        path.write_text(damaged)
+        with pytest.raises(KeyFileError, match="damaged"):
+            load_member(path)
+
+
+def test_a_key_is_shown_as_a_code_that_a_camera_reads(tmp_path: Path) -> None:
+    key = new_key(tmp_path / "key")
+    png, svg = tmp_path / "key.png", tmp_path / "key.svg"
+
+    shown = _run("show", "--qr", "--png", str(png), "--svg", str(svg), "--file", str(tmp_path / "key"))
+
+    seen, _, _ = cv2.QRCodeDetector().detectAndDecode(cv2.imread(str(png)))
+    assert parse_key(seen) == key
+    assert "<svg" in svg.read_text() and {stat.S_IMODE(each.stat().st_mode) for each in (png, svg)} == {0o600}
+    assert shown.exit_code == 0 and "▄" in shown.stdout
 
 
 def test_a_key_is_shown_as_json(tmp_path: Path) -> None:
@@ -173,6 +254,7 @@ def test_a_key_is_shown_as_json(tmp_path: Path) -> None:
         "file": str(path),
         "key": key.text,
         "groups": list(key.groups),
+        "fingerprint": fingerprint(key.verify_key),
         "readable_by_others": True,
     }
 

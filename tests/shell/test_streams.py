@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -30,7 +31,8 @@ class Writer:
 
     def __init__(self, type_: str, node: str = "node-a", epoch: int = 1, keys: tuple[bytes, bytes] = KEYS) -> None:
         self.context: Any = zmq.Context()
-        self.guard = curve.guard(self.context, keys[0])
+        self.guard = curve.guard(self.context, curve.Guests([keys[0].decode()]).admits, 0.1)
+        self.public = keys[0].decode()
         self.socket = bounded(self.context.socket(zmq.XPUB), HWM[type_])
         curve.server(self.socket, *keys)
         self.port = self.socket.bind_to_random_port("tcp://127.0.0.1")
@@ -43,7 +45,7 @@ class Writer:
         self.ways.door.open(door_name(keys[1], "eye", node, 1, self.port))
 
     def source(self, state: str = "playing") -> Source:
-        return Source("eye", self.node, self.epoch, 1, "127.0.0.1", self.port, 0, state, 0)
+        return Source("eye", self.node, self.epoch, 1, "127.0.0.1", self.port, 0, state, 0, self.public)
 
     def send(self, value: Any, muted: bool = False, **more: Any) -> None:
         self.ways.look()
@@ -67,8 +69,7 @@ class Reader:
         self.writers: tuple[Writer, ...] = ()
         self.context: Any = zmq.Context()
         socket = self.context.socket(zmq.SUB)
-        curve.client(socket, *keys)
-        socket.curve_serverkey = KEYS[0]
+        curve.client(socket, KEYS[0], *keys)
         self.waiting = Waiting()
         neighbours = Neighbours(keys[1], self.waiting) if near else None
         self.input = Input("in", "eye.out", type_, delivery, socket, neighbours, pictures)
@@ -291,7 +292,7 @@ def test_latest_keeps_the_newest_of_each_source(opened: Opened) -> None:
     left, right, reader = Writer("event"), Writer("event"), opened.reader("event", "latest")
     right.output.speak_as(Sender("ear", "node-a", 1, 1, "event"))
     opened += [left, right]
-    reader.input.hear([left.source(), Source("ear", "node-a", 1, 1, "127.0.0.1", right.port, 0, "playing", 0)])
+    reader.input.hear([left.source(), Source("ear", "node-a", 1, 1, "127.0.0.1", right.port, 0, "playing", 0, right.public)])
     heard: dict[str, Any] = {}
 
     def both_came() -> bool:
@@ -400,7 +401,7 @@ def test_nobody_listens_to_a_writer_of_another_installation(opened: Opened) -> N
     stranger, reader = Writer("event", keys=zmq.curve_keypair()), opened.reader("event", "queue")
     friend = Writer("event", "node-b")
     opened += [stranger, friend]
-    reader.input.hear([stranger.source(), friend.source()])
+    reader.input.hear([replace(stranger.source(), key=KEYS[0].decode()), friend.source()])
 
     def met() -> bool:
         stranger.send("lies")

@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,62 +16,20 @@ import zmq
 
 from mesh.errors import NoRoomError
 from mesh.shell import curve
+from mesh.shell.credentials import let_in
 from mesh.shell.keys import InstallationKey, throwaway_key
+from mesh.shell.register import Register
 from mesh.shell.sockets import MESSAGE_BYTES_MAX
 from mesh.shell.transport import Caller, Control, Reply, TransportError
+from tests.shell.calling import HERE, CallingNode, Story, command, play
 from tests.shell.until import until
 
-HERE = "127.0.0.1"
 NOWHERE = "192.0.2.254"  # RFC 5737: for examples
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class _Node:
-    """A control socket, what it heard and what it was hinted."""
-
-    def __init__(self, name: str, key: InstallationKey, port: int = 0) -> None:
-        self.id = name * 32
-        self.heard: list[bytes] = []
-        self.hints: list[tuple[str, str, str]] = []
-        self.control = Control(self.id, key, receive=self.receive, on_hint=lambda *hint: self.hints.append(hint))
-        self.port = self.control.bind(HERE, port)
-
-    def receive(self, data: bytes, reply: Reply) -> None:
-        self.heard.append(data)
-        if data.startswith(b"ask"):
-            reply(b"answer to " + data)
-        if data == b"ask much":
-            reply(b"and more")
-            reply(b"")
-
-    def told(self, what: str) -> list[tuple[str, str, str]]:
-        return [hint for hint in self.hints if hint[1] == what]
-
-
-Story = Callable[[Callable[..., _Node]], Awaitable[None]]
-
-
-def _play(story: Story) -> None:
-    """Runs a story with nodes that share one key, unless another is given, and closes them."""
-
-    async def whole() -> None:
-        key, nodes = throwaway_key(), []
-
-        def node(name: str, other_key: InstallationKey | None = None, port: int = 0) -> _Node:
-            nodes.append(_Node(name, other_key or key, port))
-            return nodes[-1]
-
-        try:
-            await story(node)
-        finally:
-            for each in nodes:
-                await each.control.close()
-
-    asyncio.run(whole())
-
-
 def test_messages_arrive_whole_in_order_and_also_those_sent_before_the_peer_was_reached() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         sent = [b"%d" % number for number in range(200)]
 
@@ -84,11 +42,11 @@ def test_messages_arrive_whole_in_order_and_also_those_sent_before_the_peer_was_
         assert other.heard == sent
         assert one.hints == [(other.id, "reached", HERE)]
 
-    _play(story)
+    play(story)
 
 
 def test_each_of_two_nodes_speaks_over_its_own_line() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         one.control.connect(other.id, [HERE], other.port)
         other.control.connect(one.id, [HERE], one.port)
@@ -99,11 +57,11 @@ def test_each_of_two_nodes_speaks_over_its_own_line() -> None:
         await until(lambda: one.heard and other.heard)
         assert (one.heard, other.heard) == ([b"to a"], [b"to b"])
 
-    _play(story)
+    play(story)
 
 
 def test_the_address_that_serves_is_found_among_those_that_do_not() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
 
         one.control.connect(other.id, [NOWHERE, "127.0.0.9", HERE], other.port)
@@ -111,43 +69,44 @@ def test_the_address_that_serves_is_found_among_those_that_do_not() -> None:
         await until(lambda: one.control.address(other.id) == HERE)
         assert one.told("reached") == [(other.id, "reached", HERE)]
 
-    _play(story)
+    play(story)
 
 
 def test_a_name_serves_as_an_address() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
 
         one.control.connect(other.id, ["no-such-machine.invalid", "localhost"], other.port)
 
         await until(lambda: one.control.address(other.id) == HERE)
 
-    _play(story)
+    play(story)
 
 
-def test_another_installations_key_is_refused_on_both_sides_and_nothing_is_heard() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+def test_a_node_of_another_installation_shows_no_certificate_and_is_not_called() -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b", throwaway_key())
 
         one.control.connect(other.id, [HERE], other.port)
         one.control.send(other.id, b"let me in")
 
-        await until(lambda: one.told("wrong-key") and other.control.refused)
+        await until(lambda: one.told("unknown"))
         assert other.heard == []
-        assert one.told("wrong-key")[0][2] == f"{HERE}:{other.port}"
+        assert one.told("unknown")[0][2] == f"{HERE}:{other.port}"
+        assert one.register.public(other.id) is None and other.register.public(one.id) is None
 
-    _play(story)
+    play(story)
 
 
 def test_who_knows_the_public_key_but_not_the_secret_is_refused() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one = node("a", key)
         public, secret = zmq.curve_keypair()
         context = zmq.Context()
         intruder = context.socket(zmq.DEALER)
         intruder.linger = 0
-        intruder.curve_serverkey, intruder.curve_publickey, intruder.curve_secretkey = key.curve_public, public, secret
+        intruder.curve_serverkey, intruder.curve_publickey, intruder.curve_secretkey = one.register.mine.public, public, secret
         intruder.connect(f"tcp://{HERE}:{one.port}")
         intruder.send_multipart([b"", b"let me in"])
 
@@ -155,12 +114,12 @@ def test_who_knows_the_public_key_but_not_the_secret_is_refused() -> None:
         assert one.heard == []
         context.destroy(linger=0)
 
-    _play(story)
+    play(story)
 
 
 @pytest.mark.parametrize("garbage", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(48), bytes(10_000)])
 def test_garbage_on_the_port_harms_nothing(garbage: bytes) -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         _, writer = await asyncio.open_connection(HERE, other.port)
         writer.write(garbage)
@@ -171,14 +130,16 @@ def test_garbage_on_the_port_harms_nothing(garbage: bytes) -> None:
         await until(lambda: other.heard == [b"still heard"])
         writer.close()
 
-    _play(story)
+    play(story)
 
 
 def test_a_message_for_another_node_at_the_same_address_is_not_handed_on() -> None:
     """A container bridge has the same address on two machines: dialling it may lead back to ourselves."""
 
-    async def story(node: Callable[..., _Node]) -> None:
-        one, found_there = node("a"), node("b")
+    async def story(node: Callable[..., CallingNode]) -> None:
+        key = throwaway_key()
+        one, found_there = node("a", key), node("b", key)
+        one.register.learn(let_in(key, "c" * 32).certificate.pack())
 
         one.control.connect("c" * 32, [HERE], found_there.port)
         one.control.send("c" * 32, b"for c only")
@@ -188,17 +149,18 @@ def test_a_message_for_another_node_at_the_same_address_is_not_handed_on() -> No
         assert found_there.heard == []
         assert one.control.address("c" * 32) is None
 
-    _play(story)
+    play(story)
 
 
 def test_the_right_one_of_two_nodes_is_found_behind_a_shared_address() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one, other = node("a", key), node("b", key)
 
         # Ourselves at one of its addresses, on the same port, as with a bridge; here on a second loopback address.
-        one_again = Control(one.id, key, receive=one.receive, on_hint=lambda *hint: None)
+        one_again = Control(one.register, receive=one.receive, on_hint=lambda *hint: None)
         one_again.bind("127.0.0.2", other.port)
+        one.register.learn(other.register.mine.certificate.pack())
         one.control.connect(other.id, ["127.0.0.2", HERE], other.port)
         one.control.send(other.id, b"for b")
 
@@ -207,11 +169,11 @@ def test_the_right_one_of_two_nodes_is_found_behind_a_shared_address() -> None:
         assert one.heard == []
         await one_again.close()
 
-    _play(story)
+    play(story)
 
 
 def test_a_refused_connection_is_told_apart_from_silence() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one = node("a")
 
         one.control.connect("b" * 32, [HERE], _free_port())
@@ -221,11 +183,11 @@ def test_a_refused_connection_is_told_apart_from_silence() -> None:
         assert one.told("refused")[0][0] == "b" * 32
         assert one.told("unreachable")[0][0] == "c" * 32
 
-    _play(story)
+    play(story)
 
 
 def test_a_killed_peer_is_told_as_lost_and_refused_and_is_reached_when_it_returns(tmp_path: Path) -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one, port = node("a", key), _free_port()
         peer = _peer_process(key, port)
@@ -241,17 +203,16 @@ def test_a_killed_peer_is_told_as_lost_and_refused_and_is_reached_when_it_return
         one.control.send("b" * 32, b"welcome back")
         await until(lambda: returned.heard == [b"welcome back"])
 
-    _play(story)
+    play(story)
 
 
 def _peer_process(key: InstallationKey, port: int) -> subprocess.Popen[bytes]:
     code = (
         "import asyncio, sys\n"
         "from mesh.shell.keys import parse_key\n"
-        "from mesh.shell.transport import Control\n"
+        "from tests.shell.calling import CallingNode\n"
         "async def main():\n"
-        "    control = Control('b' * 32, parse_key(sys.argv[1]), receive=lambda *a: None, on_hint=lambda *a: None)\n"
-        f"    control.bind('{HERE}', int(sys.argv[2]))\n"
+        "    node = CallingNode('b', parse_key(sys.argv[1]), int(sys.argv[2]))\n"
         "    await asyncio.Event().wait()\n"
         "asyncio.run(main())\n"
     )
@@ -260,11 +221,11 @@ def _peer_process(key: InstallationKey, port: int) -> subprocess.Popen[bytes]:
 
 
 def test_a_peer_that_moves_to_another_port_is_followed() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, first = node("a"), node("b")
         one.control.connect(first.id, [HERE], first.port)
         await until(lambda: one.told("reached"))
-        second = node("b")
+        second = node("b", first.register.mine)
 
         one.control.connect(first.id, [HERE], second.port)
         await until(lambda: len(one.told("reached")) == 2)
@@ -273,11 +234,11 @@ def test_a_peer_that_moves_to_another_port_is_followed() -> None:
         await until(lambda: second.heard == [b"there"])
         assert first.heard == []
 
-    _play(story)
+    play(story)
 
 
 def test_dialling_again_with_what_is_known_disturbs_nothing() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         for _ in range(50):
             one.control.connect(other.id, [HERE], other.port)
@@ -291,11 +252,11 @@ def test_dialling_again_with_what_is_known_disturbs_nothing() -> None:
         assert len(one.hints) == 1
         assert one.control.peers() == [other.id]
 
-    _play(story)
+    play(story)
 
 
 def test_a_machine_out_of_sockets_dials_again_when_it_has_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         refusals = [zmq.ZMQError(24, "Too many open files")] * 3
 
@@ -311,23 +272,23 @@ def test_a_machine_out_of_sockets_dials_again_when_it_has_some(monkeypatch: pyte
         await until(lambda: one.told("reached"))
         assert "Too many open files" in one.told("unreachable")[0][2]
 
-    _play(story)
+    play(story)
 
 
 @pytest.mark.parametrize("port", [0, -1, 70_000])
 def test_a_port_that_is_none_is_unreachable(port: int) -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one = node("a")
 
         one.control.connect("b" * 32, [HERE, ""], port)
 
         await until(lambda: one.told("unreachable") or one.told("refused"))
 
-    _play(story)
+    play(story)
 
 
 def test_a_peer_let_go_is_dialled_no_more() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         one.control.connect(other.id, [HERE], other.port)
         await until(lambda: one.told("reached"))
@@ -339,11 +300,11 @@ def test_a_peer_let_go_is_dialled_no_more() -> None:
         assert one.control.address(other.id) is None
         assert one.control.peers() == []
 
-    _play(story)
+    play(story)
 
 
 def test_what_waits_for_an_absent_peer_is_bounded_and_the_oldest_goes() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, port = node("a"), _free_port()
         one.control.connect("b" * 32, [HERE], port)
         for number in range(300):
@@ -355,11 +316,11 @@ def test_what_waits_for_an_absent_peer_is_bounded_and_the_oldest_goes() -> None:
         await until(lambda: len(late.heard) == 256)
         assert late.heard[0] == b"44"
 
-    _play(story)
+    play(story)
 
 
 def test_sending_to_a_peer_that_does_not_read_never_blocks_and_is_counted() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         one.control.connect(other.id, [HERE], other.port)
         await until(lambda: one.told("reached"))
@@ -373,11 +334,11 @@ def test_sending_to_a_peer_that_does_not_read_never_blocks_and_is_counted() -> N
         assert one.control.oversized == 1
         await until(lambda: len(other.heard) == taken)
 
-    _play(story)
+    play(story)
 
 
 def test_a_goodbye_said_just_before_closing_arrives() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         one.control.connect(other.id, [HERE], other.port)
         await until(lambda: one.told("reached"))
@@ -387,11 +348,11 @@ def test_a_goodbye_said_just_before_closing_arrives() -> None:
 
         await until(lambda: other.heard == [b"goodbye"])
 
-    _play(story)
+    play(story)
 
 
 def test_a_receiver_that_fails_loses_its_message_and_no_other() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
         one, other = node("a"), node("b")
         heard: list[bytes] = []
@@ -409,11 +370,11 @@ def test_a_receiver_that_fails_loses_its_message_and_no_other() -> None:
 
         await until(lambda: heard == [b"good"])
 
-    _play(story)
+    play(story)
 
 
 def test_a_port_that_is_taken_is_told_with_what_to_do() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one = node("a")
         with pytest.raises(TransportError, match=f"TCP port {one.port} .*in use") as raised:
             node("b", port=one.port)
@@ -426,10 +387,9 @@ async def _with_unbound(story: Story) -> None:
     """As `_play`, where a control socket that could not be bound must be closed as well."""
     key, controls = throwaway_key(), []
 
-    def node(name: str, port: int = 0) -> _Node:
-        made = _Node.__new__(_Node)
-        made.id = name * 32
-        made.control = Control(made.id, key, receive=lambda *a: None, on_hint=lambda *a: None)
+    def node(name: str, port: int = 0) -> CallingNode:
+        made = CallingNode.__new__(CallingNode)
+        made.control = Control(Register(let_in(key, name * 32)), receive=lambda *a: None, on_hint=lambda *a: None)
         controls.append(made.control)
         made.port = made.control.bind(HERE, port)
         return made
@@ -444,69 +404,69 @@ async def _with_unbound(story: Story) -> None:
 def test_closing_leaves_no_descriptor_open() -> None:
     before = len(os.listdir("/dev/fd"))
 
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one, other = node("a"), node("b")
         one.control.connect(other.id, [HERE, NOWHERE], other.port)
         one.control.connect("c" * 32, [NOWHERE], other.port)
         await until(lambda: one.told("reached"))
 
-    _play(story)
+    play(story)
 
     assert len(os.listdir("/dev/fd")) == before
 
 
 def test_a_command_asks_and_is_answered() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one = node("a", key)
 
-        answer = await asyncio.to_thread(Caller(key).ask, ["127.0.0.9", HERE], one.port, b"ask")
-        answers = await asyncio.to_thread(lambda: list(Caller(key).stream([HERE], one.port, b"ask much")))
+        answer = await asyncio.to_thread(Caller(command(key)).ask, ["127.0.0.9", HERE], one.port, b"ask")
+        answers = await asyncio.to_thread(lambda: list(Caller(command(key)).stream([HERE], one.port, b"ask much")))
 
         assert answer == b"answer to ask"
         assert answers == [b"answer to ask much", b"and more"]
         assert one.control.misdirected == 0
 
-    _play(story)
+    play(story)
 
 
 def test_a_command_with_another_key_or_nobody_to_ask_says_so() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one = node("a", key)
 
-        with pytest.raises(NoRoomError, match="it has another key"):
-            await asyncio.to_thread(Caller(throwaway_key()).ask, [HERE], one.port, b"ask")
+        with pytest.raises(NoRoomError, match="another key"):
+            await asyncio.to_thread(Caller(command(throwaway_key())).ask, [HERE], one.port, b"ask")
         with pytest.raises(NoRoomError, match="no agent answers") as raised:
-            await asyncio.to_thread(Caller(key).ask, [HERE, "127.0.0.9"], _free_port(), b"ask")
+            await asyncio.to_thread(Caller(command(key)).ask, [HERE, "127.0.0.9"], _free_port(), b"ask")
         with pytest.raises(NoRoomError, match="did not answer in time"):
-            await asyncio.to_thread(Caller(key).ask, [HERE], one.port, b"no answer", 0.2)
+            await asyncio.to_thread(Caller(command(key)).ask, [HERE], one.port, b"no answer", 0.2)
 
         assert "127.0.0.9" in raised.value.where
         assert raised.value.exit_code == 3
 
-    _play(story)
+    play(story)
 
 
 def test_a_caller_that_left_is_answered_in_vain_without_harm() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key, replies = throwaway_key(), []
         one = node("a", key)
         one.control._receive = lambda data, reply: replies.append(reply)
 
         with pytest.raises(NoRoomError):
-            await asyncio.to_thread(Caller(key).ask, [HERE], one.port, b"ask", 0.2)
+            await asyncio.to_thread(Caller(command(key)).ask, [HERE], one.port, b"ask", 0.2)
 
         await until(lambda: replies and not replies[0](b"too late"))
 
-    _play(story)
+    play(story)
 
 
 def test_a_node_that_ends_while_a_command_listens_is_told() -> None:
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
         one = node("a", key)
-        answers = Caller(key).stream([HERE], one.port, b"ask")
+        answers = Caller(command(key)).stream([HERE], one.port, b"ask")
 
         assert await asyncio.to_thread(next, answers) == b"answer to ask"
         await one.control.close()
@@ -514,7 +474,7 @@ def test_a_node_that_ends_while_a_command_listens_is_told() -> None:
         with pytest.raises(NoRoomError, match="stopped answering"):
             await asyncio.to_thread(next, answers)
 
-    _play(story)
+    play(story)
 
 
 def _free_port() -> int:
@@ -526,8 +486,8 @@ def _free_port() -> int:
 def test_a_guard_stands_before_the_first_socket() -> None:
     """Where no guard answers, ZeroMQ lets everybody in; so there is none without."""
 
-    async def story(node: Callable[..., _Node]) -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
         one = node("a")
         assert isinstance(one.control._guard, curve.Guard)
 
-    _play(story)
+    play(story)

@@ -21,7 +21,6 @@ import msgpack
 import zmq
 
 from mesh.errors import RoomfulError
-from mesh.shell.keys import throwaway_key
 
 ROLES = Path(__file__).resolve().parents[2] / "templates" / "bench" / "roles.py"
 HERE = "127.0.0.1"
@@ -32,7 +31,8 @@ READY_S = 60.0
 class Player:
     """One process. `address` is where the others reach it."""
 
-    def __init__(self, instance: str, process: subprocess.Popen[bytes], log: Path, state_folder: Path, address: str) -> None:
+    def __init__(self, instance: str, process: subprocess.Popen[bytes], log: Path, state_folder: Path, address: str, key: str) -> None:
+        self.key = key
         self.instance, self.process, self.log, self.state_folder, self.address = instance, process, log, state_folder, address
         self.ready: dict[str, Any] = {}
         self.pulse: dict[str, Any] = {}
@@ -53,6 +53,7 @@ class Player:
         return {
             "instance": self.instance, "node": self.node, "epoch": 1, "generation": 1, "addresses": [self.address], "state": "playing",
             "rank": 0, "frames_port": self.ready["frames_port"], "requests_port": self.ready["requests_port"],
+            "key": self.key,
         }  # fmt: skip
 
     def stream(self, output: str, type_: str, delivery: str = "queue") -> dict[str, Any]:
@@ -67,7 +68,7 @@ class Troupe:
         self._where = tempfile.TemporaryDirectory(prefix="rf")
         self.folder = Path(self._where.name)
         shutil.copyfile(source, self.folder / "roles.py")
-        self._key = throwaway_key()
+        self._public, self._secret = (each.decode() for each in zmq.curve_keypair())  # of all: who gets in is not what is measured
         self._context: zmq.Context[Any] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
@@ -96,7 +97,7 @@ class Troupe:
         given = {
             "instance": instance, "role": instance.split("/")[0].split("@")[0], "kind": kind if "." in kind else f"./roles.py:{kind}",
             "folder": str(self.folder), "node": f"node-of-{address}", "machine": address, "installation": "bench", "link": self._link,
-            "generation": 1, "epoch": 1, "curve_public": self._key.curve_public.decode(), "curve_secret": self._key.curve_secret.decode(),
+            "generation": 1, "epoch": 1, "curve_public": self._public, "curve_secret": self._secret, "doors": self._secret,
             "state_folder": str(folder), "rehearsal": False, "bind": [address], "playing": True, "options": dict(options or {}), **config,
         }  # fmt: skip
         log = folder / "log"
@@ -109,7 +110,7 @@ class Troupe:
         assert process.stdin is not None
         process.stdin.write(json.dumps(given).encode())
         process.stdin.close()
-        player = self._players[f"{instance}#1".encode()] = Player(instance, process, log, folder, address)
+        player = self._players[f"{instance}#1".encode()] = Player(instance, process, log, folder, address, self._public)
         self.until(lambda: bool(player.ready), f"{instance} to be ready", READY_S)
         return player
 

@@ -1,0 +1,311 @@
+"""A machine that is shut out: it gets no word in from then on, and nobody else notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mesh.core.frames import TOPIC_END
+from mesh.core.messages import Probe
+from mesh.errors import WireError
+from mesh.shell import curve
+from mesh.shell.credentials import let_in
+from mesh.shell.keys import InstallationKey, throwaway_key
+from mesh.shell.register import Register
+from mesh.shell.revocations import SPEAKS_S, UNDERSTANDS_S, GroupKeys, read, sign
+from mesh.shell.storage import Store
+from mesh.shell.vouching import Vouching
+from tests.shell.calling import HERE, CallingNode, play
+from tests.shell.host_harness import KEYS, Agent
+from tests.shell.pieces import small_piece
+from tests.shell.test_operating import ask
+from tests.shell.test_rehearsal import ROOMFUL, wait_for
+from tests.shell.test_strangers import Stage
+from tests.shell.until import until
+
+BOUND_S = 15.0
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+WORD = Probe(A, B, 1)
+
+
+# ---- the list
+
+
+def test_only_the_owner_can_shut_out_and_the_higher_number_stands() -> None:
+    key = throwaway_key()
+    one, two = sign(key, 1, {B: 1}), sign(key, 2, {B: 1, C: 3})
+
+    assert read(two.signed, key.verify_key) == two and two.above(one) and not one.above(two)
+    assert read(two.signed, throwaway_key().verify_key) is None
+    assert read(sign(throwaway_key(), 9, {A: 1}).signed, key.verify_key) is None
+    assert two.opens(key.group_key(2)) and not two.opens(key.group_key(1))
+
+
+@given(st.binary(max_size=400), st.integers(0, 120))
+def test_bytes_that_are_no_list_are_none(noise: bytes, at: int) -> None:
+    key = InstallationKey(bytes(32))
+    signed = sign(key, 1, {B: 1}).signed
+
+    assert read(noise, key.verify_key) is None
+    assert read(signed[:at], key.verify_key) is None
+    assert read(signed[:at] + bytes((signed[at] ^ 1,)) + signed[at + 1 :], key.verify_key) is None
+
+
+def test_a_certificate_on_the_list_counts_no_more_and_a_later_one_of_the_same_node_does() -> None:
+    # Given a node that knows another
+    key = throwaway_key()
+    register, gone, again = Register(let_in(key, A)), let_in(key, B, 1), let_in(key, B, 2)
+    register.learn(gone.certificate.pack())
+    # When the other is shut out
+    assert register.shut_out(sign(key, 1, {B: 1})) == [gone.certificate]
+    # Then it is neither let in nor called, also where its certificate is heard again
+    register.learn(gone.certificate.pack())
+    assert register.admits(gone.certificate.curve) is False
+    assert register.public(B) is None and gone.public.decode() not in register.publics()
+    # And when it is let in anew, it is
+    register.learn(again.certificate.pack())
+    assert register.admits(again.certificate.curve) is True and register.public(B) == again.public
+    assert register.admits(gone.certificate.curve) is not True
+
+
+def test_the_datagrams_of_those_who_are_in_are_understood_through_the_change_and_those_of_others_are_not() -> None:
+    # Given three who share a key, of whom one will be shut out
+    key = throwaway_key()
+    early, late, gone = (GroupKeys(key.room_key) for _ in range(3))
+    # When one hears of the new key, and the other half a second later
+    early.adopt(key.group_key(1), 0.0)
+    assert late.unseal(early.seal(WORD, 0.4), 0.4) == WORD == early.unseal(late.seal(WORD, 0.4), 0.4)
+    late.adopt(key.group_key(1), 0.5)
+    for now in (0.6, SPEAKS_S + 0.1, SPEAKS_S + 1.0, UNDERSTANDS_S + 10.0):
+        assert late.unseal(early.seal(WORD, now), now) == WORD == early.unseal(late.seal(WORD, now), now)
+    # Then soon nothing that the third says is understood, and it understands nothing
+    for one, other in ((gone, early), (gone, late), (early, gone), (late, gone)):
+        with pytest.raises(WireError):
+            other.unseal(one.seal(WORD, UNDERSTANDS_S + 1.0), UNDERSTANDS_S + 1.0)
+
+
+def _vouching(key: InstallationKey, node: str, home: Path) -> Vouching:
+    home.mkdir(exist_ok=True)
+    return Vouching(let_in(key, node), Store(home), lambda *told: True, lambda *kept: None)
+
+
+def test_the_list_is_obeyed_once_kept_on_disk_and_told_onward(tmp_path: Path) -> None:
+    # Given a node, and the owner's word
+    key = throwaway_key()
+    one, told = _vouching(key, A, tmp_path / "a"), sign(key, 1, {B: 1})
+    assert one.notice() is None
+    # When it comes twice, and then an older one
+    assert one.obey(told.signed, key.group_key(1), 0.0) == []
+    assert one.obey(told.signed, key.group_key(1), 0.0) is None
+    assert one.obey(sign(key, 0, {C: 1}).signed, key.group_key(0), 0.0) is None
+    one.keep_shut_out()
+    # Then the next life knows it, and what those share who are in
+    again = _vouching(key, A, tmp_path / "a")
+    notice = again.notice()
+    assert notice is not None and (notice.signed, notice.group_key) == (told.signed, key.group_key(1))
+    assert again.group.current == key.group_key(1)
+    # And it tells one who is on the list nothing of that
+    farewell = again.notice(inside=False)
+    assert farewell is not None and farewell.group_key == b""
+
+
+def test_one_who_was_let_in_cannot_silence_another_by_keeping_the_key_from_him(tmp_path: Path) -> None:
+    key = throwaway_key()
+    one, told = _vouching(key, A, tmp_path / "a"), sign(key, 1, {B: 1})
+
+    assert one.obey(told.signed, b"", 0.0) is None
+    assert one.obey(told.signed, bytes(32), 0.0) is None
+
+    assert one.obey(told.signed, key.group_key(1), 0.0) == []
+
+
+# ---- lines that stand
+
+
+def test_a_line_that_stands_is_cut_and_the_others_go_on() -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
+        # Given two nodes that speak to a third
+        key = throwaway_key()
+        one, gone, stays = node("a", key), node("b", key), node("c", key)
+        for each in (gone, stays):
+            each.control.connect(one.id, [HERE], one.port)
+            each.control.send(one.id, b"before")
+        await until(lambda: len(one.heard) == 2)
+        # When one of them is shut out
+        shut = one.register.shut_out(sign(key, 1, {gone.id: 1}))
+        one.control.cut(each.curve for each in shut)
+        await until(lambda: gone.told("lost"))
+        # Then it does not come back, with whatever it says, and the other does
+        for each in (gone, stays):
+            each.control.send(one.id, f"after {each.id}".encode())
+        await until(lambda: one.control.refused > 0 and f"after {stays.id}".encode() in one.heard)
+        await until(lambda: gone.told("wrong-key"))
+        assert one.heard == [b"before", b"before", f"after {stays.id}".encode()]
+
+    play(story)
+
+
+def test_a_consumer_that_is_shut_out_hears_nothing_more_of_a_role_and_the_others_do() -> None:
+    stage, context = Stage(), zmq.Context()
+    context.linger = 0
+    try:
+        # Given two consumers of a role
+        pairs = [zmq.curve_keypair() for _ in range(2)]
+        stage.guests.tell([public.decode() for public, _ in pairs])
+        gone, stays = (_consumer(context, stage, pair) for pair in pairs)
+        assert gone.poll(BOUND_S * 1000) and stays.poll(BOUND_S * 1000)
+        # When one is shut out
+        cut = stage.guests.tell([pairs[1][0].decode()])
+        assert cut == {curve.raw(pairs[0][0].decode())}
+        assert stage.guard.cut(cut) >= 1
+        # Then what is on its way is all that it hears
+        while gone.poll(200):
+            gone.recv()
+        while stays.poll(0):
+            stays.recv()
+        assert stays.poll(BOUND_S * 1000) and not gone.poll(300)
+    finally:
+        context.destroy(linger=0)
+        stage.close()
+
+
+def _consumer(context: Any, stage: Stage, pair: tuple[bytes, bytes]) -> Any:
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    curve.client(socket, stage.public, *pair)
+    socket.subscribe(b"")
+    socket.connect(f"tcp://{HERE}:{stage.port}")
+    return socket
+
+
+# ---- a whole room
+
+
+@pytest.fixture
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[str, str], Path]]:
+    """A rehearsal that plays, the environment in which commands find it, and its key."""
+    folder = tmp_path_factory.mktemp("r")
+    env = {**os.environ, "ROOMFUL_HOME": str(folder / "home"), "TMPDIR": str(folder), "COLUMNS": "120"}
+    process = subprocess.Popen(
+        [*ROOMFUL, "rehearse", str(small_piece(folder / "piece")), "--json", "--headless"], stdout=subprocess.PIPE, text=True, env=env)
+    wait_for(process, {"wall@c", "drift", "words", "poet/1", "poet/2"})
+    (key,) = (folder / f"roomful-{os.getuid()}").glob("small-piece-*/key")
+    yield env, key
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def test_a_machine_is_shut_out_of_a_room_that_plays_and_no_other_process_changes(room: tuple[dict[str, str], Path]) -> None:
+    env, key = room
+    # Given who plays what, as a sees it
+    door = ("--host", f"127.0.0.1:{json.loads(ask(env, 'status', '--json').stdout)['machines']['a']['control_port']}")
+    before = _status(env, key, door)["roles"]
+    stays = {name: role["pid"] for name, role in before.items() if role["machine"] != "b"}
+    assert _listed(env, key, door) == {"a": False, "b": False, "c": False}
+    # When b is shut out
+    revoked = ask(env, "key", "revoke", "b", "--file", str(key), *door)
+    assert revoked.returncode == 0 and "b is shut out" in revoked.stdout, revoked.stderr
+    # Then what it played plays elsewhere, and the rest as before
+    _wait(lambda: all(role["state"] == "playing" and role["machine"] != "b" for role in _status(env, key, door)["roles"].values()))
+    after = _status(env, key, door)["roles"]
+    assert {name: after[name]["pid"] for name in stays} == stays
+    # And b is named so, though it goes on calling and sending, and nothing of it counts
+    first = _status(env, key, door)
+    assert first["machines"]["b"]["health"] == "shut out" and "key revoke" in first["machines"]["b"]["why"]
+    _wait(lambda: _status(env, key, door)["refused"]["datagram"] > first["refused"]["datagram"] + 20)
+    _wait(lambda: _status(env, key, door)["refused"]["connections"] > first["refused"]["connections"] + 2)
+    last = _status(env, key, door)
+    assert last["machines"]["b"]["health"] == "shut out"
+    assert {name: last["roles"][name]["pid"] for name in stays} == stays
+    assert _listed(env, key, door) == {"a": False, "b": True, "c": False}
+
+
+def test_only_with_the_whole_key_of_this_room_anybody_is_shut_out(room: tuple[dict[str, str], Path], tmp_path: Path) -> None:
+    env, key = room
+    ask(env, "key", "new", "--file", str(tmp_path / "other"))
+
+    refused = ask(env, "key", "revoke", "b", "--file", str(tmp_path / "other"))
+    unknown = ask(env, "key", "revoke", "bb", "--file", str(key))
+
+    assert refused.returncode != 0 and "another installation's key" in refused.stderr
+    assert unknown.returncode != 0 and "Did you mean" in unknown.stderr
+    assert not any(_listed(env, key, ()).values())
+
+
+def _status(env: dict[str, str], key: Path, door: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(ask(env, "status", "--json", "--key", str(key), *door).stdout)
+    return found
+
+
+def _listed(env: dict[str, str], key: Path, door: tuple[str, ...]) -> dict[str, bool]:
+    said = json.loads(ask(env, "key", "list", "--json", "--key", str(key), *door).stdout)
+    return {each["name"]: each["shut_out"] for each in said["machines"]}
+
+
+def _wait(condition: Callable[[], bool]) -> None:
+    """Each look is a command, which takes its time by itself."""
+    for _ in range(60):
+        if condition():
+            return
+    raise AssertionError("it did not come about")
+
+
+TALKER = '''
+class Talker(Role):
+    """Speaks all the time."""
+    outputs = {"line": Text}
+
+    def tick(self):
+        self.emit("line", "a line of the work")
+        return 0.01
+'''
+
+
+def test_a_role_that_plays_lets_in_whom_its_agent_names_and_hangs_up_on_whom_it_names_too(tmp_path: Path) -> None:
+    context: Any = zmq.Context()
+    context.linger = 0
+    with Agent(tmp_path, TALKER) as agent:
+        try:
+            # Given a role's process, as confined as in a room, and two consumers on other machines
+            talker = agent.start("talker", "Talker")
+            ready = talker.first("ready")
+            assert ready is not None
+            pairs = [zmq.curve_keypair() for _ in range(2)]
+            publics = [public.decode() for public, _ in pairs]
+            talker.tell(type="keys", vouched=publics)
+            gone, stays = (_subscriber(context, ready["frames_port"], pair) for pair in pairs)
+            agent.until(lambda: gone.poll(0) and stays.poll(0), "both to hear it")
+            # When one is shut out
+            talker.tell(type="keys", vouched=publics[1:], cut=publics[:1])
+            # Then it hears what was on its way, and no more; the other is back at once, and the process is the same
+            agent.until(lambda: not _heard(gone, agent), "the end of what it hears")
+            agent.until(lambda: _heard(stays, agent), "the other to hear it")
+            assert not _heard(gone, agent) and talker.process.poll() is None
+        finally:
+            context.destroy(linger=0)
+
+
+def _subscriber(context: Any, port: int, pair: tuple[bytes, bytes]) -> Any:
+    socket = context.socket(zmq.SUB)
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    curve.client(socket, KEYS[0].encode(), *pair)
+    socket.subscribe(b"talker.line" + TOPIC_END)
+    socket.connect(f"tcp://{HERE}:{port}")
+    return socket
+
+
+def _heard(socket: Any, agent: Agent) -> bool:
+    """Whether something comes within a fifth of a second, from now on; it is spoken every hundredth."""
+    while socket.poll(0):
+        socket.recv()
+    agent.pump(0.0)
+    return bool(socket.poll(200))
