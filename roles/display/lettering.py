@@ -7,17 +7,28 @@ the technician hears of it. SDL_ttf shapes with HarfBuzz, so that kerning, ligat
 
 from __future__ import annotations
 
+import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from roles.display.bidi import parted, script
+
 OWN_FONTS = tuple(Path(__file__).parent / "page" / "type" / name for name in ("eb-garamond.woff2", "eb-garamond-ext.woff2"))
 # Asked only for letters that the fonts above lack.
-SYSTEM_FONTS = ("notosans", "dejavusans", "notosanscjkjp", "notosanscjksc", "notosansarabic", "notosanshebrew", "unifont")
+SYSTEM_FONTS = ("notosans", "dejavusans", "notosanscjkjp", "notosanscjksc", "notosansarabic", "notosanshebrew", "notoemoji", "symbola",
+                "unifont")  # fmt: skip
+NOWHERE = "\uffff"  # no font has it: Unicode promises that it is no letter
+JOINERS = "\u200c\u200d"  # part or join the letters of Persian
 PICTURES_MAX = 2000
 
 Colour = tuple[int, int, int]
+
+
+def unseen(letter: str) -> bool:
+    """Whether a sign has no picture of its own: marks of direction, joiners, choices between a letter's variants."""
+    return unicodedata.category(letter) == "Cf" or "\ufe00" <= letter <= "\ufe0f"
 
 
 class Lettering:
@@ -37,7 +48,7 @@ class Lettering:
 
     def width(self, word: str) -> float:
         """Pixels that a word takes on its line."""
-        return float(sum(font.size(part)[0] for font, part in self._parts(word)))
+        return float(sum(self._shaped(font, part, code, None) for font, part, code in self._pieces(word)))
 
     def picture(self, word: str, colour: Colour) -> Any:
         """The word as a surface with alpha; the baseline lies at the same height in all of one Lettering."""
@@ -45,7 +56,7 @@ class Lettering:
         if kept is not None:
             self._pictures.move_to_end((word, colour))
             return kept
-        parts = [(font, font.render(part, True, colour)) for font, part in self._parts(word)]
+        parts = [(font, self._shaped(font, part, code, colour)) for font, part, code in self._pieces(word)]
         ascent = self._fonts[0].get_ascent()
         height = max([self._fonts[0].get_height(), *(ascent - font.get_ascent() + part.get_height() for font, part in parts)])
         whole = self._pygame.Surface((max(1, sum(part.get_width() for _, part in parts)), height), self._pygame.SRCALPHA)
@@ -58,10 +69,38 @@ class Lettering:
             self._pictures.popitem(last=False)
         return whole
 
+    def _pieces(self, word: str) -> list[tuple[Any, str, str | None]]:
+        """The word from left to right as (font, letters, script): the signs around it, and its core, which may run from right to left."""
+        before, core, after = parted(word)
+        code = script(core)
+        letters = [(font, part, code) for font, part in self._parts(core)]
+        if code is not None:
+            letters.reverse()
+        else:
+            return [(font, part, None) for font, part in self._parts(word)]  # kerned as a whole
+        return [*((font, part, None) for font, part in self._parts(before)), *letters,
+                *((font, part, None) for font, part in self._parts(after))]  # fmt: skip
+
+    def _shaped(self, font: Any, part: str, code: str | None, colour: Colour | None) -> Any:
+        """A part of a word, drawn, or without a colour how wide it is; letters that run from right to left are joined and ordered so."""
+        if code is None:
+            return font.size(part)[0] if colour is None else font.render(part, True, colour)
+        font.set_script(code)
+        font.set_direction(self._pygame.DIRECTION_RTL)
+        try:
+            return font.size(part)[0] if colour is None else font.render(part, True, colour)
+        finally:
+            font.set_direction(self._pygame.DIRECTION_LTR)
+            font.set_script("Latn")
+
     def _parts(self, word: str) -> list[tuple[Any, str]]:
         """The word cut where its letters come from different fonts."""
         parts: list[tuple[Any, str]] = []
         for letter in word:
+            if unseen(letter):
+                if parts and letter in JOINERS and script(word):
+                    parts[-1] = (parts[-1][0], parts[-1][1] + letter)
+                continue
             font = self._font_of(letter)
             if font is None:
                 continue
@@ -89,4 +128,15 @@ class Lettering:
     def _first_with(self, letter: str) -> Any:
         if not letter.isprintable() or ord(letter) > 0x10FFFF:
             return None
-        return next((font for font in self._fonts if (font.metrics(letter) or [None])[0] is not None), None)
+        return next((font for font in self._fonts if self._has(font, letter)), None)
+
+    def _has(self, font: Any, letter: str) -> bool:
+        """Whether a font has a letter: newer versions of pygame give the empty box's measures for one that it has not, so it is drawn."""
+        measures = (font.metrics(letter) or [None])[0]
+        if measures is None:
+            return False
+        box = (font.metrics(NOWHERE) or [None])[0]
+        return measures != box or self._drawn(font, letter) != self._drawn(font, NOWHERE)
+
+    def _drawn(self, font: Any, letter: str) -> bytes:
+        return bytes(self._pygame.image.tobytes(font.render(letter, True, (255, 255, 255)), "RGBA"))

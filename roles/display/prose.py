@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from roles.display.bidi import direction, drawn, visual_order
 from roles.display.lettering import Colour, Lettering
 from roles.display.showing import Saying
 from roles.display.typesetting import BREAK, even, fitting, greedy, typeset, words_of
@@ -32,6 +33,7 @@ class _Word:
     width: float | None  # None: a forced break
     at: float = 0.0
     line: int = 0
+    drawn: str = ""  # as it stands on its line: signs around it on the side where its text's direction has them
 
 
 @dataclass(slots=True)
@@ -93,12 +95,17 @@ class Prose:
         foot = top + height if self.low else top + (height + ROOM_LINES * self.lettering.line_height) // 2
         for block in reversed(self.blocks.values()):
             newest = block.past_s == math.inf
-            tall = max(block.lines, ROOM_LINES if newest else 1) * self.lettering.line_height
+            lines = self._lines_so_far(block, now_s) if block.lines * self.lettering.line_height > height else block.lines
+            tall = max(lines, ROOM_LINES if newest else 1) * self.lettering.line_height
             target = foot - tall
             block.top = target if math.isnan(block.top) else target + (block.top - target) * math.exp(-step_s / GLIDE_S)
             foot = target - round(0.55 * self.lettering.line_height)
             if block.top + tall >= top:
                 self._draw_block(surface, block, left, now_s)
+
+    def _lines_so_far(self, block: _Block, now_s: float) -> int:
+        """Of a text taller than its box: it rises line by line while it is said, so that what is said now can be read."""
+        return 1 + max((word.line for word in block.words if word.due_s <= now_s), default=0)
 
     def _draw_block(self, surface: Any, block: _Block, left: int, now_s: float) -> None:
         strength = self._strength(block, now_s)
@@ -113,7 +120,7 @@ class Prose:
             alpha *= min(1.0, max(0.0, (at - top) / max(1.0, rim - top))) if at < rim else 1.0
             if alpha <= 0.004:
                 continue
-            picture = self.lettering.picture(word.text, colour)
+            picture = self.lettering.picture(word.drawn, colour)
             picture.set_alpha(round(255 * alpha))
             surface.blit(picture, (left + word.at, at))
 
@@ -149,15 +156,32 @@ class Prose:
         self._place(block, lines, gaps, room)
 
     def _place(self, block: _Block, lines: Sequence[int], gaps: Sequence[float], room: float) -> None:
-        used: dict[int, float] = {}
-        for word, line, gap in zip(block.words, lines, gaps, strict=True):
-            word.line = line
-            word.at = used[line] + gap if line in used else 0.0
-            used[line] = word.at + (word.width or 0.0)
+        base = direction(" ".join(word.text for word in block.words)) or "ltr"
         block.lines = (max(lines) + 1) if lines else 1
-        if self.centred:
-            for word in block.words:
-                word.at += (room - used[word.line]) / 2
+        for word, line in zip(block.words, lines, strict=True):
+            word.line = line
+        for number in range(block.lines):
+            held = [(word, gap) for word, gap in zip(block.words, gaps, strict=True) if word.line == number and word.width is not None]
+            used = _in_a_row(held, base)
+            over = room - used
+            for word, _ in held:
+                word.at += over / 2 if self.centred else over if base == "rtl" else 0.0
+
+
+def _in_a_row(held: Sequence[tuple[_Word, float]], base: str) -> float:
+    """Gives the words of one line, each with the gap before it, their places from 0 on; returns how wide the line is."""
+    texts = [word.text for word, _ in held]
+    order = visual_order(texts, base)
+    for (word, _), as_drawn in zip(held, drawn(texts, base), strict=True):
+        word.drawn = as_drawn
+    used = 0.0
+    for place, at in enumerate(order):
+        word, _ = held[at]
+        if place:
+            used += held[max(at, order[place - 1])][1]  # the gap belongs to the later of two neighbours
+        word.at = used
+        used += word.width or 0.0
+    return used
 
 
 def _ease(part: float) -> float:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.role import Frame
+from roles.display.bidi import drawn, visual_order
 from roles.display.lettering import Lettering
 from roles.display.prose import APPEAR_S, Prose
 from roles.display.showing import Showing
@@ -93,6 +94,84 @@ def test_a_letter_that_no_font_has_is_left_out_and_said_once(lettering: Letterin
     assert lettering.width("a\ue123b") == lettering.width("ab")
     lettering.picture("\ue123\ue123", (255, 255, 255))
     assert len(said) == 1 and "U+E123" in said[0]
+
+
+@pytest.mark.parametrize("letter", ["\U0001f9ff", "\u4e00", "\U00012000", "\u0e01"])
+def test_an_empty_box_is_never_shown_in_place_of_a_letter(letter: str) -> None:
+    # Given nothing but the font that comes with it, which has none of these
+    import pygame
+
+    pygame.font.init()
+    words: list[str] = []
+    own = Lettering(pygame, [], 40, words.append)
+    own._asked_system = True
+    # When one of them stands in a word, then it is left out and said, and the letters beside it are there
+    assert own.width(f"a{letter}b") == own.width("ab") and len(words) == 1 and f"U+{ord(letter):04X}" in words[0]
+
+
+def test_signs_that_are_not_seen_are_no_letters_that_are_missing(lettering: Lettering) -> None:
+    said.clear()
+    assert lettering.width("ab\ufe0f\u200e\u2060") == lettering.width("ab") and said == []
+
+
+@pytest.mark.parametrize(
+    ("words", "base", "order"),
+    [
+        (["a", "b", "c"], "ltr", "a b c"),
+        (["א", "ב", "ג"], "rtl", "ג ב א"),
+        (["א", "a", "b", "ב"], "rtl", "ב a b א"),
+        (["a", "א", "ב", "b"], "ltr", "a ב א b"),
+        (["א", "12", "34", "ב"], "rtl", "ב 34 12 א"),  # numbers apart are read from right to left, each from left to right
+        (["א", "a", "12", "ב"], "rtl", "ב a 12 א"),
+        (["a", "א", "–", "ב", "b"], "ltr", "a ב – א b"),
+        (["א", "–", "a"], "rtl", "a – א"),
+        (["12", "!"], "ltr", "12 !"),
+    ],
+)
+def test_words_of_both_directions_stand_as_unicode_orders_them(words: list[str], base: str, order: str) -> None:
+    assert [words[at] for at in visual_order(words, base)] == order.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "base", "shown"),
+    [
+        (["(3", "אא)"], "rtl", ["3)", "(אא"]),
+        (["12!"], "rtl", ["!12"]),
+        (["א", "Roomful,", "א"], "rtl", ["א", ",Roomful", "א"]),
+        (["א", "good,", "bye"], "rtl", ["א", "good,", "bye"]),
+        (["a", "שלום.", "b"], "ltr", ["a", "שלום.", "b"]),
+        (["a", "(שלום", "עולם)"], "ltr", ["a", "(שלום", "עולם)"]),
+        (["“so”,", "(said)"], "ltr", ["“so”,", "(said)"]),
+        (["–"], "rtl", ["–"]),
+    ],
+)
+def test_signs_stand_on_the_side_that_their_direction_gives_them(words: list[str], base: str, shown: list[str]) -> None:
+    assert drawn(words, base) == shown
+
+
+def test_a_text_in_hebrew_begins_at_the_right_and_arabic_letters_join(lettering: Lettering) -> None:
+    prose = Prose(lettering, (0, 0, 600, 400))
+    showing = Showing()
+    showing.hear("line", Frame("שלום room", request="r"), 0.0)
+    prose.take(showing.texts["line"], 0.0)
+    first, second = next(iter(prose.blocks.values())).words
+    assert first.at > second.at and first.at + (first.width or 0) == pytest.approx(600)
+    # A joined word is narrower than its letters apart, where a font has them
+    if lettering._font_of("ب") is not None:
+        joined = lettering.picture("ببب", (255, 255, 255)).get_width()
+        assert joined < 3 * lettering.picture("ب", (255, 255, 255)).get_width()
+
+
+def test_of_a_text_taller_than_the_wall_the_lines_that_are_said_can_be_seen(lettering: Lettering) -> None:
+    import pygame
+
+    prose, showing = Prose(lettering, (0, 0, 600, 400)), Showing()
+    showing.hear("line", Frame("\n".join(f"line {number}" for number in range(40)), request="r"), 0.0)
+    prose.take(showing.texts["line"], 0.0)
+    for moment in range(1, 30):
+        surface = pygame.Surface((600, 400))
+        prose.draw(surface, moment * 0.5)
+        assert moment < 4 or pygame.surfarray.array3d(surface).max() > 150
 
 
 def test_letters_of_both_halves_of_the_font_stand_on_one_line(lettering: Lettering) -> None:

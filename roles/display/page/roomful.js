@@ -104,6 +104,7 @@
       let part = all.get(saying.key);
       if (!part) {
         part = {block: document.createElement("span"), held: "", due: 0};
+        part.block.dir = "auto";  // a text that begins in Arabic or Hebrew runs from right to left
         part.block.className = `roomful-text${atOnce ? " at-once" : ""}`;
         retire(element, all);
         all.set(saying.key, part);
