@@ -1,4 +1,4 @@
-"""What the kinds for models promise, in figures: python -m benchmarks.models [RUNS]
+"""What the kinds for models promise, in figures: python -m benchmarks.models [RUNS] [--keep FILE]
 
 Grammar: of RUNS answers of a foolish model how many parse. Keep: the time to the first token of the whispering room's poet after a long
 beginning that prompts have in common, read anew and kept. Adapters: whether they change what is said. A known question: what it costs.
@@ -6,8 +6,8 @@ beginning that prompts have in common, read anew and kept. Adapters: whether the
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -25,6 +25,7 @@ from tests.roles.test_llm_rules import FREE, SCHEMA
 from tests.shell.pieces import ROLES, small_piece
 from tests.shell.rehearsed import Rehearsed
 
+KEPT: dict[str, Any] = {}
 POET = Path(__file__).resolve().parents[1] / "deployments" / "whispering-room" / "models" / "poet.gguf"
 BEGINNING = "calm dawn few | The room keeps its breath. tender night one | A coat waits by the door. " * 3
 
@@ -48,6 +49,7 @@ def parse(folder: Path, runs: int) -> None:
             jsonschema.validate(json.loads(said(role, "say", str(number))), SCHEMA)
             whole += 1
         print(f"grammar, {name}: {whole} of {runs} answers parse and are what the schema says")
+        KEPT[f"grammar, {name}"] = {"parsed": whole, "of": runs}
         role.teardown()
 
 
@@ -68,6 +70,7 @@ def adapters(folder: Path) -> None:
     lora(folder / "a.gguf")
     plain, bent = played(model, temperature=0), played(model, temperature=0, lora=[{"file": "a.gguf"}])
     changed = sum(said(plain, f"prompt {number}", "r") != said(bent, f"prompt {number}", "r") for number in range(50))
+    KEPT["LoRA"] = {"changed": changed, "of": 50}
     print(f"LoRA: {changed} of 50 answers at temperature 0 are others than without it")
     plain.teardown()
     bent.teardown()
@@ -84,7 +87,7 @@ def known_question(runs: int) -> None:
 
 
 def edits(folder: Path, runs: int) -> None:
-    """From a file being saved until the edited role plays, in a rehearsal of three machines."""
+    """From a file being saved until the edited role plays, in a rehearsal of three machines: its code, and its page."""
     room, times = Rehearsed(small_piece(folder / "piece"), folder / "home"), []
     try:
         room.playing("drift", "words", "poet/1", "poet/2", "wall@c")
@@ -100,11 +103,16 @@ def edits(folder: Path, runs: int) -> None:
 
 
 def told(what: str, times: list[float]) -> None:
+    KEPT[what] = {"median_ms": round(median(times), 1), "p99_ms": round(p99(times), 1), "runs": len(times)}
     print(f"{what}: median {median(times):.1f} ms, p99 {p99(times):.1f} ms, {len(times)} runs")
 
 
 def main() -> None:
-    runs = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("runs", type=int, nargs="?", default=1000)
+    asked.add_argument("--keep", type=Path)
+    arguments = asked.parse_args()
+    runs = arguments.runs
     with tempfile.TemporaryDirectory() as folder:
         first_token(max(20, runs // 10))
         known_question(max(20, runs // 10))
@@ -112,6 +120,8 @@ def main() -> None:
         parse(Path(folder), runs)
         edits(Path(folder), 10)
     print(machine())
+    if arguments.keep:
+        arguments.keep.write_text(json.dumps({**KEPT, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
