@@ -3,26 +3,25 @@
     local NAME      480p or 1080p on one machine: the writer draws each frame anew, the reader looks at its first and last byte;
                     beside PUSH/PULL over TCP on loopback, uncopied where pyzmq can, its writer drawing as well
     network         1080p between two network namespaces, raw, both sides under CURVE; neither writer goes on while its frames are not taken
-    stopped S       one of two readers is stopped for so long beside a writer of 60 frames a second
-    flat S          memory at full rate
-    shaped MBIT     1080p as JPEG from one namespace to three readers in another, over a link of so many Mbit/s, 30 to 60 a second
-Run: python -m benchmarks.streams_frames local 1080p|network|shaped 1000 [RUNS]     (namespaces need root)
+    shaped MBIT     1080p as JPEG from one namespace to three readers in another, over a link of so many Mbit/s, 30 to 75 a second
+
+Run: python -m benchmarks.streams_frames local 1080p | network | shaped 1000 [--runs N] [--json FILE]     (namespaces need root)
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
+import inspect
 import io
 import json
 import multiprocessing
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,24 @@ import numpy
 import zmq
 
 from benchmarks.figures import machine, median, p99
+from mesh.core.delivery import QUALITY, USUAL_QUALITY
+from mesh.shell import pictures
 from tests.shell.host_harness import KEYS, Agent, Host
 
 SIZES = {"480p": (480, 640, 3), "1080p": (1080, 1920, 3)}
 RUN_S = 4.0
 AHEAD = 8  # as many frames as bare pyzmq may have on their way, whose high-water mark makes its writer wait
-ROLES = """
+READERS, RATES = 3, (30, 40, 50, 60, 75)
+
+
+def scene(shape: tuple[int, ...]) -> numpy.ndarray[object, object]:
+    """A picture with some grain, as a camera's has."""
+    y, x = numpy.mgrid[0 : shape[0], 0 : shape[1]]
+    colours = numpy.stack([x * 255 // x.max(), y * 255 // y.max(), (x + y) // 8 % 256], -1)
+    return numpy.clip(colours + numpy.random.default_rng(0).normal(0, 4, colours.shape), 0, 255).astype("u1")
+
+
+ROLES = inspect.getsource(scene) + """
 import time
 class Options_(Options):
     shape: list[int] = [1080, 1920, 3]
@@ -47,10 +58,7 @@ class Painter(Role):
     Options = Options_
     def setup(self):
         self.number, self.due, self.got, self.heard = 0, time.monotonic(), 0, 0.0
-        y, x = numpy.mgrid[0:self.options.shape[0], 0:self.options.shape[1]]
-        base = numpy.stack([x * 255 // x.max(), y * 255 // y.max(), (x + y) // 8 % 256], -1)
-        grain = numpy.random.default_rng(0).normal(0, 4, base.shape)
-        self.scene = numpy.clip(base + grain, 0, 255).astype("u1")
+        self.scene, self.painting = scene(self.options.shape), 0.0
     def on_got(self, frame: Event):
         self.got, self.heard = frame.value, time.monotonic()
         while self.number - self.got < self.options.ahead:
@@ -65,12 +73,15 @@ class Painter(Role):
         return 0.25
     def paint(self):
         self.number += 1
+        began = time.thread_time()
         picture = self.buffer("image", tuple(self.options.shape))
         if self.options.rate:
             shift = self.number * 8 % picture.shape[1]
             picture[:, shift:], picture[:, :shift] = self.scene[:, :picture.shape[1] - shift], self.scene[:, picture.shape[1] - shift:]
         else:
             picture.fill(self.number % 256)
+        self.painting += time.thread_time() - began
+        self.publish("paint_ms", self.painting / self.number * 1000)
         self.emit("image", picture, captured_s=self.now_s())
         self.publish("cpu", time.process_time())
         if not self.options.rate:
@@ -254,7 +265,7 @@ def raw(shape: tuple[int, ...], curve: bool, link: Link | None) -> dict[str, flo
     return {"fps": seen / took, "cpu": used / seen * 1000}
 
 
-def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> None:
+def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> list[dict[str, Any]]:
     """Ours and raw in turn."""
     print(f"{name}, {runs} runs of {RUN_S:.0f} s in turn; {machine()}")
     ours, theirs = [], []
@@ -270,76 +281,77 @@ def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> 
         cpu = median([each["cpu"] for each in all_of])
         print(f"{said:10} {median([each['fps'] for each in all_of]):7.0f} frames/s   {cpu:6.2f} CPU s per 1,000")
     print(f"ratio {median(ratios):.2f} (least {min(ratios):.2f})   sent {median([each['sent'] for each in ours]):.0f}/s")
+    return [{"raw": before, "roomful": after, "ratio": ratio} for before, after, ratio in zip(theirs, ours, ratios, strict=True)]
 
 
-def shaped(mbit: int) -> None:
-    """The highest rate held without loss, to three readers over one link."""
-    print(f"1080p as JPEG to 3 readers over {mbit} Mbit/s; {machine()}")
-    for rate in (30, 40, 50, 60):
+def shaped(mbit: int, seconds: float = 10.0) -> list[dict[str, Any]]:
+    """The highest rate held without loss, to three readers over one link; and what each stage of a picture's way costs."""
+    print(f"1080p as JPEG to {READERS} readers over {mbit} Mbit/s; {machine()}")
+    rows = []
+    pack_ms, unpack_ms, packed_bytes = packing()
+    for rate in RATES:
         link = Link(mbit)
         try:
-            room = Room(SIZES["1080p"], 3, link, "", rate)
+            room = Room(SIZES["1080p"], READERS, link, "", rate)
             try:
                 room.run(2.0)
-                told = room.run(10.0)
+                told = room.run(seconds)
                 ages = [age for reader in room.readers for age in reader.facts["ages"]]
+                paint_ms = room.writer.facts["paint_ms"]
             finally:
                 room.close()
         finally:
             link.close()
-        print(json.dumps({"rate": rate, **{key: round(value, 2) for key, value in told.items()},
-                          "age_ms": round(median(ages), 1), "age_p99_ms": round(p99(ages), 1)}))  # fmt: skip
+        rows.append({
+            "rate": rate, "fps": round(told["fps"], 2), "sent": round(told["sent"], 2), "dropped": int(told["dropped"]),
+            "held": told["dropped"] == 0 and told["fps"] > 0.98 * rate, "age_ms": round(median(ages), 1), "age_p99_ms": round(p99(ages), 1),
+            "link_mbit": round(packed_bytes * 8 * READERS * told["sent"] / 1e6),
+            "cpu_ms": {
+                "capture": round(paint_ms, 2), "pack": round(pack_ms, 2), "send": round(told["writer_ms"] - paint_ms - pack_ms, 2),
+                "receive": round(told["reader_ms"] - unpack_ms, 2), "unpack": round(unpack_ms, 2),
+            },
+        })  # fmt: skip
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
 
 
-def stopped(for_s: float) -> None:
-    """One of two readers is stopped beside a writer of 60 frames a second: what the others notice of it."""
-    print(f"1080p, 60 a second, one of 2 readers stopped for {for_s:.0f} s; {machine()}")
-    room = Room(SIZES["1080p"], 2, rate=60)
-    still = room.readers.pop()
-    try:
-        room.run(3.0)
-        course = (("both read", signal.SIGCONT, 10.0), ("one stopped", signal.SIGSTOP, for_s), ("it goes on", signal.SIGCONT, 10.0))
-        for state, number, seconds in course:
-            still.kill(number)
-            told = room.run(seconds)
-            said = f"sent {told['sent']:.1f}/s, the other reads {told['fps']:.1f}/s and missed {told['dropped']:.0f}"
-            print(f"{state:12} {said}; {memory(room)}", flush=True)
-    finally:
-        room.close()
+def packing(count: int = 40) -> tuple[float, float, int]:
+    """CPU milliseconds to pack and to unpack one picture of the writer's, by themselves, and its bytes when it is packed."""
+    picture, form = scene(SIZES["1080p"]), f"{QUALITY} {USUAL_QUALITY}"
+    coding, data = pictures.pack(picture, form)
+    began_s = time.thread_time()
+    for _ in range(count):
+        pictures.pack(picture, form)
+    packed_s = time.thread_time()
+    for _ in range(count):
+        pictures.unpack(memoryview(data), coding, picture.shape)
+    return (packed_s - began_s) / count * 1000, (time.thread_time() - packed_s) / count * 1000, len(data)
 
 
-def flat(for_s: float) -> None:
-    """Memory of each process at full rate, in the first and the last tenth of the time."""
-    print(f"1080p at full rate to 2 readers for {for_s:.0f} s; {machine()}")
-    room = Room(SIZES["1080p"], 2)
-    try:
-        for part in range(10):
-            told = room.run(for_s / 10)
-            print(f"{(part + 1) * for_s / 10:6.0f} s   {told['fps']:.0f}/s; {memory(room)}", flush=True)
-    finally:
-        room.close()
-
-
-def memory(room: Room) -> str:
-    """What each process holds."""
-    hosts = (room.writer, *room.readers)
-    return "resident " + ", ".join(f"{each.config['instance']} {each.pulse['rss_bytes'] / 1e6:.1f} MB" for each in hosts)
-
-
-def main(what: str, *rest: str) -> None:
-    if what in ("stopped", "flat"):
-        (stopped if what == "stopped" else flat)(float(rest[0]) if rest else 60.0)
-    elif what == "shaped":
-        shaped(int(rest[0]) if rest else 1000)
-    elif what == "network":
-        link = Link()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the figures, and keep them where that is asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.streams_frames", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("what", choices=("local", "network", "shaped"))
+    parser.add_argument("size", nargs="?", default="1080p", help="480p or 1080p (local); Mbit/s of the link (shaped) [default: 1000]")
+    parser.add_argument("--runs", type=int, default=5, help="of each, in turn [default: 5]")
+    parser.add_argument("--json", type=Path, help="add the figures to this file, by what was measured")
+    given = parser.parse_args(arguments)
+    if given.what == "shaped":
+        mbit = int(given.size) if given.size.isdigit() else 1000
+        name, rows = f"1080p as JPEG to {READERS} readers over {mbit} Mbit/s", shaped(mbit)
+    elif given.what == "network":
+        name, link = "1080p raw between two namespaces, CURVE on both sides", Link()
         try:
-            compare("1080p raw between two namespaces, CURVE", SIZES["1080p"], int(rest[0]) if rest else 5, link)
+            rows = compare(name, SIZES["1080p"], given.runs, link)
         finally:
             link.close()
     else:
-        compare(f"{rest[0]} on one machine", SIZES[rest[0]], int(rest[1]) if len(rest) > 1 else 5, None)
+        name = f"{given.size} on one machine"
+        rows = compare(name, SIZES[given.size], given.runs, None)
+    if given.json:
+        kept = json.loads(given.json.read_text()) if given.json.exists() else {}
+        given.json.write_text(json.dumps({**kept, name: {"machine": machine(), "rows": rows}}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()
