@@ -86,9 +86,11 @@ def test_the_bare_queue_answers_all() -> None:
 
 def test_the_hands_of_three_machines_and_the_cost_of_their_agents_are_read() -> None:
     (apart,) = measures.clock(SHORT)
-    share, memory = measures.idle(SHORT)
+    share, memory, role, role_memory = measures.idle(SHORT)
     assert apart.samples > 3 and 0 <= apart.value < 1000
     assert share.samples == memory.samples == 3 and memory.value > 10
+    assert (role.name, role_memory.name) == ("idle_role", "idle_role_memory") and role.value >= 0
+    assert role_memory.raw is not None and role_memory.value > role_memory.raw > 10
 
 
 def test_a_language_model_of_a_deployment_is_measured_in_the_mesh_and_alone(tmp_path: Path) -> None:

@@ -54,6 +54,15 @@ def shared_out(count: int, outstanding: int, ms: Sequence[float], fault: str = "
         return dict(json.loads(line_of(asker)))
 
 
+@contextmanager
+def idle_python() -> Iterator[subprocess.Popen[str]]:
+    """A Python that has imported numpy, and waits."""
+    program = "import numpy, signal; print('waits', flush=True); signal.pause()"
+    with _process("-c", program) as process:
+        line_of(process)
+        yield process
+
+
 def _measured(*arguments: object) -> dict[str, Any]:
     with _started(*arguments) as process:
         return dict(json.loads(line_of(process)))
@@ -67,9 +76,15 @@ def _serving(*arguments: object) -> Iterator[str]:
 
 @contextmanager
 def _started(*arguments: object) -> Iterator[subprocess.Popen[str]]:
+    with _process("-m", "mesh.shell.bench.raw", *map(str, arguments)) as process:
+        yield process
+
+
+@contextmanager
+def _process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH", "")]))
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "mesh.shell.bench.raw", *map(str, arguments)], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-P", *arguments], stdout=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": path},
     )  # fmt: skip
     try:

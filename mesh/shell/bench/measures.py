@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ import psutil
 from mesh.shell.bench import bare, plays
 from mesh.shell.bench.room import everything_plays, play, within
 from mesh.shell.bench.rows import Row, rates, row
+from mesh.shell.bench.troupe import Troupe
 from mesh.shell.rehearsal import Rehearsal
 
 SMALL_BYTES = 100
@@ -159,6 +161,26 @@ def idle(plan: Plan) -> list[Row]:
     return [
         row("idle", "% of a core", shares, note="an agent in a room of three"),
         row("idle_memory", "MB", memory, note="an agent's resident memory", digits=1),
+        *_idle_role(plan),
+    ]
+
+
+def _idle_role(plan: Plan) -> list[Row]:
+    """What a role's process costs that does nothing, beside a bare Python that has imported numpy and waits."""
+    shares: list[float] = []
+    ours: list[float] = []
+    raw: list[float] = []
+    with Troupe() as troupe, bare.idle_python() as waits:
+        role, other = psutil.Process(troupe.start("listener", "Listener").process.pid), psutil.Process(waits.pid)
+        for _ in range(plan.rounds):
+            before_s, until_s = _cpu_s(role), time.monotonic() + plan.idle_s
+            troupe.until(lambda: time.monotonic() > until_s, "time to pass", plan.idle_s + 30.0)  # noqa: B023 - used at once
+            shares.append((_cpu_s(role) - before_s) / plan.idle_s * 100)
+            ours.append(role.memory_info().rss / 1e6)
+            raw.append(other.memory_info().rss / 1e6)
+    return [
+        row("idle_role", "% of a core", shares, note="a role's process that does nothing"),
+        row("idle_role_memory", "MB", ours, raw, note="its resident memory, beside a bare Python with numpy", digits=1),
     ]
 
 
