@@ -93,7 +93,7 @@ class Notes:
 
 class Shows(Role):
     """Waits for the time of what it is to show, and writes down when it showed it."""
-    display = True
+    display = keeps_time = True
 
     def setup(self):
         self.notes = Notes()

@@ -26,6 +26,7 @@ from mesh.shell.bench.troupe import Player, Troupe
 
 LOOK_S = 1.0
 RATE = 60.0
+STILL_S = 900.0  # the measurement itself may be stopped meanwhile, and let go again
 CALM_S = 10.0
 
 
@@ -98,7 +99,7 @@ def _received(reader: Player) -> float:
 
 def _for(troupe: Troupe, seconds: float) -> None:
     until_s = time.monotonic() + seconds
-    troupe.until(lambda: time.monotonic() > until_s, "time to pass", seconds + 30.0)
+    troupe.until(lambda: time.monotonic() > until_s, "time to pass", seconds + STILL_S)
 
 
 def main() -> None:

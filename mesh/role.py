@@ -126,6 +126,8 @@ class Role:
       extra      the optional part of Roomful it needs ("llm", "camera", …), None for none
       exclusive  True where two at once would do harm outside the mesh (lights, projectors)
       display    True for an output to visitors: starts at once and is never stopped for lack of input
+      keeps_time  True for a display that waits for the time of a frame (`present_at_s`) on its own, by `presenting`, having drawn it
+                 before; every other display is handed such a frame when its time has come
       needs_model  True where the deployment must name a model for it
       network    True where it talks over the network with anything but the room's own roles. Without it a role has no UDP and, in a
                  room, no TCP beyond the room's own ports; a string names an option that says so
@@ -141,6 +143,7 @@ class Role:
     extra: ClassVar[str | None] = None
     exclusive: ClassVar[bool] = False
     display: ClassVar[bool] = False
+    keeps_time: ClassVar[bool] = False
     needs_model: ClassVar[bool] = False
     network: ClassVar[bool | str] = False
     writes: ClassVar[tuple[str, ...]] = ()

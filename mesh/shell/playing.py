@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mesh.core.answers import Answerer
 from mesh.core.clock import course_of
 from mesh.core.following import Again, Following, GoOn
 from mesh.core.following import Effect as FollowEffect
+from mesh.core.frames import Header
 from mesh.core.request_messages import Kept, Message
 from mesh.core.requests import TICK_S, Asker
 from mesh.errors import RoleError
@@ -30,6 +32,7 @@ from mesh.shell.border import Border
 from mesh.shell.fallbacks import Fallbacks
 from mesh.shell.following import Followers, FollowLine
 from mesh.shell.handlers import Handlers
+from mesh.shell.holding import Holding
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink
 from mesh.shell.inputs import Ear, Inputs
@@ -78,6 +81,8 @@ class Playing:
         self._follow_line = FollowLine(*ways, self._hear_of)
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
         self._border = Border(standing, Path(config.folder), link.tell)
+        self._holding = Holding(self._stage.clock)
+        self._holds = False
         self._role: Role | None = None
         self._ages: dict[str, AgeMeter] = {}
         self._tick_s = NEVER
@@ -111,7 +116,7 @@ class Playing:
         self._standing.counts = self._counts
         self._border.begin(role.setup)
         self._memory.restore()
-        self._role = role
+        self._role, self._holds = role, role.display and not role.keeps_time
         self._tick = role.tick
         self._link.tell({"type": "ready", "frames_port": ports[0], "requests_port": ports[1]})
 
@@ -145,7 +150,7 @@ class Playing:
         self._obey()
         more = True
         while not standing.stopping:
-            due_s = min(self._answering.due_s() if self._answering.in_work else self._tick_s, self._house_s)
+            due_s = min(self._house_s, self._answering.due_s() if self._answering.in_work else min(self._tick_s, self._holding.due_s()))
             waiting.wait(0.0 if more else max(0.0, due_s - time.monotonic()))
             if waiting.rang:
                 self._obey()
@@ -166,6 +171,9 @@ class Playing:
             return not answering.in_work or answering.due_s() <= now
         if self._standing.woken and self._was_active:
             self._standing.woken, self._tick_s = False, now
+        while (due := self._holding.next()) is not None:
+            with self._stage.presenting(due.present_ns / 1e9):
+                due.hand_over()
         if now >= self._tick_s:
             self._call_tick(now)
         for ear in self._inputs.ears:
@@ -252,6 +260,10 @@ class Playing:
             if ask is not None:
                 self._answering.answerer.submit(ask, time.monotonic())
             return
+        if not (self._holds and self._holding.takes(header.present_ns, value, partial(self._hand_over, ear, header, value))):
+            self._hand_over(ear, header, value)
+
+    def _hand_over(self, ear: Ear, header: Header, value: Any) -> None:
         stage = self._stage
         stage.captured_ns = header.captured_ns
         self._border.call(ear.handle, ear.frame(header, value))
@@ -330,6 +342,7 @@ class Playing:
             self._inputs.route(routes.inputs, self._handlers)
         else:
             self._inputs.close()
+            self._holding.clear()
         self._asking.fallbacks.route(routes.fallbacks)
         self._asking.route(routes.copies if self._standing.playing else {})
         self._follow_line.follow(routes.followed)

@@ -60,6 +60,7 @@ class Screen(Role):
     inputs = {"*": Any_}
     extra = "screen"
     display = True
+    keeps_time = True
     Options = ScreenOptions
 
     def setup(self) -> None:

@@ -57,6 +57,7 @@ class Web(Role):
     extra = "web"
     network = True
     display = True
+    keeps_time = True
     Options = WebOptions
 
     def setup(self) -> None:

@@ -27,7 +27,7 @@ class Beat(Role):
         return 0.05
 
 class Shows(Role):
-    display = True
+    display = keeps_time = True
 
     def on_beat(self, frame):
         kind = lambda thread: os.sched_getscheduler(thread) & ~os.SCHED_RESET_ON_FORK
