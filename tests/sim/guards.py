@@ -6,116 +6,28 @@
     python -m tests.sim.guards --journal FILE --minutes 7   go on where the journal ends, for so long (exit code 3: not done yet)
 
 A guard is the condition of an `if`, of a conditional expression or of a comprehension, and each half of an `and` or `or`
-within one. Each mutant lives in a process of its own and never on disk: a fork of this one, in which the functions of
-the module get their changed code (`mutants.py`), so that nothing is imported again. First the module's own tests are run, then seeds,
-then stories; the first that fails has caught it. What has been tried so far is kept in tests/sim/guards.jsonl (give it as
---journal). Results go to tests/sim/guards.json, survivors with the reason that `survivors.py` gives for them.
+within one. `mutants.py` changes them, `noticing.py` finds who notices. What has been tried so far is kept in tests/sim/guards.jsonl
+(give it as --journal), each with the mark of its function: a verdict lapses when the function changes. Results go to
+tests/sim/guards.json, survivors with the reason that `survivors.py` gives for them.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gc
-import io
 import json
-import os
-import resource
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from tests.sim.mutants import Guard, change, guards
+from tests.sim.mutants import Guard, guards
+from tests.sim.noticing import MODULES, judge, prepare
 from tests.sim.survivors import REASONS
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = Path(__file__).with_name("guards.json")
-SEEDS = 12
-CPU_MAX_S = 180
 NOT_DONE = 3
-STORIES = tuple(sorted(path.name for path in (ROOT / "tests/sim").glob("test_stories*.py")))
-PLACEMENT = ("test_placement.py", "test_placement_standby.py", "test_placement_search.py")
-# module -> the tests that are most likely to notice, tried first
-MODULES: dict[str, tuple[str, ...]] = {
-    "claims": ("test_claims.py", "test_cast.py"),
-    "cast": ("test_cast.py",),
-    "detector": ("test_detector.py", "test_membership.py"),
-    "members": ("test_membership.py", "test_judging.py"),
-    "membership": ("test_membership.py", "test_contacts.py"),
-    "judging": ("test_judging.py",),
-    "contacts": ("test_contacts.py",),
-    "peers": ("test_peers.py", "test_contacts.py"),
-    "sides": ("test_sides.py",),
-    "standing": ("test_node.py",),
-    "boot": ("test_boot.py",),
-    "flapping": ("test_flapping.py",),
-    "placement": PLACEMENT, "placement_parts": PLACEMENT, "placement_repair": PLACEMENT, "placement_room": PLACEMENT,
-    "placement_search": PLACEMENT, "placement_seats": PLACEMENT, "standby": PLACEMENT,
-}
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "--timeout=60"]
-NOTICED = {11: "its tests", 12: "a seed", 13: "a story", -signal.SIGXCPU: "time stood still"}
-
-
-def _prepare(modules: Sequence[str]) -> None:
-    """Import everything that a mutant will need, once. Hypothesis draws the same each time, and does not shrink what it finds."""
-    os.environ["CI"] = "1"
-    import pytest
-    from hypothesis import HealthCheck, Phase, settings
-
-    settings.register_profile(
-        "guards", phases=[Phase.explicit, Phase.generate], derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
-    )
-    settings.load_profile("guards")
-    files = {str(ROOT / "tests/core" / name) for module in modules for name in MODULES[module]}
-    with contextlib.redirect_stdout(io.StringIO()):
-        if pytest.main([*OPTIONS, "--collect-only", *sorted(files), *(str(ROOT / "tests/sim" / name) for name in STORIES)]) != 0:
-            raise SystemExit("the tests cannot be collected: run pytest first")
-    import tests.sim.trial  # noqa: F401
-
-    gc.freeze()
-    gc.disable()
-
-
-def _notice(guard: Guard, quick: bool) -> int:
-    """In the mutant's own process: 0 when nobody noticed, else what noticed it (see `NOTICED`)."""
-    import pytest
-
-    from tests.sim.trial import try_seed
-
-    change(guard)
-    if pytest.main([*OPTIONS, *(str(ROOT / "tests/core" / name) for name in MODULES[guard.module])]) != 0:
-        return 11
-    if quick:
-        return 0
-    try:
-        for seed in range(SEEDS):
-            if try_seed(seed).broken:
-                return 12
-    except Exception:  # a mutant may fail in any way there is; each means that it was noticed
-        return 12
-    return 13 if pytest.main([*OPTIONS, *(str(ROOT / "tests/sim" / name) for name in STORIES)]) != 0 else 0
-
-
-def _judge(guard: Guard, quick: bool) -> str:
-    """Who noticed; "" for a survivor."""
-    pid = os.fork()
-    if pid == 0:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_MAX_S, CPU_MAX_S + 1))
-        code = 12
-        try:
-            code = _notice(guard, quick)
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    return NOTICED.get(code, "it could not even run") if code else ""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -124,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", nargs="*", default=[], metavar="MODULE", choices=sorted(MODULES))
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--journal", type=Path, help="a file of what has been tried; what is in it is not tried again")
+    parser.add_argument("--again", action="store_true", help="try once more what has survived")
     parser.add_argument("--quick", action="store_true", help="only the modules' own tests; what they miss is not written down")
     parser.add_argument("--minutes", type=float, default=float("inf"))
     wanted = parser.parse_args(arguments)
@@ -134,38 +47,44 @@ def main(arguments: list[str] | None = None) -> int:
         for guard in chosen:
             console.print(f"{guard.module}.py:{guard.line} {guard.words}", highlight=False, markup=False)
         return 0
-    return _campaign(chosen, modules, console, wanted.journal, wanted.minutes, wanted.quick)
-
-
-def _campaign(
-    chosen: list[Guard], modules: Sequence[str], console: Console, journal: Path | None, minutes: float, quick: bool,
-) -> int:
-    known = dict(_read(journal)) if journal is not None else {}
+    known = _read(wanted.journal, chosen, wanted.again) if wanted.journal is not None else {}
     began_s = time.monotonic()
-    left = [guard for guard in chosen if guard.words not in known]
-    if left:
-        _prepare(modules)
-    for number, guard in enumerate(left):
-        if time.monotonic() - began_s > minutes * 60:
-            console.print(f"{len(left) - number} of {len(chosen)} guards are left to try", highlight=False)
-            return NOT_DONE
-        by = known[guard.words] = _judge(guard, quick)
-        if journal is not None and (by or not quick):
-            with journal.open("a", encoding="utf-8") as file:
-                file.write(json.dumps([guard.words, by]) + "\n")
-        if not by and not quick:
-            console.print(f"survived: {guard.module}.py:{guard.line} {guard.words}", highlight=False, markup=False)
-    if quick:
+    if not _try_all([guard for guard in chosen if guard.words not in known], known, wanted, console, began_s + wanted.minutes * 60):
+        return NOT_DONE
+    if wanted.quick:
         console.print(f"{sum(1 for by in known.values() if by)} caught, {sum(1 for by in known.values() if not by)} to try in full")
         return 0
     return _tell(chosen, known, console, (time.monotonic() - began_s) / 60)
 
 
-def _read(journal: Path) -> Iterator[tuple[str, str]]:
-    if journal.exists():
-        for line in journal.read_text(encoding="utf-8").splitlines():
-            words, by = json.loads(line)
-            yield words, by
+def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Namespace, console: Console, until_s: float) -> bool:
+    """Try what is left, as far as there is time; whether all of it was tried."""
+    if not left:
+        return True
+    reach = prepare(sorted({guard.module for guard in left}))
+    for number, guard in enumerate(left):
+        if time.monotonic() > until_s:
+            console.print(f"{len(left) - number} guards are left to try", highlight=False)
+            return False
+        by = known[guard.words] = judge(guard, reach, wanted.quick)
+        if wanted.journal is not None and (by or not wanted.quick):
+            with wanted.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps([guard.words, by, guard.mark]) + "\n")
+        if not by and not wanted.quick:
+            where = "" if reach.anything(guard) else " (nothing comes to where it decides)"
+            console.print(f"survived: {guard.module}.py:{guard.line} {guard.words}{where}", highlight=False, markup=False)
+    return True
+
+
+def _read(journal: Path, chosen: Sequence[Guard], again: bool) -> dict[str, str]:
+    """The verdicts that still count; without those of survivors, when these are to be tried again."""
+    found: dict[str, str] = {}
+    marks = {guard.words: guard.mark for guard in chosen}
+    for line in journal.read_text(encoding="utf-8").splitlines() if journal.exists() else ():
+        words, by, mark = json.loads(line)
+        if marks.get(words) == mark:
+            found[words] = by
+    return {words: by for words, by in found.items() if by or not again}
 
 
 def _tell(chosen: list[Guard], found: dict[str, str], console: Console, minutes: float) -> int:

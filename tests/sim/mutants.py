@@ -3,6 +3,9 @@
 A mutant is made by giving the module's functions the code of a changed copy of it, in place: whoever imported them before
 runs the changed code, so a fork of a process in which everything is loaded is a mutant at once. Decided against: an import hook in
 a fresh process, whose two seconds of imports were most of the cost of a thousand mutants.
+
+In the same way a module is watched (`watch`): it does what it always does, and tells each time that a changed guard would have
+decided otherwise. A test during which that never happened cannot notice the change, and need not be run (`reached.py`).
 """
 
 from __future__ import annotations
@@ -11,56 +14,71 @@ import ast
 import copy
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
+WATCH = "_would_decide_otherwise"
 CORE = Path(__file__).resolve().parent.parent.parent / "mesh" / "core"
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One change of one condition. `number` is its place in the module; `words` tell it from all others, whatever line it stands in."""
+    """One change of one condition. `number` is its place in the module; `words` tell it from all others, whatever line it stands in;
+    `mark` stands for the text of its function: a verdict counts for no other text."""
 
     module: str
     number: int
     line: int
     words: str
+    mark: str
 
 
 class _Sites(ast.NodeTransformer):
-    """Walks all conditions in order; changes the one with the wanted number."""
+    """Walks all conditions in order; changes the one with the wanted number, or has all of them watched."""
 
-    def __init__(self, wanted: int = -1) -> None:
-        self.wanted = wanted
-        self.found: list[tuple[int, str]] = []
-        self._function = ""
+    def __init__(self, wanted: int = -1, *, watched: bool = False) -> None:
+        self.wanted, self.watched = wanted, watched
+        self.found: list[tuple[int, str, str]] = []
+        self._function, self._mark = "", ""
 
     def _site(self, how: str, line: int, words: str) -> bool:
-        self.found.append((line, f"{self._function}: {how}: {words}"))
+        self.found.append((line, f"{self._function}: {how}: {words}", self._mark))
         return len(self.found) - 1 == self.wanted
 
+    def _seen(self, test: ast.expr, when: bool | None) -> ast.expr:
+        """The same, telling of the latest site each time that it is `when`."""
+        if not self.watched:
+            return test
+        return ast.Call(ast.Name(WATCH, ast.Load()), [ast.Constant(len(self.found) - 1), ast.Constant(when), test], [])
+
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        before, self._function = self._function, node.name
+        before = self._function, self._mark
+        self._function, self._mark = node.name, sha256(ast.unparse(node).encode()).hexdigest()[:8]
         self.generic_visit(node)
-        self._function = before
+        self._function, self._mark = before
         return node
 
     def _condition(self, test: ast.expr, *, may_go: bool) -> ast.expr:
         words = ast.unparse(test)
+        parts = copy.deepcopy(test.values) if isinstance(test, ast.BoolOp) else []
         whole = test
         if self._site("negated", test.lineno, words):
             whole = ast.UnaryOp(ast.Not(), copy.deepcopy(test))
+        whole = self._seen(whole, None)
         if may_go and self._site("taken away", test.lineno, words):
             whole = ast.Constant(False)
-        if isinstance(test, ast.BoolOp):
-            for index, part in enumerate(test.values):
-                if self._site("halved", part.lineno, f"{words} without {ast.unparse(part)}"):
-                    rest = [copy.deepcopy(each) for place, each in enumerate(test.values) if place != index]
-                    whole = rest[0] if len(rest) == 1 else ast.BoolOp(test.op, rest)
+        if may_go:
+            whole = self._seen(whole, True)
+        for index, part in enumerate(parts):
+            if self._site("halved", part.lineno, f"{words} without {ast.unparse(part)}"):
+                rest = [copy.deepcopy(each) for place, each in enumerate(parts) if place != index]
+                whole = rest[0] if len(rest) == 1 else ast.BoolOp(test.op, rest)
+            test.values[index] = self._seen(part, isinstance(test.op, ast.Or))
         return whole
 
     def visit_If(self, node: ast.If) -> ast.AST:
@@ -83,8 +101,8 @@ class _Sites(ast.NodeTransformer):
         self.generic_visit(node)
         for index, test in enumerate(list(node.ifs)):
             words = ast.unparse(test)
-            if self._site("taken away", test.lineno, words):
-                node.ifs[index] = ast.Constant(True)
+            taken = self._site("taken away", test.lineno, words)
+            node.ifs[index] = ast.Constant(True) if taken else self._seen(test, False)
         return node
 
 
@@ -99,20 +117,42 @@ def guards(module: str) -> list[Guard]:
     sites.visit(ast.parse(_source(module)))
     seen: dict[str, int] = {}
     found = []
-    for number, (line, words) in enumerate(sites.found):
+    for number, (line, words, mark) in enumerate(sites.found):
         seen[words] = seen.get(words, 0) + 1
         again = f" (the {seen[words]}. time)" if seen[words] > 1 else ""
-        found.append(Guard(module, number, line, f"{module}.{words}{again}"))
+        found.append(Guard(module, number, line, f"{module}.{words}{again}", mark))
     return found
 
 
 def change(guard: Guard) -> None:
     """From now on this process runs with that guard changed. Raises ValueError when the guard is in no function."""
-    name = f"mesh.core.{guard.module}"
+    swapped = _give(guard.module, _Sites(guard.number))
+    if swapped != 1:
+        raise ValueError(f"{swapped} functions of mesh.core.{guard.module} were changed by: {guard.words}")
+
+
+def watch(module: str, tell: Callable[[int], object]) -> None:
+    """From now on this process tells the number of each guard of the module that would have decided otherwise, had it been changed.
+
+    A half is told whenever it may have been what decided: whether the other halves agreed is not asked, for asking might do something.
+    """
+
+    def seen(number: int, when: bool | None, value: Any) -> Any:
+        if when is None or bool(value) is when:
+            tell(number)
+        return value
+
+    setattr(importlib.import_module(f"mesh.core.{module}"), WATCH, seen)
+    _give(module, _Sites(watched=True))
+
+
+def _give(core_module: str, sites: _Sites) -> int:
+    """Give a module's functions the code that they have in a changed copy of it. Returns how many it changed."""
+    name = f"mesh.core.{core_module}"
     module = importlib.import_module(name)
-    tree = ast.fix_missing_locations(_Sites(guard.number).visit(ast.parse(_source(guard.module))))
+    tree = ast.fix_missing_locations(sites.visit(ast.parse(_source(core_module))))
     fresh = ModuleType(name)
-    fresh.__dict__.update(__file__=module.__file__, __package__="mesh.core")
+    fresh.__dict__.update({"__file__": module.__file__, "__package__": "mesh.core", WATCH: getattr(module, WATCH, None)})
     sys.modules[name] = fresh  # dataclasses look their module up while they are made
     try:
         exec(compile(tree, str(module.__file__), "exec"), fresh.__dict__)
@@ -124,8 +164,7 @@ def change(guard: Guard) -> None:
         if not _same(function.__code__, changed[key].__code__):
             function.__code__ = changed[key].__code__
             swapped += 1
-    if swapped != 1:
-        raise ValueError(f"{swapped} functions of {name} were changed by: {guard.words}")
+    return swapped
 
 
 def _functions(space: dict[str, Any] | Any, module: str, path: str = "") -> Iterator[tuple[str, FunctionType]]:
