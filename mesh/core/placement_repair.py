@@ -13,33 +13,45 @@ from mesh.core.placement_seats import Seats
 
 LOOKS_A_PAIR = 40  # seats looked at for one part, for each pair of machines: 6 ms with 32, half a second with 256
 DEPTH_MAX = 2  # who is moved may itself move one other
+TRIES_MAX = 4
 
 
 class Repair:
-    """One part being repaired in place."""
+    """One part being repaired in place. Whoever stands earlier in `part` matters more."""
 
     def __init__(self, seats: Seats, part: Sequence[int]) -> None:
         self.seats, self.room, self.part = seats, seats.room, part
+        self.rank = {index: place for place, index in enumerate(part)}
         self.looks_left = LOOKS_A_PAIR * len(seats.free) ** 2
+        self.moves: list[tuple[int, int]] = []  # item and where it sat, in order: what did not help is taken back
         self.on: dict[int, set[int]] = {}
         for index in part:
             if seats.seat[index] >= 0:
                 self.on.setdefault(seats.seat[index], set()).add(index)
 
     def run(self) -> None:
-        """Seat whoever can be seated. Items further down the list that lose their seat get their turn later."""
+        """Seat whoever can be seated. Those further down the list who lose their seat get their turn later; and whoever then finds an
+        open seat, because others left it after its turn, sits down."""
         for index in self.part:
             if self.seats.seat[index] >= 0 and not self._lawful(index):
-                self._take(index)
+                self._empty(self._leaving({index}))
         for index in self.part:
             if self.seats.seat[index] < 0:
                 self._seat(index)
+        for index in self.part:
+            if self.seats.seat[index] < 0:
+                self._sit(index)
 
     def _seat(self, index: int) -> None:
-        if self.seats.choose(index):
-            self.on.setdefault(self.seats.seat[index], set()).add(index)
-        elif self.looks_left > 0 and not self._by_moving(index, DEPTH_MAX, frozenset({index})):
+        if not self._sit(index) and self.looks_left > 0 and not self._by_moving(index, DEPTH_MAX):
             self._by_putting_out(index)
+
+    def _sit(self, index: int) -> bool:
+        """In an open seat, if there is one."""
+        if not self.seats.choose(index):
+            return False
+        self.on.setdefault(self.seats.seat[index], set()).add(index)
+        return True
 
     def _lawful(self, index: int) -> bool:
         return bool(self.seats.lawful(index) >> self.seats.seat[index] & 1)
@@ -53,89 +65,107 @@ class Repair:
         self.on[machine].discard(index)
         return machine
 
+    def _empty(self, items: set[int]) -> None:
+        for index in items:
+            self._take(index)
+
     def _movable(self, machine: int) -> list[int]:
         """Who could be asked to leave a machine: whoever has just come first, then the least important."""
         items, waiting = self.room.items, self.seats.waiting_beside
-        there = [index for index in self.on.get(machine, ()) if items[index].memory and not items[index].beside]
-        return sorted((index for index in there if index not in waiting), key=lambda index: (items[index].held >= 0, -index))
+        there = [index for index in self.on.get(machine, ()) if items[index].memory and index not in waiting]
+        return sorted(there, key=lambda index: (items[index].held >= 0, -self.rank[index]))
 
-    def _machines_for(self, index: int) -> list[int]:
-        """Where it may sit, liked best first."""
-        lawful = self.seats.lawful(index)
+    def _machines_for(self, index: int, mask: int = -1) -> list[int]:
+        """Where it may sit, of the machines in a mask; liked best first."""
+        lawful = self.seats.lawful(index) & mask
         return [machine for layer in self.room.items[index].layers for machine in self.room.bits(layer & lawful)]
 
-    def _by_moving(self, index: int, depth: int, fixed: frozenset[int]) -> bool:
-        """Seat it by moving others to seats of their own."""
+    def _by_moving(self, index: int, depth: int, mask: int = -1) -> bool:
+        """Seat it on one of these machines by moving others to seats of their own. When there is no way nobody has moved."""
         memory = self.room.items[index].memory
-        for machine in self._machines_for(index):
-            moved: list[int] = []
+        for machine in self._machines_for(index, mask):
+            before = len(self.moves)
             for other in self._movable(machine):
                 if self.seats.free[machine] >= memory or self.looks_left <= 0:
                     break
-                if other not in fixed and self._move_away(other, machine, depth, fixed):
-                    moved.append(other)
-            if self.seats.free[machine] >= memory:
+                self._move_away(other, depth)
+            if self.seats.open_to(index) >> machine & 1:  # a copy of it may have come here meanwhile
                 self._put(index, machine)
                 return True
-            for other in reversed(moved):
-                if self.seats.free[machine] >= self.room.items[other].memory:
-                    self._take(other)
-                    self._put(other, machine)
+            while len(self.moves) > before:
+                other, seat = self.moves.pop()
+                self._take(other)
+                self._put(other, seat)
         return False
 
-    def _move_away(self, index: int, machine: int, depth: int, fixed: frozenset[int]) -> bool:
-        self._take(index)
+    def _move_away(self, index: int, depth: int) -> None:
+        """To an open seat, or one that others make for it; where there is none it stays."""
+        machine = self._take(index)
         self.looks_left -= len(self.seats.free)
         elsewhere = self.seats.open_to(index) & ~(1 << machine)
         if elsewhere:
             self._put(index, self.seats.best_of(index, elsewhere))
-            return True
-        if depth > 1 and self._by_moving(index, depth - 1, fixed | {index}) and self.seats.seat[index] != machine:
-            return True
-        if self.seats.seat[index] < 0:
+        elif depth <= 1 or not self._by_moving(index, depth - 1, ~(1 << machine)):
             self._put(index, machine)
-        return False
+            return
+        self.moves.append((index, machine))
 
     def _by_putting_out(self, index: int) -> None:
         """Seat it in place of less important ones, on the machine where the most important of these matters least."""
-        memory, beside = self.room.items[index].memory, self.room.items[index].beside
-        best: list[int] | None = None
-        where = -1
+        item, rank = self.room.items[index], self.rank
+        best: set[int] = set()
+        dearest = rank[index]
         for machine in self._machines_for(index):
             self.looks_left -= len(self.on.get(machine, ()))
-            out, free = [], self.seats.free[machine]
-            for other in sorted(self.on.get(machine, ()), reverse=True):
-                if free >= memory or other < index:
+            out: set[int] = set()
+            free = self.seats.free[machine]
+            for other in sorted(self.on.get(machine, ()), key=rank.__getitem__, reverse=True):
+                if free >= item.memory:
                     break
-                if self.room.items[other].memory and other not in beside:
-                    out.append(other)
-                    free += self.room.items[other].memory
-            if free >= memory and (best is None or min(out, default=index) > min(best, default=index)):
-                best, where = out, machine
-        if best is None:
-            return
-        for other in best:
-            self._take(other)
+                leaving = self._leaving(out | {other})
+                if self.room.items[other].memory and self._dearest(leaving) > rank[index] and leaving.isdisjoint(item.beside):
+                    out = leaving
+                    free = self.seats.free[machine] + sum(self.room.items[each].memory for each in out)
+            if free >= item.memory and self._dearest(out) > dearest:
+                best, dearest = out, self._dearest(out)
+        self._empty(best)
+        self._sit(index)
+
+    def _dearest(self, items: set[int]) -> int:
+        return min(map(self.rank.__getitem__, items))
+
+    def _leaving(self, out: set[int]) -> set[int]:
+        """Those of one machine who would have to leave it with these: who sits beside them, and beside nobody else."""
+        leaving, todo = set(out), list(out)
+        while todo:
+            other = todo.pop()
             for follower in self.seats.waiting_beside.get(other, ()):
-                if self.seats.seat[follower] >= 0 and not self._lawful(follower):
-                    self._take(follower)
-        self._put(index, where)
+                hosts = {host for host in self.room.items[follower].beside if self.seats.seat[host] == self.seats.seat[other]}
+                if self.seats.seat[follower] == self.seats.seat[other] and hosts <= leaving and follower not in leaving:
+                    leaving.add(follower)
+                    todo.append(follower)
+        return leaving
 
 
 def repair(seats: Seats, part: Sequence[int]) -> None:
-    """Seat as many of a large part as the bound allows, the important first, and leave nobody playing for nobody."""
-    Repair(seats, part).run()
-    for _ in range(3):
+    """Seat as many of a large part as the bound allows, the important first, and leave nobody playing for nobody.
+
+    When somebody's outputs have all stayed out, it is tried again with these as important as whoever plays for them, and after that
+    without the latter."""
+    matters = {index: (index, 1) for index in part}
+    raised: set[int] = set()
+    for _ in range(TRIES_MAX):
+        Repair(seats, sorted(matters, key=matters.__getitem__)).run()
         idle = _without_audience(seats, part)
-        if not idle:
-            return
         for index in idle:
             seats.take(index)
-        waiting = [index for index in part if seats.seat[index] < 0]
-        first = [index for index in waiting if seats.room.items[index].role.name in seats.room.outputs]
-        Repair(seats, [*first, *(index for index in waiting if index not in first)]).run()
-    for index in _without_audience(seats, part):
-        seats.take(index)
+            if index in raised:
+                del matters[index]
+            raised.add(index)
+            for output in seats.room.needs_one_of[index]:
+                matters[output] = min(matters[output], (index, 0))
+        if not idle:
+            return
 
 
 def _without_audience(seats: Seats, part: Sequence[int]) -> list[int]:
@@ -145,4 +175,3 @@ def _without_audience(seats: Seats, part: Sequence[int]) -> list[int]:
         index for index in part
         if seats.seat[index] >= 0 and index in needs and all(seats.seat[output] < 0 for output in needs[index])
     ]
-

@@ -3,16 +3,16 @@
 Each mutant lives in a process of its own and never on disk: a fork of this one, in which everything is loaded, whose
 module gets the changed code (`mutants.py`). Before the first, one more fork runs every test, seed and story once, unchanged
 but watched, and so finds during which of them each guard decides anything at all: the others would run exactly as they always
-do, and are left out. Processor time is what bounds a mutant, never the clock, so that a busy machine, or one that is stopped
-meanwhile, gives the same verdicts.
+do, and are left out (`questions.py` finds more of them behind `place`). Processor time is what bounds a mutant, never the
+clock, so that a busy machine, or one that is stopped meanwhile, gives the same verdicts.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import os
+import pickle
 import resource
 import signal
 import sys
@@ -20,13 +20,15 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.sim.mutants import Guard, change, watch
+from tests.sim.questions import BEHIND, Listener, Question, answers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SEEDS = 12
 STORIES = tuple(sorted(path.name for path in (ROOT / "tests/sim").glob("test_stories*.py")))
-PLACEMENT = ("test_placement.py", "test_placement_standby.py", "test_placement_search.py")
+PLACEMENT = ("test_placement.py", "test_placement_standby.py", "test_placement_repair.py", "test_placement_search.py")
 # module -> the tests that are most likely to notice, tried first
 MODULES: dict[str, tuple[str, ...]] = {
     "claims": ("test_claims.py", "test_cast.py"),
@@ -52,26 +54,41 @@ NOTICED = {BY_TESTS: "its tests", BY_SEED: "a seed", BY_STORY: "a story", -signa
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What was seen during one test or seed: the guards, as (module, number), that decided something, and what was asked of `place`."""
+
+    guards: frozenset[tuple[str, int]]
+    asked: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Reach:
-    """During what each guard decides anything. Guards are (module, number); tests are pytest's ids."""
+    """Who could notice what. Tests are pytest's ids; seeds stand beside them as "seed N"."""
 
-    by_test: dict[str, frozenset[tuple[str, int]]]
-    by_seed: dict[int, frozenset[tuple[str, int]]]
+    told: dict[str, Told]
+    questions: list[Question]
+    answers: list[object]
 
-    def tests(self, guard: Guard, files: Iterable[str]) -> list[str]:
-        """The tests of these files that could notice, in the order in which they ran."""
-        return [test for test in self._all_tests(guard) if Path(test.split("::")[0]).name in files]
-
-    def seeds(self, guard: Guard) -> list[int]:
-        """The seeds that could notice."""
-        return [seed for seed, found in self.by_seed.items() if (guard.module, guard.number) in found]
+    def among(self, guard: Guard, files: Iterable[str]) -> list[str]:
+        """The tests of these files that could notice, in the order in which they ran; "seed" stands for the seeds."""
+        site = (guard.module, guard.number)
+        return [test for test, told in self.told.items() if site in told.guards and _file(test) in files]
 
     def anything(self, guard: Guard) -> bool:
         """Whether anything that is run for the guard's module could notice."""
-        return bool(self.tests(guard, (*MODULES[guard.module], *STORIES)) or self.seeds(guard))
+        return bool(self.among(guard, (*MODULES[guard.module], "seed", *STORIES)))
 
-    def _all_tests(self, guard: Guard) -> list[str]:
-        return [test for test, found in self.by_test.items() if (guard.module, guard.number) in found]
+    def moot(self, guard: Guard) -> set[str]:
+        """Asked in the mutant: the seeds and stories that go as ever, because `place` answers all that they ask as ever."""
+        if guard.module not in BEHIND:
+            return set()
+        pairs = enumerate(zip(answers(self.questions), self.answers, strict=True))
+        otherwise = {number for number, (now, before) in pairs if now != before}
+        return {test for test, told in self.told.items() if otherwise.isdisjoint(told.asked)}
+
+
+def _file(test: str) -> str:
+    return Path(test.split("::")[0]).name.split(" ")[0]
 
 
 class _Only:
@@ -88,14 +105,16 @@ class _Watcher:
     """For pytest: writes down what was told during each test."""
 
     def __init__(self) -> None:
-        self.told: set[tuple[str, int]] = set()
-        self.by_test: dict[str, list[tuple[str, int]]] = {}
+        self.listener = Listener()
+        self.guards: set[tuple[str, int]] = set()
+        self.told: dict[str, Told] = {}
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self.told.clear()
+        self.guards.clear()
+        self.listener.now.clear()
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        self.by_test[nodeid] = sorted(self.told)
+        self.told[nodeid] = Told(frozenset(self.guards), frozenset(self.listener.now))
 
 
 def prepare(modules: Sequence[str]) -> Reach:
@@ -160,42 +179,39 @@ def _nothing_said() -> Iterator[None]:
 
 def _find_reach(modules: Sequence[str], files: list[str]) -> Reach:
     """Run all of it once, in a fork, with the modules watched."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as answer:
+    with tempfile.TemporaryFile() as answer:
         pid = os.fork()
         if pid == 0:
             code = 1
             with _nothing_said():
                 try:
-                    code = _watch_all(modules, files, answer.fileno())
+                    code = _watch_all(modules, files, answer)
                 finally:
                     os._exit(code)
         if os.waitpid(pid, 0)[1] != 0:
             raise SystemExit("the tests fail although nothing is changed: run pytest first")
         answer.seek(0)
-        tests, seeds = json.load(answer)
-    return Reach(
-        {test: frozenset((module, number) for module, number in found) for test, found in tests.items()},
-        {int(seed): frozenset((module, number) for module, number in found) for seed, found in seeds.items()},
-    )
+        told, questions = pickle.load(answer)
+    return Reach(told, questions, answers(questions))
 
 
-def _watch_all(modules: Sequence[str], files: list[str], answer: int) -> int:
+def _watch_all(modules: Sequence[str], files: list[str], answer: IO[bytes]) -> int:
     import pytest
 
     from tests.sim.trial import try_seed
 
     watcher = _Watcher()
     for module in modules:
-        watch(module, lambda number, module=module: watcher.told.add((module, number)))  # type: ignore[misc]
-    if pytest.main([*OPTIONS, *files], plugins=[watcher]) != 0:
-        return 1
-    by_seed = {}
+        watch(module, lambda number, module=module: watcher.guards.add((module, number)))  # type: ignore[misc]
     for seed in range(SEEDS):
-        watcher.told.clear()
+        watcher.pytest_runtest_logstart(f"seed {seed}")
         if try_seed(seed).broken:
             return 1
-        by_seed[seed] = sorted(watcher.told)
-    os.write(answer, json.dumps([watcher.by_test, by_seed]).encode())
+        watcher.pytest_runtest_logfinish(f"seed {seed}")
+    if pytest.main([*OPTIONS, *files], plugins=[watcher]) != 0:
+        return 1
+    pickle.dump((watcher.told, watcher.listener.questions), answer)
+    answer.flush()
     return 0
 
 
@@ -205,19 +221,20 @@ def _notice(guard: Guard, reach: Reach, quick: bool) -> int:
 
     change(guard)
     _allow(TESTS_MAX_S)
-    if _fails("core", reach.tests(guard, MODULES[guard.module])):
+    if _fails("core", reach.among(guard, MODULES[guard.module])):
         return BY_TESTS
     if quick:
         return 0
     _allow(SEEDS_MAX_S)
+    moot = reach.moot(guard)
     try:
-        for seed in reach.seeds(guard):
-            if try_seed(seed).broken:
+        for seed in reach.among(guard, ("seed",)):
+            if seed not in moot and try_seed(int(seed.split()[1])).broken:
                 return BY_SEED
     except Exception:  # a mutant may fail in any way there is; each means that it was noticed
         return BY_SEED
     _allow(STORIES_MAX_S)
-    return BY_STORY if _fails("sim", reach.tests(guard, STORIES)) else 0
+    return BY_STORY if _fails("sim", [test for test in reach.among(guard, STORIES) if test not in moot]) else 0
 
 
 def _fails(folder: str, tests: Sequence[str]) -> bool:
@@ -225,7 +242,7 @@ def _fails(folder: str, tests: Sequence[str]) -> bool:
 
     if not tests:
         return False
-    files = _paths(folder, {Path(test.split("::")[0]).name for test in tests})
+    files = _paths(folder, {_file(test) for test in tests})
     return pytest.main([*OPTIONS, *files], plugins=[_Only(tests)]) != 0
 
 
