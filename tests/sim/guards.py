@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     modules = wanted.only or list(MODULES)
-    chosen = [guard for module in MODULES if module in modules for guard in guards(module)]
+    chosen = [guard for module in modules for guard in guards(module)]
     if wanted.list:
         for guard in chosen:
             console.print(f"{guard.module}.py:{guard.line} {guard.words}", highlight=False, markup=False)
