@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from mesh.core.instances import Candidate, Capabilities, Held, Instance, instances
 from mesh.core.placement_parts import ample_machines, drop_what_plays_for_nobody, find_doubtful_audiences, parts
 from mesh.core.placement_repair import repair
-from mesh.core.placement_room import Room, read_room
+from mesh.core.placement_room import read_room
 from mesh.core.placement_search import search
 from mesh.core.placement_seats import Seats, settled
 from mesh.core.placement_words import Reasons
@@ -77,11 +77,11 @@ def place(
 
 
 def _solve(seats: Seats, part: list[int]) -> list[int]:
-    """Seat a part for which being polite was not enough. Returns who is left out without proof that it must be."""
+    """Seat a part for which being polite was not enough. Returns those for whom being left out proves nothing."""
     found = search(seats.room, part)
     if found is None:
         repair(seats, part)
-        return [index for index in part if seats.seat[index] < 0]
+        return part
     for index in part:
         if seats.seat[index] >= 0:
             seats.take(index)
@@ -93,18 +93,12 @@ def _solve(seats: Seats, part: list[int]) -> list[int]:
 
 def _level(seats: Seats, part: list[int]) -> None:
     """Among seats that the search holds equal, the less loaded one, for those that sit nowhere yet."""
-    room = seats.room
     for index in part:
-        item = room.items[index]
-        if seats.seat[index] < 0 or item.held >= 0 or item.warm or item.beside or index in seats.waiting_beside:
-            continue
-        now = seats.take(index)
-        equal = next(layer for layer in item.layers if layer >> now & 1)
-        choice = seats.open_to(index) & (equal | 1 << now)
-        if item.siblings:
-            crowd = seats.occupied_by(item.siblings)
-            choice &= 1 << now if crowd >> now & 1 else ~crowd
-        seats.put(index, seats.best_of(index, choice))
+        item = seats.room.items[index]
+        if seats.seat[index] >= 0 and item.held < 0 and index not in seats.waiting_beside:
+            now = seats.take(index)
+            equal = next(layer for layer in item.layers if layer >> now & 1)
+            seats.put(index, seats.best_of(index, seats.open_to(index) & equal))
 
 
 def _as_values(deployment: Deployment, seats: Seats, unproven: set[int]) -> Placement:
@@ -124,37 +118,34 @@ def _as_values(deployment: Deployment, seats: Seats, unproven: set[int]) -> Plac
             if index in succession.loaded:
                 placement.loaded[instance.name] = nodes[succession.loaded[index]]
         elif reasons is not None:
-            placement.unplaced[instance.name] = _why(reasons, seats, instance, index, index not in unproven)
-            if _plays_for_nobody(seats, instance, index):
+            absent = _absent_outputs(seats, instance, index)
+            if absent:
                 idle.add(instance.name)
+            placement.unplaced[instance.name] = (
+                reasons.for_nobody(absent) if absent else _why(reasons, seats, instance, index, index not in unproven)
+            )
     return replace(placement, for_nobody=frozenset(idle))
 
 
-def _plays_for_nobody(seats: Seats, instance: Instance, index: int) -> bool:
-    room = seats.room
-    return (index in room.for_nobody or index in room.needs_one_of) and bool(_absent_outputs(room, seats, instance.role.name))
-
-
 def _why(reasons: Reasons, seats: Seats, instance: Instance, index: int, proven: bool) -> str:
-    room, role = seats.room, instance.role
-    if index in room.for_nobody or index in room.needs_one_of:
-        absent = _absent_outputs(room, seats, role.name)
-        if absent:
-            return reasons.for_nobody(absent)
-    if role.with_ is not None and not any(seats.seat[other] >= 0 for other in room.items[index].beside):
+    role = instance.role
+    if role.with_ is not None and not any(seats.seat[other] >= 0 for other in seats.room.items[index].beside):
         return f"must share a machine with {role.with_}, which is not playing here"
     return reasons.why_not(instance, proven=proven)
 
 
-def _absent_outputs(room: Room, seats: Seats, role: str) -> list[str]:
-    """The outputs that a role feeds, when none of them plays; otherwise nothing."""
-    fed, todo = {role}, [role]
+def _absent_outputs(seats: Seats, instance: Instance, index: int) -> list[str]:
+    """The outputs for which an instance would play, when it would play for them alone and none of them plays; otherwise nothing."""
+    room = seats.room
+    if index not in room.for_nobody and index not in room.needs_one_of:
+        return []
+    fed, todo = {instance.role.name}, [instance.role.name]
     while todo:
         for user in room.used_by[todo.pop()]:
             if user not in fed:
                 fed.add(user)
                 todo.append(user)
     fed &= room.outputs
-    if any(item.role.name in fed and seats.seat[index] >= 0 for index, item in enumerate(room.items)):
+    if any(item.role.name in fed and seats.seat[other] >= 0 for other, item in enumerate(room.items)):
         return []
     return [name for name in room.used_by if name in fed]

@@ -25,11 +25,7 @@ def ample_machines(room: Room) -> int:
     """The machines with memory for everything that may be placed on them."""
     demand_by_mask: dict[int, int] = {}
     for item in room.items:
-        if item.memory and item.allowed:
-            demand_by_mask[item.allowed] = demand_by_mask.get(item.allowed, 0) + item.memory
-    total = sum(demand_by_mask.values())
-    if total <= min(room.memory, default=0):
-        return (1 << len(room.machines)) - 1
+        demand_by_mask[item.allowed] = demand_by_mask.get(item.allowed, 0) + item.memory
     demand = [0] * len(room.machines)
     for mask, wanted in demand_by_mask.items():
         for machine in room.bits(mask):
@@ -47,14 +43,13 @@ def find_doubtful_audiences(room: Room, ample: int) -> None:
             if not item.beside and (not item.memory or item.allowed & ample):
                 certain.add(name)
             doubtful.setdefault(name, []).append(index)
+    for name in certain:
+        del doubtful[name]
     safe = feeding(certain, room.sources)
-    if len(safe) == len(room.used_by):
-        return
     outputs_of: dict[str, list[int]] = {}
-    for name in room.used_by:  # the order of the file
-        if name in doubtful and name not in certain:
-            for source in feeding({name}, room.sources) - safe - {name}:
-                outputs_of.setdefault(source, []).extend(doubtful[name])
+    for name, outputs in doubtful.items():
+        for source in feeding({name}, room.sources) - safe:
+            outputs_of.setdefault(source, []).extend(outputs)
     for index, item in enumerate(room.items):
         if item.allowed and item.role.name in outputs_of and item.role.name not in room.outputs:
             room.needs_one_of[index] = outputs_of[item.role.name]
@@ -82,7 +77,7 @@ def parts(room: Room, ample: int) -> list[list[int]]:
             join(index, other)
         contended = item.allowed & ~ample
         if item.memory and contended:
-            if contended in first_with:
+            if contended in first_with:  # it would meet the same machines again
                 join(index, first_with[contended])
                 continue
             first_with[contended] = index

@@ -62,6 +62,23 @@ def test_a_node_that_has_just_met_one_past_its_grace_waits_for_whom_that_one_may
 def test_without_a_deployment_there_is_nothing_to_settle() -> None:
     start = _look(Start(0.0, WIRED), 50.0, grace_s=None, complete=True)
     assert not start.settled
+    assert start.next_due(None) == WIRED.provisional_s
+
+
+def test_whose_grace_was_over_by_itself_does_not_join_those_it_meets_later() -> None:
+    # Given a node that settled alone, while its room starts
+    start = _look(Start(0.0, WIRED), 20.0)
+    # When it meets another that is past its grace, and loses it again
+    for met in (True, False):
+        _look(start, 21.0, met_settled=met)
+        # Then both go on starting their room, and what it claims may still be handed over
+        assert start.settled and not start.joined
+        assert start.starting and start.provisional
+
+
+def test_who_has_joined_has_joined_also_when_those_it_joined_are_gone() -> None:
+    start = _look(_joined(), 3.0, met_settled=False)
+    assert start.joined and not start.starting
 
 
 def test_claims_are_provisional_while_the_room_starts() -> None:

@@ -61,7 +61,7 @@ def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Name
     """Try what is left, as far as there is time; whether all of it was tried."""
     if not left:
         return True
-    reach = prepare(sorted({guard.module for guard in left}))
+    reach = prepare(sorted({guard.module for guard in left}), wanted.quick)
     for number, guard in enumerate(left):
         if time.monotonic() > until_s:
             console.print(f"{len(left) - number} guards are left to try", highlight=False)
@@ -70,9 +70,10 @@ def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Name
         if wanted.journal is not None and (by or not wanted.quick):
             with wanted.journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([guard.words, by, guard.mark]) + "\n")
-        if not by and not wanted.quick:
+        if not by:
+            how = "missed" if wanted.quick else "survived"
             where = "" if reach.anything(guard) else " (nothing comes to where it decides)"
-            console.print(f"survived: {guard.module}.py:{guard.line} {guard.words}{where}", highlight=False, markup=False)
+            console.print(f"{how}: {guard.module}.py:{guard.line} {guard.words}{where}", highlight=False, markup=False)
     return True
 
 

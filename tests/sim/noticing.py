@@ -117,7 +117,7 @@ class _Watcher:
         self.told[nodeid] = Told(frozenset(self.guards), frozenset(self.listener.now))
 
 
-def prepare(modules: Sequence[str]) -> Reach:
+def prepare(modules: Sequence[str], quick: bool = False) -> Reach:
     """Import everything that a mutant will need, once, and find who could notice what. Raises SystemExit when a test fails as it is.
 
     Hypothesis draws the same each time, and does not shrink what it finds."""
@@ -133,13 +133,13 @@ def prepare(modules: Sequence[str]) -> Reach:
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )
     settings.load_profile("guards")  # after tests/conftest.py, which loads its own
-    files = [*_paths("core", {name for module in modules for name in MODULES[module]}), *_paths("sim", STORIES)]
+    files = [*_paths("core", {name for module in modules for name in MODULES[module]}), *_paths("sim", () if quick else STORIES)]
     with _nothing_said():
         if pytest.main([*OPTIONS, "--collect-only", *files]) != 0:
             raise SystemExit("the tests cannot be collected: run pytest first")
     gc.freeze()
     gc.disable()
-    return _find_reach(modules, files)
+    return _find_reach(modules, files, range(0 if quick else SEEDS))
 
 
 def judge(guard: Guard, reach: Reach, quick: bool) -> str:
@@ -177,7 +177,7 @@ def _nothing_said() -> Iterator[None]:
             os.close(each)
 
 
-def _find_reach(modules: Sequence[str], files: list[str]) -> Reach:
+def _find_reach(modules: Sequence[str], files: list[str], seeds: Iterable[int]) -> Reach:
     """Run all of it once, in a fork, with the modules watched."""
     with tempfile.TemporaryFile() as answer:
         pid = os.fork()
@@ -185,7 +185,7 @@ def _find_reach(modules: Sequence[str], files: list[str]) -> Reach:
             code = 1
             with _nothing_said():
                 try:
-                    code = _watch_all(modules, files, answer)
+                    code = _watch_all(modules, files, seeds, answer)
                 finally:
                     os._exit(code)
         if os.waitpid(pid, 0)[1] != 0:
@@ -195,7 +195,7 @@ def _find_reach(modules: Sequence[str], files: list[str]) -> Reach:
     return Reach(told, questions, answers(questions))
 
 
-def _watch_all(modules: Sequence[str], files: list[str], answer: IO[bytes]) -> int:
+def _watch_all(modules: Sequence[str], files: list[str], seeds: Iterable[int], answer: IO[bytes]) -> int:
     import pytest
 
     from tests.sim.trial import try_seed
@@ -203,7 +203,7 @@ def _watch_all(modules: Sequence[str], files: list[str], answer: IO[bytes]) -> i
     watcher = _Watcher()
     for module in modules:
         watch(module, lambda number, module=module: watcher.guards.add((module, number)))  # type: ignore[misc]
-    for seed in range(SEEDS):
+    for seed in seeds:
         watcher.pytest_runtest_logstart(f"seed {seed}")
         if try_seed(seed).broken:
             return 1
