@@ -45,7 +45,7 @@ class Succession:
             else:
                 self._order(index, item, item.allowed)
         for index in playing:
-            if self.room.items[index].beside and not self.room.items[index].siblings:
+            if self.room.items[index].beside:
                 self._follow(index)
         self.orders = {index: order for index, order in self.orders.items() if self.room.items[index].role.standby != "none"}
 

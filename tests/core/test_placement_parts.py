@@ -157,3 +157,11 @@ def test_a_pair_is_not_parted_for_an_idle_machine() -> None:
     )
     found = where(place(deployment, [machine("a", 2), machine("b", 2), machine("c", 2)]))
     assert found["voice"] == found["lamp"] != "a"
+
+
+def test_holders_that_stay_are_not_moved_to_an_idle_machine() -> None:
+    """Given two copies that share a machine, and a newcomer for whose wish there is no room; then the copies stay where they are."""
+    deployment = room(role("poet", memory=1, copies=2), role("eye", memory=1, on=("a", "any")), machines=["a", "b", "c"])
+    here = [machine("a", 2), machine("b", 2), machine("c", 2)]
+    found = where(place(deployment, here, [plays("poet/1", "a"), plays("poet/2", "a")]))
+    assert found["poet/1"] == found["poet/2"] == "a" != found["eye"]

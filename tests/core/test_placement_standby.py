@@ -75,6 +75,13 @@ def test_a_pair_has_the_same_successor() -> None:
     assert found.loaded["lamp"] == found.loaded["voice"]
 
 
+def test_who_must_sit_beside_copies_that_share_a_machine_has_no_successor() -> None:
+    """For they have none, and it could sit nowhere without them."""
+    deployment = room(role("poet", copies=2), role("lamp", with_="poet"), machines=["a", "b"])
+    found = place(deployment, [machine("a"), machine("b")], [plays("poet/1", "a"), plays("poet/2", "a")])
+    assert found.standby["lamp"] == ()
+
+
 @st.composite
 def light_rooms(draw: st.DrawFn) -> tuple[object, list[str]]:
     """Rooms where memory is no question: roles of any standby, some in copies, on up to six machines."""

@@ -47,8 +47,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "placement_search": PLACEMENT, "placement_seats": PLACEMENT, "standby": PLACEMENT,
 }
 OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "--timeout=0"]
-# Processor time that each sort of test may take, about five times what it takes when nothing is changed.
-TESTS_MAX_S, SEEDS_MAX_S, STORIES_MAX_S = 30, 15, 110
+TEST_MAX_S = 8  # of processor time, for one test, seed or story; none takes two when nothing is changed
 BY_TESTS, BY_SEED, BY_STORY = 11, 12, 13
 NOTICED = {BY_TESTS: "its tests", BY_SEED: "a seed", BY_STORY: "a story", -signal.SIGXCPU: "time stood still"}
 
@@ -92,13 +91,16 @@ def _file(test: str) -> str:
 
 
 class _Only:
-    """For pytest: of what was collected, run only these tests."""
+    """For pytest: of what was collected, run only these tests, each for so long."""
 
     def __init__(self, tests: Iterable[str]) -> None:
         self.tests = set(tests)
 
     def pytest_collection_modifyitems(self, items: list[object]) -> None:
         items[:] = [item for item in items if item.nodeid in self.tests]  # type: ignore[attr-defined]
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        _allow(TEST_MAX_S)
 
 
 class _Watcher:
@@ -220,20 +222,19 @@ def _notice(guard: Guard, reach: Reach, quick: bool) -> int:
     from tests.sim.trial import try_seed
 
     change(guard)
-    _allow(TESTS_MAX_S)
     if _fails("core", reach.among(guard, MODULES[guard.module])):
         return BY_TESTS
     if quick:
         return 0
-    _allow(SEEDS_MAX_S)
+    _allow(TEST_MAX_S)
     moot = reach.moot(guard)
     try:
         for seed in reach.among(guard, ("seed",)):
+            _allow(TEST_MAX_S)
             if seed not in moot and try_seed(int(seed.split()[1])).broken:
                 return BY_SEED
     except Exception:  # a mutant may fail in any way there is; each means that it was noticed
         return BY_SEED
-    _allow(STORIES_MAX_S)
     return BY_STORY if _fails("sim", [test for test in reach.among(guard, STORIES) if test not in moot]) else 0
 
 
