@@ -96,7 +96,7 @@ def _costs(room: Room, part: Sequence[int]) -> list[dict[int, int]]:
                 cost = min(rank, 63) << 5 + 6 * (size - 1 - place)
                 if item.held >= 0:
                     cost += 0 if machine == item.held else 1 if item.free >> machine & 1 else move + 1
-                elif item.warm and not item.warm >> machine & 1:
+                elif not item.warm >> machine & 1:  # a standby that is nowhere costs the same everywhere
                     cost += unused
                 here[machine] = cost
         costs.append(here)
@@ -202,9 +202,8 @@ def _floor(state: Search, step: int, rest: int) -> int:
 
 def _descend(state: Search, step: int, rest: int, cost: int, chosen: list[int]) -> None:
     """Try the loads of machine `step` on what is left, most promising first."""
-    if not rest:
-        if state.best_cost < 0 or cost < state.best_cost:
-            state.best_cost, state.best_loads = cost, list(chosen)
+    if not rest:  # nobody comes here but by a better way than the best so far
+        state.best_cost, state.best_loads = cost, list(chosen)
         return
     known = state.seen.get((step, rest))
     if known is not None and known <= cost:

@@ -93,9 +93,6 @@ class Seats:
         return min(self.room.bits(mask), key=lambda machine: (count[machine] + 1) * share[machine])
 
     def _least_crowded(self, siblings: Sequence[int], mask: int) -> int:
-        crowd = self.occupied_by(siblings)
-        if mask & ~crowd:
-            return mask & ~crowd
         beside = [self.seat[index] for index in siblings]
         fewest = min(beside.count(machine) for machine in self.room.bits(mask))
         return sum(1 << machine for machine in self.room.bits(mask) if beside.count(machine) == fewest)

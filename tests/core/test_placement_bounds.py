@@ -1,0 +1,44 @@
+"""Where the exact search ends, and what it gives up there."""
+
+from __future__ import annotations
+
+import pytest
+
+from mesh.core import placement_search
+from mesh.core.placement import place
+from tests.core.placement_rooms import machine, plays, role, room, where
+
+
+@pytest.mark.parametrize("bound", ["ITEMS_MAX", "MACHINES_MAX", "WORK_BITS_MAX"])
+def test_what_is_beyond_a_bound_is_not_proven(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployment = room(role("one", memory=1), role("two", memory=1), machines=["a"])
+    found = place(deployment, [machine("a", 1)])
+    assert found.complete is False
+    monkeypatch.setattr(placement_search, bound, 0)
+    found = place(deployment, [machine("a", 1)])
+    assert where(found) == {"one": "a"}
+    assert found.complete is None
+
+
+def test_when_its_time_is_up_the_search_takes_the_first_way_and_the_same_instances_play(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given six who must change places; when no step is left after the first; then each machine is looked at once, and all play."""
+    deployment = room(
+        *[role(f"r{number}", memory=1 + number % 3, on=("any",)) for number in range(6)], role("new", memory=4, on=("a",)),
+        machines=["a", "b", "c"],
+    )
+    here = [machine("a", 6), machine("b", 6), machine("c", 4)]
+    held = [plays(f"r{number}", "abc"[number % 2]) for number in range(6)]
+    before = set(place(deployment, here, held).holders)
+    looked: list[int] = []
+    descend = placement_search._descend
+    monkeypatch.setattr(placement_search, "STEPS_MAX", 0)
+    monkeypatch.setattr(placement_search, "_descend", lambda state, step, *rest: (looked.append(step), descend(state, step, *rest)))
+    assert set(place(deployment, here, held).holders) == before
+    assert looked == sorted(set(looked))
+
+
+def test_a_copy_that_may_sit_nowhere_does_not_disturb_the_others() -> None:
+    deployment = room(role("poet", memory=1, copies=3), role("lamp", memory=1, with_="poet"), role("big", memory=2), machines=["a", "b"])
+    here = [machine("a", 3, gave_up={"poet/2"}), machine("b", 2, gave_up={"poet/2"})]
+    found = place(deployment, here)
+    assert set(found.unplaced) == {"poet/2"}
