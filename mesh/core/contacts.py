@@ -103,7 +103,7 @@ class Contacts:
         member = self.membership.members.get(node)
         if member is not None:
             known = member.state.version if member.state is not None else -1
-            if (incarnation, version) <= (member.record.incarnation, known) or incarnation < member.record.incarnation:
+            if (incarnation, version) <= (member.record.incarnation, known):
                 return []
             if not member.here and incarnation == member.record.incarnation:
                 return []
@@ -154,7 +154,7 @@ class Contacts:
         for node, incarnation, version, age_ms in digest.entries:
             member = self.membership.members.get(node)
             if member is not None and incarnation == member.record.incarnation:
-                effects += self.membership.hearsay(node, age_ms / 1000, now)
+                effects += self.membership.hearsay(member, age_ms / 1000, now)
                 if member.health == DEAD and age_ms / 1000 >= self.timing.suspect_s:
                     effects += self.membership.tell_node(digest.node, self.membership.verdict_on(member))
             effects += self._want_state(node, incarnation, version, digest.node, now)

@@ -204,7 +204,7 @@ class Table:
 def _neighbours(ring: list[str], node: str) -> tuple[str, ...]:
     at, count = ring.index(node), len(ring)
     steps = [step for distance in range(1, count // 2 + 1) for step in (distance, -distance)]
-    return tuple(each for each in dict.fromkeys(ring[(at + step) % count] for step in steps) if each != node)
+    return tuple(dict.fromkeys(ring[(at + step) % count] for step in steps))
 
 
 def _group(ring: list[str], node: str, size_max: int) -> tuple[str, ...]:

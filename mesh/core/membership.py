@@ -79,8 +79,7 @@ class Membership(Table):
             return []
         double.sequence = sequence
         double.heard += 1
-        both_live = now - member.spoke_s < patience_s
-        if both_live and double.heard >= DOUBLE_BEATS and now - double.since_s >= DOUBLE_S:
+        if double.heard >= DOUBLE_BEATS and now - double.since_s >= DOUBLE_S:
             where = f"{member.record.name} at {member.address} and another at {address or 'an unknown address'}"
             return self.alarm(f"two machines use the identity {member.record.node}: {where}")
         return []
@@ -118,7 +117,7 @@ class Membership(Table):
         for node, age_ms in beat.ages:
             subject = members.get(node)
             if subject is not None and (subject.health == SUSPECT or now - age_ms / 1000 > subject.evidence.freshest_s):
-                effects += self.hearsay(node, age_ms / 1000, now)
+                effects += self.hearsay(subject, age_ms / 1000, now)
         return effects
 
     def _note_way(self, member: Member, address: str, now: float) -> None:
@@ -128,10 +127,9 @@ class Membership(Table):
         elif now - member.datagram_s >= self.timing.suspect_s + self.timing.dead_s:
             member.by_link = True
 
-    def hearsay(self, node: str, age_s: float, now: float) -> list[Effect]:
-        """Somebody heard `node` so long ago."""
-        subject = self.members.get(node)
-        if subject is None or not subject.here:
+    def hearsay(self, subject: Member, age_s: float, now: float) -> list[Effect]:
+        """Somebody heard it so long ago."""
+        if not subject.here:
             return []
         subject.evidence.hear_of(age_s, now)
         return self._refute_if_fresh(subject, now) if subject.health == SUSPECT else []
@@ -186,9 +184,7 @@ class Membership(Table):
         if member is not None and newer and not ack.relay and ack.boot == member.record.boot:
             self._note_way(member, address, now)
         effects = self.sign_of_life(ack.target, ack.boot, ack.incarnation, ack.sequence, "", now)
-        if ack.relay and ack.relay != self.me.node:
-            effects += self.send_to([ack.relay], replace(ack, relay=""))
-        return effects
+        return [*effects, *self.send_to([ack.relay], replace(ack, relay=""))]  # who asked through this node, if it was another
 
     # ---- verdicts
 
@@ -210,9 +206,7 @@ class Membership(Table):
         return self._denounced(member, verdict, now) if member.here else []
 
     def _said_goodbye(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
-        if member.health == LEFT or not member.evidence.vouch(verdict.sequence, 0.0, now):
-            return []
-        return self.change(member, LEFT, now)
+        return self.change(member, LEFT, now) if member.evidence.vouch(verdict.sequence, 0.0, now) else []
 
     def _denounced(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
         """Others hold it suspect or dead. Who watches it believes their own ears; who does not needs two such words, and knows of a

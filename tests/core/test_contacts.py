@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from mesh.core.contacts import Contacts
 from mesh.core.effects import Dial, Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
@@ -209,3 +211,162 @@ def test_a_node_that_was_found_dead_comes_back_without_its_old_claims() -> None:
     post.table.change(member, DEAD, 1.0)
     post.hear(beat("door", 1, incarnation=2))
     assert post.table.members["n-door"].state is None
+
+
+# ---- who is asked for what
+
+
+def test_the_first_word_of_a_newer_state_asks_the_node_itself_and_nobody_else() -> None:
+    post = Post("door", "shelf")
+    assert _wanted(post.hear(beat("door", 1), 2.0)) == [("n-door", "")]
+
+
+def test_nobody_is_asked_when_there_is_nobody_else() -> None:
+    # Given a room of two, or one whose third is doubted
+    for names in (("door",), ("door", "shelf")):
+        post = Post(*names)
+        for name in names[1:]:
+            post.table.change(post.table.members[f"n-{name}"], SUSPECT, 1.0)
+        # When the state of the other does not come, Then only that one is asked, again
+        post.hear(beat("door", 1), 2.0)
+        assert _wanted(post.hear(beat("door", 5), 2.5)) == [("n-door", "")]
+
+
+def test_what_another_said_of_a_node_is_asked_of_that_other_alone() -> None:
+    post = Post("door", "shelf", "left")
+    for now in (2.0, 3.0):
+        assert _wanted(post.hear(Digest("n-shelf", (("n-door", 1, 9, 0),)), now)) == [("n-shelf", "n-door")]
+
+
+def test_a_heartbeat_of_a_stranger_is_answered_by_asking_who_it_is() -> None:
+    post = Post()
+    assert _wanted(post.hear(beat("ghost", 1), 2.0)) == [("n-ghost", "")]
+
+
+def test_nothing_is_asked_about_this_node_itself() -> None:
+    post = Post("shelf")
+    assert not _wanted(post.hear(Digest("n-shelf", (("n-me", 1, 99, 0),)), 2.0))
+
+
+def test_of_a_dead_node_only_a_new_life_is_asked_for() -> None:
+    post = Post("door", "shelf")
+    _bury(post, "door")
+    assert not _wanted(post.hear(Digest("n-shelf", (("n-door", 1, 9, 0),)), 2.0))
+    assert _wanted(post.hear(Digest("n-shelf", (("n-door", 2, 1, 0),)), 2.0)) == [("n-shelf", "n-door")]
+
+
+def _bury(post: Post, name: str) -> None:
+    post.table.change(post.table.members[f"n-{name}"], SUSPECT, 1.0)
+    post.table.change(post.table.members[f"n-{name}"], DEAD, 1.0)
+    post.contacts.follow(post.told, 1.0)
+
+
+def test_who_asks_for_this_nodes_state_gets_it_also_by_its_name() -> None:
+    post = Post("door")
+    for of in ("", "n-me"):
+        assert post.hear(StateWanted("n-door", of)) == [SendControl("n-door", post.told)]
+
+
+def test_of_the_dead_and_of_those_who_have_said_nothing_no_state_is_passed_on() -> None:
+    post = Post("door", "shelf")
+    assert post.hear(StateWanted("n-shelf", "n-door")) == []
+    post.learn("door", 2)
+    _bury(post, "door")
+    assert post.hear(StateWanted("n-shelf", "n-door")) == []
+
+
+# ---- words of strangers and of other boots
+
+
+def test_a_digest_and_a_state_of_a_stranger_change_nothing() -> None:
+    post = Post("door")
+    assert not [each for each in post.hear(Digest("n-ghost", ())) if isinstance(each, SendControl)]
+    post.hear(State("n-ghost", 1, said(), "boot-ghost"))
+    assert set(post.table.members) == {"n-door"} and not post.contacts.news
+
+
+def test_a_digest_of_another_boot_of_a_member_is_noted_and_not_believed() -> None:
+    post = Post("door", "shelf")
+    post.hear(Digest("n-shelf", (("n-door", 1, 0, 0),), "another"), 0.3)
+    assert post.table.members["n-shelf"].double is not None
+    assert post.table.members["n-door"].evidence.freshest_s == 0.0
+
+
+def test_a_state_that_comes_says_nothing_of_when_its_node_spoke() -> None:
+    """For it may have been passed on by another."""
+    post = Post("door")
+    post.learn("door", 1, 5.0)
+    assert post.table.members["n-door"].spoke_s == 0.0
+
+
+def test_a_later_life_counts_only_with_its_boot() -> None:
+    post = Post("door")
+    post.hear(State("n-door", 4, said(), ""))
+    assert post.table.members["n-door"].record.incarnation == 1
+
+
+# ---- lines
+
+
+def test_where_a_line_answers_is_where_datagrams_go_until_one_comes() -> None:
+    post = Post("door")
+    post.table.members["n-door"].address = ""
+    for address in ("10.0.0.9", "10.0.0.10"):
+        post.contacts.link_up(LinkUp("n-door", address), post.told)
+        assert post.table.members["n-door"].address == "10.0.0.9"
+    assert post.contacts.link_up(LinkUp("n-ghost", "10.0.0.11"), post.told)
+
+
+def test_no_news_is_no_news() -> None:
+    post = Post("door")
+    assert post.contacts.follow(post.told, 1.0) == []
+    assert not post.contacts.news
+
+
+def test_the_line_of_a_node_that_was_dead_is_not_dropped_when_it_comes_back() -> None:
+    post = Post("door")
+    _bury(post, "door")
+    assert HangUp("n-door") not in post.hear(beat("door", 1, incarnation=2), 2.0)
+
+
+# ---- joining a room
+
+
+def test_who_waits_for_a_deployment_joins_the_first_room_that_speaks_to_it() -> None:
+    post = _waiting()
+    effects = post.hear(Hello(record("door")))
+    assert Save("installation", "house") in effects
+    assert post.table.me.installation == post.peers.installation == "house"
+    # And it stays there, whoever speaks next
+    post.hear(Hello(record("shelf", installation="garden")))
+    assert post.table.me.installation == post.peers.installation == "house"
+
+
+def test_who_waits_does_not_join_those_who_wait_too_or_belong_nowhere() -> None:
+    for elsewhere in ("waiting", ""):
+        post = _waiting()
+        assert not [each for each in post.hear(Hello(record("door", installation=elsewhere))) if getattr(each, "key", "") == "installation"]
+        assert post.table.me.installation == "waiting"
+
+
+def test_who_does_not_wait_joins_nobody() -> None:
+    post = Post()
+    post.table.me = replace(post.table.me, installation="")
+    post.hear(Hello(record("door", installation="garden")))
+    assert post.table.me.installation == ""
+
+
+def test_who_joins_dials_those_of_that_room_alone() -> None:
+    post = _waiting()
+    for name, installation in (("shelf", "house"), ("left", "garden")):
+        post.peers.strangers[f"n-{name}"] = record(name, installation=installation)
+    effects = post.hear(Hello(record("door")))
+    assert {each.record.name for each in effects if isinstance(each, Dial)} == {"door", "shelf"}
+
+
+def _waiting() -> Post:
+    """A node that has a key and waits for its first deployment."""
+    post = Post()
+    post.table.me = replace(post.table.me, installation="waiting")
+    post.peers.installation = post.peers.waiting = "waiting"
+    return post
