@@ -54,7 +54,8 @@ class Succession:
         loss = self._loss_of(self.seats.seat[index])
         mask = item.allowed & ~(1 << self.seats.seat[index])
         mask = mask & ~self.seats.occupied_by(item.siblings) or mask
-        if mask and (order := self._sorted(item, mask, loss)):
+        order = self._sorted(item, mask, loss)
+        if order:
             self._weigh(item, order[0], loss)
 
     def _weigh(self, item: Item, machine: int, loss: Loss) -> None:
