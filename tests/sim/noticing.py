@@ -36,7 +36,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "detector": ("test_detector.py", "test_membership.py"),
     "members": ("test_words.py", "test_membership.py", "test_judging.py"),
     "membership": ("test_words.py", "test_membership.py", "test_contacts.py"),
-    "judging": ("test_judging.py",),
+    "judging": ("test_silence.py", "test_judging.py"),
     "contacts": ("test_contacts.py",),
     "peers": ("test_peers.py", "test_contacts.py"),
     "sides": ("test_sides.py",),
