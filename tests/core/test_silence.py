@@ -92,7 +92,7 @@ def test_a_broken_link_to_the_living_alone_is_probed_and_others_help() -> None:
 def test_a_suspect_is_probed_again_after_a_while_and_not_at_every_look() -> None:
     judge = watch("door")
     probed = []
-    for step in range(40):
+    for step in range(60):
         now = 0.2 + step / 100
         probed += [now] * bool(sent(judge.judge(now), Probe))
     assert len(probed) >= 3

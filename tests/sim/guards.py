@@ -23,7 +23,7 @@ from pathlib import Path
 from rich.console import Console
 
 from tests.sim.mutants import Guard, guards
-from tests.sim.noticing import MODULES, judge, prepare
+from tests.sim.noticing import MODULES, NOBODY, judge, prepare
 from tests.sim.survivors import REASONS
 
 RESULTS = Path(__file__).with_name("guards.json")
@@ -49,23 +49,19 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     known = _read(wanted.journal, chosen, wanted.again) if wanted.journal is not None else {}
     began_s = time.monotonic()
-    if not _try_all([guard for guard in chosen if guard.words not in known], known, wanted, console, began_s + wanted.minutes * 60):
-        return NOT_DONE
+    _try_all([guard for guard in chosen if guard.words not in known], known, wanted, console, began_s + wanted.minutes * 60)
     if wanted.quick:
         console.print(f"{sum(1 for by in known.values() if by)} caught, {sum(1 for by in known.values() if not by)} to try in full")
         return 0
     return _tell(chosen, known, console, (time.monotonic() - began_s) / 60)
 
 
-def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Namespace, console: Console, until_s: float) -> bool:
-    """Try what is left, as far as there is time; whether all of it was tried."""
-    if not left:
-        return True
-    reach = prepare(sorted({guard.module for guard in left}), wanted.quick)
-    for number, guard in enumerate(left):
+def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Namespace, console: Console, until_s: float) -> None:
+    """Try what is left, as far as there is time."""
+    reach = prepare(sorted({guard.module for guard in left}), wanted.quick) if left else NOBODY
+    for guard in left:
         if time.monotonic() > until_s:
-            console.print(f"{len(left) - number} guards are left to try", highlight=False)
-            return False
+            return
         by = known[guard.words] = judge(guard, reach, wanted.quick)
         if wanted.journal is not None and (by or not wanted.quick):
             with wanted.journal.open("a", encoding="utf-8") as file:
@@ -74,7 +70,6 @@ def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Name
             how = "missed" if wanted.quick else "survived"
             where = "" if reach.anything(guard) else " (nothing comes to where it decides)"
             console.print(f"{how}: {guard.module}.py:{guard.line} {guard.words}{where}", highlight=False, markup=False)
-    return True
 
 
 def _read(journal: Path, chosen: Sequence[Guard], again: bool) -> dict[str, str]:
@@ -91,22 +86,29 @@ def _read(journal: Path, chosen: Sequence[Guard], again: bool) -> dict[str, str]
 def _tell(chosen: list[Guard], found: dict[str, str], console: Console, minutes: float) -> int:
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     for module in {guard.module for guard in chosen}:
-        kept[module] = _summary({guard.words: found[guard.words] for guard in chosen if guard.module == module})
+        kept[module] = _summary([found.get(guard.words) for guard in chosen if guard.module == module])
+        kept[module]["survived"] = {
+            guard.words: REASONS.get(guard.words, "no reason is known")
+            for guard in chosen if guard.module == module and found.get(guard.words) == ""
+        }
     RESULTS.write_text(json.dumps(dict(sorted(kept.items())), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    caught = sum(1 for guard in chosen if found[guard.words])
-    share = caught / max(1, len(chosen))
-    survived = len(chosen) - caught
-    console.print(f"{len(chosen)} guards changed, {caught} caught ({share:.1%}), {survived} survived, in {minutes:.0f} minutes")
-    return 0 if share >= 0.9 else 1
+    tried = [found[guard.words] for guard in chosen if guard.words in found]
+    caught = sum(1 for by in tried if by)
+    share = caught / max(1, len(tried))
+    console.print(
+        f"{len(tried)} of {len(chosen)} guards changed, {caught} caught ({share:.1%}), {len(tried) - caught} survived "
+        f"in {minutes:.0f} minutes"
+    )
+    return NOT_DONE if len(tried) < len(chosen) else 0 if share >= 0.9 else 1
 
 
-def _summary(rows: dict[str, str]) -> dict[str, object]:
-    by: dict[str, int] = {}
-    for who in rows.values():
-        if who:
-            by[who] = by.get(who, 0) + 1
-    survivors = {words: REASONS.get(words, "no reason is known") for words, who in rows.items() if not who}
-    return {"tried": len(rows), "caught": len(rows) - len(survivors), "by": dict(sorted(by.items())), "survived": survivors}
+def _summary(verdicts: Sequence[str | None]) -> dict[str, object]:
+    """None is a guard that has not been tried."""
+    caught = sorted(by for by in verdicts if by)
+    return {
+        "guards": len(verdicts), "tried": sum(1 for by in verdicts if by is not None), "caught": len(caught),
+        "by": {by: caught.count(by) for by in dict.fromkeys(caught)},
+    }
 
 
 if __name__ == "__main__":

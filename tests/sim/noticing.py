@@ -86,6 +86,9 @@ class Reach:
         return {test for test, told in self.told.items() if otherwise.isdisjoint(told.asked)}
 
 
+NOBODY = Reach({}, [], [])
+
+
 def _file(test: str) -> str:
     return Path(test.split("::")[0]).name.split(" ")[0]
 
