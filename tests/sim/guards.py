@@ -3,7 +3,7 @@
     python -m tests.sim.guards                     all of them
     python -m tests.sim.guards --only claims cast  those of some modules
     python -m tests.sim.guards --list              what would be tried
-    python -m tests.sim.guards --journal FILE --minutes 7   go on where the journal ends, for so long (exit code 3: not done yet)
+    python -m tests.sim.guards --journal FILE --minutes 7   go on where the journal ends, for so long (exit code 3: not done yet; 0: only tell)
 
 A guard is the condition of an `if`, of a conditional expression or of a comprehension, and each half of an `and` or `or`
 within one. `mutants.py` changes them, `noticing.py` finds who notices. What has been tried so far is kept in tests/sim/guards.jsonl
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _try_all(left: Sequence[Guard], known: dict[str, str], wanted: argparse.Namespace, console: Console, until_s: float) -> None:
     """Try what is left, as far as there is time."""
-    reach = prepare(sorted({guard.module for guard in left}), wanted.quick) if left else NOBODY
+    reach = prepare(sorted({guard.module for guard in left}), wanted.quick) if left and time.monotonic() < until_s else NOBODY
     for guard in left:
         if time.monotonic() > until_s:
             return
