@@ -3,7 +3,7 @@
     python -m tests.sim.guards                     all of them
     python -m tests.sim.guards --only claims cast  those of some modules
     python -m tests.sim.guards --list              what would be tried
-    python -m tests.sim.guards --journal FILE --minutes 7   go on where the journal ends, for so long (exit code 3: not done yet; 0: only tell)
+    python -m tests.sim.guards --journal FILE --minutes 7   go on where the journal ends, for so long (exit code 3: not done yet)
 
 A guard is the condition of an `if`, of a conditional expression or of a comprehension, and each half of an `and` or `or`
 within one. `mutants.py` changes them, `noticing.py` finds who notices. What has been tried so far is kept in tests/sim/guards.jsonl
