@@ -150,6 +150,7 @@ class Role:
     output_option: ClassVar[str | None] = None
 
     Options: ClassVar[type[Options]] = Options
+    rests = False  # at `teardown`: the whole work rests (`roomful down`), and no other machine goes on with the role
 
     # A method `resume(self, input, frame, so_far)` that goes on with an answer another copy began and could not end, where
     # a kind can do so: a generator of the pieces after `so_far` (a tuple of Piece). None: an answer begins afresh, and what

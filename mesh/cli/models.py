@@ -28,6 +28,8 @@ def command(where: Path, as_json: bool) -> None:
     """Show the models of the deployment in WHERE, or look at one model file. Each is opened and run once on a made-up frame.
 
     Exit code 1 when a model is not the one that the file names, or cannot be opened."""
+    if where.suffix.lower() in (".onnx", ".ort", ".gguf") and not where.exists():
+        raise UsageError(f"there is no file {where}", where="roomful models", instead="check the path")
     models = [_of_file(where)] if where.is_file() and where.name != "deployment.yaml" else _of_deployment(where)
     if as_json:
         click.echo(json.dumps({"models": models}, ensure_ascii=False))
@@ -151,4 +153,4 @@ def _shape(shape: list[Any]) -> str:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{max(1, count // 1000)} KB"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{-(-count // 1000)} KB"

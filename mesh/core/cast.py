@@ -78,7 +78,7 @@ class Cast:
         self._forget_failures(now)
         known = {instance.name for instance in view.instances}
         for name in [name for name in self.parts if name not in known]:
-            effects += self._end(name, "no longer in the deployment")
+            effects += self._end(name, "no longer in the deployment", rests=not known)
         for instance in view.instances:
             effects += self._step(instance, self.wish(instance, view, now), view, now)
         return effects
@@ -269,10 +269,10 @@ class Cast:
         play: list[Effect] = [Tell(name, part.claim.generation, {"type": "play", "epoch": epoch})] if ready else []
         return [*play, *self._took_over(name, view, planned=planned), self._state_of(name, view)]
 
-    def _end(self, name: str, why: str) -> list[Effect]:
+    def _end(self, name: str, why: str, *, rests: bool = False) -> list[Effect]:
         part = self.parts.pop(name)
         return [
-            Halt(name, part.claim.generation),
+            Halt(name, part.claim.generation, rests=rests),
             Report("role_state", {"instance": name, "state": "stopped", "why": why}),
         ]
 

@@ -56,11 +56,12 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Halt:
-    """End the process of an instance: politely, and after `grace_s` not."""
+    """End the process of an instance: politely, and after `grace_s` not. `rests`: the whole work rests, and no other machine goes on."""
 
     instance: str
     generation: int
     grace_s: float = 2.0
+    rests: bool = False
 
 
 @dataclass(frozen=True, slots=True)

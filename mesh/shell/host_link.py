@@ -133,6 +133,7 @@ class HostLink:
         elif type_ == "mute":
             self._standing.playing = False
         elif type_ == "stop":
+            self._standing.rests = order.get("rests") is True
             self._standing.stopping = True
         elif type_ == "keys":  # who may connect is for no role to wait with
             self._standing.vouched = tuple(map(str, order["vouched"]))

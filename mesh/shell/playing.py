@@ -124,6 +124,7 @@ class Playing:
         """Hands back what was asked of it, closes what `setup` opened, hangs up."""
         if self._role is not None:
             self._answering.close("stopping")
+            self._role.rests = self._standing.rests
             self._border.call(self._role.teardown)
         self._inputs.close()
         self._follow_line.close()

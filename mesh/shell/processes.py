@@ -94,7 +94,7 @@ class Processes:
         """End a process: politely, and after its grace not."""
         self._waiting.pop(effect.instance, None)
         self._states.pop(effect.instance, None)
-        self.link.send(effect.instance, effect.generation, {"type": "stop"})
+        self.link.send(effect.instance, effect.generation, {"type": "stop", "rests": effect.rests})
         self.supervisor.stop(effect.instance, effect.grace_s)
 
     def tell(self, effect: Tell) -> None:

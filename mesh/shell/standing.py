@@ -22,6 +22,7 @@ class Standing:
         self.epoch = config.epoch
         self.playing = config.playing
         self.stopping = False
+        self.rests = False  # it stops because the whole work does
         self.woken = False  # one of the role's own threads wants a tick
         self.watch_thread: int | None = None  # as the system numbers it
         self.handling_since_s: float | None = None

@@ -1,8 +1,8 @@
 """Projectors: on when the room is open and the work plays, off at night, and heard of when something is wrong with them.
 
 Nothing needs to be wired: a projector follows the opening hours of the deployment file. An input overrides them, for a work that
-wants the dark. Switching off at a stop is not the default: a role also stops when it moves to another machine, and a lamp that is
-cooling down leaves the wall black for minutes.
+wants the dark. It goes off when the work is laid to rest (`roomful down`). Switching off at every stop is not the default: a role also
+stops when it moves to another machine, and a lamp that is cooling down leaves the wall black for minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class ProjectorOptions(Options):
     password: str = Field("", max_length=32, description="the projector's PJLink password, if it has one")
     hours: bool = Field(True, description="follow the opening hours of the deployment file; else it is on whenever the role plays")
     early: float = Field(5.0, ge=0, le=240, description="minutes before opening at which it is switched on, to be warm in time")
-    off_at_stop: bool = Field(False, description="switch it off when the role stops (`roomful down`, but also a move to another machine)")
+    off_at_down: bool = Field(True, description="switch it off at `roomful down`")
+    off_at_stop: bool = Field(False, description="switch it off whenever the role stops, also when it moves to another machine")
     poll: float = Field(20.0, ge=0.1, le=3600, description="seconds between two looks at how it is")
     patience: float = Field(60.0, gt=0, le=86400, description="seconds without an answer after which the role is faulty")
 
@@ -57,7 +58,7 @@ class Projector(Role):
 
     def teardown(self) -> None:
         for beamer in getattr(self, "_beamers", []):
-            beamer.stop(off=self.options.off_at_stop)
+            beamer.stop(off=self.options.off_at_stop or (self.rests and self.options.off_at_down))
 
     def on_frame(self, input: str, frame: Frame) -> None:
         """On or off: true or false, a text, or an event's `power`; null gives the power back to the opening hours."""

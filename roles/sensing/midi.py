@@ -88,12 +88,9 @@ class Midi(Role):
 
     def tick(self) -> float | None:
         self._inbox.news()
-        now = self.now_s()
         if self._stand_in is not None:
-            for message in self._stand_in.due(now):
-                self._fresh.saw()
-                self.emit("message", message, captured_s=now)
-            return self._stand_in.wait_s(now)
+            return self._stand_in.play(self, self._fresh, "message")
+        now = self.now_s()
         for heard_s, message in self._inbox.take():
             self._fresh.saw()
             self.emit("message", message, captured_s=heard_s)

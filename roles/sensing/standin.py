@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from mesh.errors import RoleError
+from mesh.role import Role
+from roles.sensing.inbox import Freshness
 
 READINGS_MAX = 1_000_000
 FASTEST_S = 0.001
@@ -43,6 +45,14 @@ class StandIn:
             self._next = next(self._readings)
             self._due_s += self._next[0]
         return found
+
+    def play(self, role: Role, fresh: Freshness, output: str) -> float:
+        """Emits on `output` all whose time has come, as the device's own; seconds until the next one. For a role's `tick`."""
+        now_s = role.now_s()
+        for value in self.due(now_s):
+            fresh.saw()
+            role.emit(output, value, captured_s=now_s)
+        return self.wait_s(now_s)
 
     def wait_s(self, now_s: float) -> float:
         """Seconds until the next one is due."""

@@ -225,6 +225,11 @@ def test_a_role_that_is_no_longer_wanted_ends() -> None:
     assert stage.cast.parts == {}
 
 
+def test_when_the_whole_work_rests_its_roles_are_told_so() -> None:
+    stage = Stage().holds()
+    assert Halt("eye", 1, rests=True) in stage.cast.decide(replace(stage.view(), instances=()), 10.0)
+
+
 def test_an_instance_that_the_file_no_longer_has_ends() -> None:
     stage = Stage().holds()
     stage.cast.parts["old"] = Part(claim("old"))

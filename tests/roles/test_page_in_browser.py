@@ -92,6 +92,30 @@ def test_apostrophes_are_set_as_type_where_the_page_asks_for_it(window: Browser,
     shows(window, "It’s the visitors’ 'hour'.")
 
 
+def test_of_a_text_taller_than_the_wall_the_end_can_be_read_when_it_is_said(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say("\n".join(f"line {number}" for number in range(20)), "r:1")
+    shows(window, "line 19")
+    last = "[...document.querySelectorAll('.roomful-word')].pop()"
+    until(lambda: window.ask(f"getComputedStyle({last}).opacity > .5"), what="the last word")
+    until(lambda: window.ask(f"{last}.getBoundingClientRect().bottom <= innerHeight"), what="the last word within the window")
+
+
+def test_a_text_in_arabic_begins_at_the_right(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say("مرحبا بكم", "r:1")
+    shows(window, "مرحبا بكم")
+    first, last = (f"document.querySelectorAll('.roomful-word')[{at}].getBoundingClientRect().left" for at in (0, 1))
+    assert window.ask(f"{first} > {last}")
+
+
+def test_a_word_wider_than_the_wall_stays_on_it(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say("x" * 300, "r:1")
+    shows(window, "xxx")
+    assert window.ask("document.querySelector('.roomful-word').getBoundingClientRect().right <= innerWidth")
+
+
 def test_lines_recede_and_a_cancelled_one_leaves(window: Browser, wall: Wall) -> None:
     window.open(wall.address)
     for number in range(7):

@@ -95,11 +95,12 @@ def test_one_that_was_switched_off_by_hand_is_switched_on_again_even_while_it_co
         assert standin.orders == ["0", "1"], "no order while it refused them"
 
 
-def test_it_is_left_on_at_a_stop_unless_the_artist_says_otherwise(tmp_path: Any) -> None:
+def test_it_goes_off_when_the_work_rests_and_is_left_on_at_another_stop_unless_the_artist_says_otherwise(tmp_path: Any) -> None:
     with projector() as standin:
-        for off, power in ((False, 1), (True, 0)):
-            with playing(tmp_path, standin, off_at_stop=off) as (role, _):
+        for off, rests, down, power in ((False, False, True, 1), (True, False, True, 0), (False, True, False, 1), (False, True, True, 0)):
+            with playing(tmp_path, standin, off_at_stop=off, off_at_down=down) as (role, _):
                 until(lambda: role.tick() and standin.power == 1, what="on")
+                role.rests = rests  # the room is laid to rest by `roomful down`
             until(lambda power=power: standin.power == power, what="the power it is left in")
 
 

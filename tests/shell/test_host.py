@@ -21,7 +21,7 @@ class Quiet(Role):
     outputs = {"n": Event}
 
     def teardown(self):
-        (self.folder / "torn-down").write_text(self.name)
+        (self.folder / "torn-down").write_text(self.name + " rests" * self.rests)
 
 class Options(Options):
     every_s: float = 0.02
@@ -259,15 +259,15 @@ def test_a_holder_that_is_muted_is_heard_no_more(agent: Agent) -> None:
 # ---- the end
 
 
-@pytest.mark.parametrize("how", ["stop", "SIGTERM"])
+@pytest.mark.parametrize("how", ["stop", "rest", "SIGTERM"])
 def test_a_clean_stop_tears_the_role_down_and_ends_with_0(agent: Agent, tmp_path: Path, how: str) -> None:
     host = agent.start("quiet", "Quiet")
-    if how == "stop":
-        host.tell(type="stop")
+    if how != "SIGTERM":
+        host.tell(type="stop", rests=how == "rest")
     else:
         host.kill(signal.SIGTERM)
     assert host.wait() == 0
-    assert (tmp_path / "torn-down").read_text() == "quiet"
+    assert (tmp_path / "torn-down").read_text() == ("quiet rests" if how == "rest" else "quiet")
 
 
 def test_ctrl_c_in_the_terminal_is_not_for_roles(agent: Agent) -> None:

@@ -139,8 +139,17 @@
         part.due = Math.max(part.due + apart, now);
         shown.style.animationDelay = `${Math.round(part.due - now)}ms`;
       }
+      shown.addEventListener("animationstart", () => follow(element, shown), {once: true});
       part.block.append(shown);
     }
+  }
+
+  // Of a text taller than its place the words that are said now can be read.
+  function follow(element, word) {
+    if (element.scrollHeight <= element.clientHeight) return;
+    const low = word.getBoundingClientRect().bottom + parseFloat(getComputedStyle(element).paddingBottom);
+    const over = low - element.getBoundingClientRect().bottom;
+    if (over > 1) element.scrollBy({top: over, behavior: "smooth"});
   }
 
   // A new text begins: those before it step back, the oldest leave.
