@@ -22,6 +22,12 @@ Examples:
 """
 
 
+# Names of rows that one measurement gives beside its own.
+MEASURED_WITH = {
+    "first_token": "tokens", "round_trip_network": "round_trip", "idle_memory": "idle", "idle_role": "idle", "idle_role_memory": "idle",
+}  # fmt: skip
+
+
 @click.command(epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--quick", is_flag=True, help="One short round of each.")
@@ -41,12 +47,15 @@ def command(
         from mesh.shell.finding import find
 
         rows = measure_room(find(host, key_path))
+        faults: list[RoomfulError] = []
     else:
-        rows = _measure(_chosen(folder, quick, only))
+        rows, faults = _measure(_chosen(folder, quick, only))
     if as_json:
         click.echo(json.dumps([each.as_json() for each in rows]))
-    else:
+    elif rows:
         _print(rows, machine())
+    if faults:
+        raise RoomfulError("\n".join(map(str, faults)))
 
 
 def _chosen(folder: Path | None, quick: bool, only: str | None) -> dict[str, Callable[[], Any]]:
@@ -62,7 +71,7 @@ def _chosen(folder: Path | None, quick: bool, only: str | None) -> dict[str, Cal
             raise RoomfulError("this deployment has no language model to measure", where=str(folder), instead="leave the folder out")
         known["tokens"] = partial(tokens, folder, plan)
     wanted = only.split(",") if only else list(known)
-    wanted = list(dict.fromkeys("tokens" if name == "first_token" else name for name in wanted))
+    wanted = list(dict.fromkeys(MEASURED_WITH.get(name, name) for name in wanted))
     for name in wanted:
         if name == "tokens" and folder is None:
             raise click.UsageError("tokens are measured with the models of a deployment: name its folder, too")
@@ -71,30 +80,38 @@ def _chosen(folder: Path | None, quick: bool, only: str | None) -> dict[str, Cal
     return {name: known[name] for name in wanted}
 
 
-def _measure(chosen: dict[str, Callable[[], Any]]) -> list[Any]:
+def _measure(chosen: dict[str, Callable[[], Any]]) -> tuple[list[Any], list[RoomfulError]]:
+    """The rows, and what could not be measured: one that fails takes nothing from the others."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     rows: list[Any] = []
+    faults: list[RoomfulError] = []
     columns = (TextColumn("{task.description:<24}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=len(chosen))
         for name, measure in chosen.items():
             bar.update(task, description=name)
-            rows += measure()
+            try:
+                rows += measure()
+            except RoomfulError as fault:
+                faults.append(RoomfulError(f"{name} was not measured: {fault.what}", where=fault.where, instead=fault.instead))
             bar.advance(task)
-    return rows
+    return rows, faults
 
 
 def _print(rows: list[Any], machine: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from mesh.shell.bench.promises import promised
+
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", caption=machine, caption_justify="left")
     for heading in ("measured", "median", "p99", "unit", "bare", "ours / bare"):
         table.add_column(heading, justify="left" if heading in ("measured", "unit") else "right", no_wrap=True)
+    table.add_column("promised", no_wrap=True)
     table.add_column("")
     for each in rows:
         bare = ("–", "–") if each.raw is None else (f"{each.raw:g}", "–" if each.ratio is None else f"{each.ratio:.2f}")
-        table.add_row(each.name, f"{each.value:g}", f"{each.p99:g}", each.unit, *bare, f"[dim]{each.note}[/dim]")
+        table.add_row(each.name, f"{each.value:g}", f"{each.p99:g}", each.unit, *bare, promised(each), f"[dim]{each.note}[/dim]")
     Console().print(table)

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+from mesh.cli import bench
+from mesh.errors import RoomfulError
 from mesh.shell.bench import bare, measures, plays
 from mesh.shell.bench.measures import Plan
 from mesh.shell.bench.models import tokens
-from mesh.shell.bench.rows import least, p99, rates, row
+from mesh.shell.bench.promises import promised
+from mesh.shell.bench.rows import Row, least, p99, rates, row
 from mesh.shell.bench.troupe import Troupe
 from mesh.shell.near import FAR
 from tests.roles.small_models import write_gguf
@@ -35,6 +38,36 @@ def test_a_row_holds_ours_against_the_bare_library_at_the_bad_end() -> None:
     assert (rate.value, rate.p99, rate.ratio) == (60.0, 50.0, 2.0)
     alone = row("clock", "ms", [0.1])
     assert (alone.raw, alone.ratio) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (row("round_trip", "us", [47.0], [73.0]), "≤ 1.15 x bare ✓"), (row("round_trip_network", "us", [137.0], [62.0]), "≤ 1.15 x bare ✗"),
+        (row("frames_1080p_local", "frames/s", [1640.0], [440.0], more_is_better=True), "≥ 3 x bare ✓"),
+        (row("pool", "share", [0.93], [0.96]), "≥ 0.97 ✗"), (row("clock", "ms", [0.1, 3.0]), "≤ 2 ms at p99 ✗"),
+        (row("first_token", "ms", [12.0], [11.2]), "≤ 2 ms more than bare ✓"), (row("tokens", "tokens/s", [900.0]), "≥ 0.98 x bare"),
+        (row("idle_memory left-wall", "MB", [54.5]), "≤ 60 MB ✓"), (row("idle_role", "% of a core", [0.5]), ""),
+    ],
+)  # fmt: skip
+def test_a_figure_says_what_was_promised_of_it_and_whether_that_is_kept(found: Row, words: str) -> None:
+    assert promised(found) == words
+
+
+def test_one_measurement_that_fails_takes_nothing_from_the_others(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    # Given a machine on which one of two things cannot be measured
+    def fails(plan: Plan) -> list[Row]:
+        raise RoomfulError("waited 90 s in vain for the figures of reader", instead="try again when this machine is less busy")
+
+    monkeypatch.setattr(measures, "MEASURES", {"pool": fails, "idle": lambda plan: [row("idle", "% of a core", [0.4])]})
+    # When both are asked for, one by the name of a row that comes with it
+    with pytest.raises(RoomfulError) as refused:
+        bench.command.main(["--only", "pool,idle_memory", "--json"], standalone_mode=False)
+    # Then the other is told all the same, and what failed by its name, with what to do
+    assert [found["name"] for found in json.loads(capsys.readouterr().out)] == ["idle"]
+    assert "pool was not measured" in str(refused.value) and "less busy" in str(refused.value)
 
 
 def test_the_bad_end_is_that_of_the_worst_in_a_hundred() -> None:
