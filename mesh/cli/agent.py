@@ -19,8 +19,9 @@ from mesh.errors import RoomfulError, UsageError
 
 EPILOG = """\b
 Examples:
-  roomful agent deployments/whispering-room --name door     on the machine by the door
-  roomful agent --seed 192.168.1.20                          same folder as last time; mDNS does not pass here
+  roomful agent --name door                                  on the machine by the door; it plays what `roomful up` sends it
+  roomful agent deployments/whispering-room --name shelf     with a folder of its own, until it is sent another
+  roomful agent --seed 192.168.1.20                          where mDNS does not pass
 """
 @click.command(epilog=EPILOG)
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
@@ -36,10 +37,10 @@ def command(
     folder: Path | None, name: str, seeds: tuple[str, ...], key_path: Path | None, as_json: bool, rehearsal: bool,
     run_folder: Path | None, kinds: Path | None, replay: Path | None,
 ) -> None:
-    """Run this machine's node: it finds the others, and plays its share of the deployment in FOLDER.
+    """Run this machine's node: it finds the others, and plays its share of the deployment that the room was sent.
 
-    FOLDER is remembered, so that `roomful agent` alone is enough the next time. Stop it with Ctrl-C: it says goodbye and
-    its roles end with it.
+    With FOLDER it plays that until `roomful up` sends the room another; FOLDER is remembered. Without, it waits to be sent one.
+    Stop it with Ctrl-C: it says goodbye and its roles end with it.
     """
     from mesh.shell.agent import Agent, Settings
     from mesh.shell.credentials import load_credentials
@@ -50,18 +51,19 @@ def command(
     here = home()
     store = Store(here)
     chosen = folder or _remembered(store)
-    if not (chosen / "deployment.yaml").is_file():
+    if chosen is not None and not (chosen / "deployment.yaml").is_file():
         raise UsageError("there is no deployment.yaml in this folder", where=str(chosen),
                          instead="Give the folder that holds it, such as deployments/whispering-room.")
     path = key_path or default_key_path()
     with _only_one(here), _run_folder(here, run_folder) as run:
         settings = Settings(
-            here, chosen.resolve(), load_credentials(path, store), run, name, seeds, rehearsal, kinds,
+            here, chosen.resolve() if chosen is not None else None, load_credentials(path, store), run, name, seeds, rehearsal, kinds,
             json.loads(replay.read_text()) if replay is not None else {},
             on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
             secrets=(path,),
         )
-        store.write("folder", str(chosen.resolve()))
+        if chosen is not None:
+            store.write("folder", str(chosen.resolve()))
         asyncio.run(_run(Agent(settings), here, path))
 
 
@@ -77,10 +79,11 @@ def check_seeds(seeds: tuple[str, ...]) -> None:
             raise UsageError(f"--seed: {fault.what}", instead=fault.instead) from None
 
 
-def _remembered(store: Any) -> Path:
+def _remembered(store: Any) -> Path | None:
+    """The folder of the last start; None when there was none, or it is gone since the room was sent another."""
     folder = store.read("folder")
-    if not isinstance(folder, str):
-        raise UsageError("no folder was given, and none is remembered", instead="Run `roomful agent DIR` once.")
+    if not isinstance(folder, str) or (not Path(folder).is_dir() and store.read("ordered") is not None):
+        return None
     return Path(folder)
 
 

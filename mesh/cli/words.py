@@ -21,11 +21,16 @@ SENTENCES = {
     "role_failed": "{instance} cannot play: {what}",
     "role_event": "{instance}: {what}",
     "order": "the room is {state}",
+    "revisions_met": "two sides were given different revisions {number}; {hash:.8} wins, {kept:.8} is kept",
     "fault": "FAULT: {what}",
     "replay": "everything plays; {file} begins",
     "alarm": "ALARM: {what}",
     "shut_out": "{machine} is shut out",
     "trouble": "trouble: {what}",
+}
+REVISIONS = {
+    "offered": "is being sent", "ready": "lies here whole, and was found good", "cannot": "cannot be had, or played, here",
+    "ordered": "is to be played by all", "playing": "is played here",
 }
 
 
@@ -40,6 +45,9 @@ def sentence(event: dict[str, Any]) -> str:
             return f"{event['instance']} plays what was edited in {event['file']}"
         trace = f"\n{event['traceback'].rstrip()}" if event.get("traceback") else ""
         return f"{event['instance']} plays on as it was; what was edited in {event['file']} cannot play: {event['what']}{trace}"
+    if event.get("event") == "revision":
+        return f"revision {event.get('number')} ({str(event.get('hash'))[:8]}) {REVISIONS.get(str(event.get('state')), '')}" + (
+            f": {event['why']}" if event.get("why") else "")
     form = SENTENCES.get(str(event.get("event")), "")
     try:
         return form.format(**event)

@@ -162,7 +162,7 @@ class Contacts:
 
     def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
         record = hello.record
-        effects = self._join(record.installation, now)
+        effects = self.join(record.installation, now)
         effects += [*self.peers.found(record, now, itself=True), *self.peers.nudge(record.node, now)]
         new = record.node not in self.membership.members
         effects += self.membership.meet(record, self.peers.address(record.node), now)
@@ -170,7 +170,7 @@ class Contacts:
             effects += self.peers.found(other, now)
         return [*effects, self._save_peers()] if new else effects
 
-    def _join(self, installation: str, now: float) -> list[Effect]:
+    def join(self, installation: str, now: float) -> list[Effect]:
         """Who waits for its first deployment belongs to the room that speaks to it first: it must have the same key to do so."""
         if not installation or self.peers.waiting in ("", installation) or self.membership.me.installation != self.peers.waiting:
             return []

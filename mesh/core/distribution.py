@@ -173,6 +173,8 @@ class Distribution:
             return [Report("alarm", {"what": what})]
         key = "offered" if purpose == FETCH else "ordered"
         setattr(self, key, statement)
+        self.cannot.pop(statement.hash, None)  # whoever sends it again has mended what was the matter, or is told anew
+        self.again_s.pop(statement.hash, None)
         saved = Save(key, [statement.number, statement.hash, statement.signature.hex()])
         return [saved, Report("revision", {"state": key, "number": statement.number, "hash": statement.hash, "why": ""})]
 

@@ -132,11 +132,13 @@ class RoleFound:
 @dataclass(frozen=True, slots=True)
 class DeploymentRead:
     """This machine plays this deployment from now on, as revision (number, hash). `touched` are the roles that are not what they were
-    in the revision before: their processes are started anew, all others go on."""
+    in the revision before: their processes are started anew, all others go on. `installation` is whose it is, for a node that waited
+    for its first one."""
 
     deployment: Deployment
     revision: tuple[int, str]
     touched: frozenset[str] = frozenset()
+    installation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

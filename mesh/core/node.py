@@ -224,7 +224,8 @@ class Node:
         self.state = replace(self.state, revision=event.revision)
         self.me = self.membership.me = replace(self.membership.me, revision=event.revision[1])
         self.dirty = True
-        return [*self.distribution.reads(event.revision), *self.cast.renew(event.touched, self._view(now))]
+        joined = self.contacts.join(event.installation, now)
+        return [*joined, *self.distribution.reads(event.revision), *self.cast.renew(event.touched, self._view(now))]
 
     def _on_wanted(self, event: Wanted, now: float) -> list[Effect]:
         self.dirty = True

@@ -51,6 +51,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -
     return {
         "installation": node.deployment.installation if node.deployment else "",
         "order": node.state.order.state, "machines": machines, "roles": _who_plays(node), "revision": list(node.state.revision),
+        "kept": [list(each) for each in node.distribution.others()],
         "alarms": sorted(node.membership.alarms),
     }
 
@@ -70,7 +71,7 @@ def names(node: Node) -> dict[str, str]:
 
 def _why_myself(node: Node, now: float) -> str:
     if node.deployment is None:
-        return "it holds no deployment: start it with the folder, `roomful agent DIR`"
+        return _on_its_way(node.state) or "it holds no deployment: send it one, `roomful up DIR`"
     said = []
     if node.judge.held_since_s is not None:
         said.append("cut off: half of the others fell silent together, so the fault may be here; it holds its verdicts for "
@@ -84,7 +85,21 @@ def _why_myself(node: Node, now: float) -> str:
     steadiness = node.standing.steadiness
     if steadiness.put_aside:
         said.append(f"{ASIDE} for {max(1, round(steadiness.aside_until_s - now))} s more")
+    said += [coming] if (coming := _on_its_way(node.state)) else []
     return "; ".join([*said, *_in_service(node.state)])
+
+
+def _on_its_way(state: NodeState) -> str:
+    """What a machine says of a revision that it should have, and does not play yet."""
+    for purpose, wanted in (("is to play", state.ordered), ("is sent", state.offered)):
+        if not wanted.hash or (wanted.number, wanted.hash) <= state.revision:
+            continue
+        why = dict(state.cannot).get(wanted.hash)
+        if why is not None:
+            return f"it {purpose} revision {wanted.number} ({wanted.hash[:8]}) and cannot: {why}"
+        if wanted.hash not in state.ready:
+            return f"it {purpose} revision {wanted.number} ({wanted.hash[:8]}), which is on its way"
+    return ""
 
 
 def _in_service(state: NodeState) -> list[str]:
@@ -112,18 +127,20 @@ def _why(node: Node, member: Member, hints: Mapping[str, tuple[str, str]]) -> st
         return "it has just arrived"
     mine, other = node.state.revision, state.revision
     if not other[1]:
-        return "it holds no deployment, so it plays nothing: start it with the folder, `roomful agent DIR`"
+        return _on_its_way(state) or "it holds no deployment, so it plays nothing: send it one, `roomful up DIR`"
     if mine[1] and other[1] != mine[1]:
-        return f"its deployment is another revision ({other[1][:8]}, this room plays {mine[1][:8]}): copy the folder to it"
-    named = {machine.name for machine in node.deployment.machines} if node.deployment else set()
-    said = []
+        coming = _on_its_way(state)
+        named = f"its deployment is another revision ({other[1][:8]}, this room plays {mine[1][:8]})"
+        return f"{named}; {coming}" if coming else f"{named}: send both the same, `roomful up DIR`"
+    named_machines = {machine.name for machine in node.deployment.machines} if node.deployment else set()
+    said = [coming] if (coming := _on_its_way(state)) else []
     if member.by_link:
         said.append("its datagrams do not come through, so its heartbeats come over the link and a fault is noticed only after "
                     f"{node.timing.link_suspect_s + node.timing.link_dead_s:.1f} s: open UDP port {record.beat_port} in its firewall")
     if state.put_aside:
         said.append(f"{ASIDE}{f', for {state.aside_s} s' if state.aside_s else ''}")
     said += _in_service(state)
-    if named and record.name not in named:
+    if named_machines and record.name not in named_machines:
         said.append(f"a spare: the file names no machine {record.name!r}")
     return "; ".join(said)
 

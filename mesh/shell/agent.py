@@ -13,17 +13,16 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
+from mesh.core import effects
 from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
 from mesh.core.codec import decode, encode
-from mesh.core.effects import ClockSet, Dial, Effect, End, Halt, HangUp, Launch, Report, Save, SendControl, SendDatagram, Tell
+from mesh.core.effects import Effect
 from mesh.core.events import (
     Carrier,
-    DeploymentRead,
     Event,
     Heard,
     LinkHint,
@@ -37,22 +36,21 @@ from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut
 from mesh.core.names import role_name
 from mesh.core.node import Node
 from mesh.core.refusals import Refusals
-from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS
 from mesh.errors import RoomfulError, WireError
-from mesh.shell import discovery, folder, machine
+from mesh.shell import discovery, machine
 from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
-from mesh.shell.credentials import Credentials
 from mesh.shell.deafness import Deafness
+from mesh.shell.distributing import Distributing, Held
 from mesh.shell.edits import LOOK_S, Edits
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
-from mesh.shell.kinds import read_kinds
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
 from mesh.shell.processes import Processes
 from mesh.shell.record import announced, as_met
 from mesh.shell.seeds import dial_seed, remembered
+from mesh.shell.settings import Settings
 from mesh.shell.shutting_out import ShuttingOut
 from mesh.shell.storage import Store, read_identity
 from mesh.shell.transport import Control, Reply, bind_together
@@ -61,24 +59,6 @@ from mesh.shell.vouching import Vouching, as_text
 STILL_HERE_S = 0.5
 HAND_OVER_S = 8.0
 EVENTS_MAX = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How an agent was started. `run` is a short folder for the link's socket."""
-
-    home: Path
-    folder: Path
-    key: Credentials
-    run: Path
-    name: str = ""
-    seeds: tuple[str, ...] = ()
-    rehearsal: bool = False
-    kinds: Path | None = None  # where a rehearsal keeps the kinds' descriptions
-    replay: dict[str, Any] = field(default_factory=dict)  # what plays in place of the sensors of a rehearsal
-    on_event: Callable[[dict[str, Any]], None] = lambda event: None
-    capabilities: dict[str, Any] = field(default_factory=dict)
-    secrets: tuple[Path, ...] = ()  # files that no role may read, beside all that is in `home`
 
 
 class Agent:
@@ -92,6 +72,8 @@ class Agent:
         self.hints: dict[str, tuple[str, str]] = {}
         self.events: list[dict[str, Any]] = []
         self.listeners: list[Callable[[dict[str, Any]], None]] = [settings.on_event]
+        self.early: list[tuple[str, dict[str, Any]]] = []  # what is to be reported once this node has a name
+        self.distributing = Distributing(self)
         self.refused = {"datagram": 0, "control": 0}
         self.refusals = Refusals()
         self._disk = ThreadPoolExecutor(1, "disk")
@@ -106,24 +88,26 @@ class Agent:
         self.shutting_out = ShuttingOut(self)
         self._queue: list[Event] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._seeds: set[str] = set()
 
     # ---- life
 
     async def run(self) -> None:
         """Play until stopped."""
-        loop = self._loop = asyncio.get_running_loop()
-        deployment, revision = await loop.run_in_executor(None, _read_folder, self.settings)
-        self._open(deployment)
-        await self._announce(deployment)
-        self.processes.deployment = deployment
+        loop = self.loop = asyncio.get_running_loop()
+        held = await loop.run_in_executor(None, self.distributing.begin)
+        self._open(held)
+        await self._announce()
+        self.processes.deployment = held.deployment
         self.processes.adopt()
-        self.feed(DeploymentRead(deployment, (1, revision)))
+        for event in self.distributing.first():
+            self.feed(event)
         self.processes.measured = {**machine.measure(), **self.settings.capabilities}
         self.feed(Measured(self.processes.measured))
-        self._dial_remembered(deployment)
+        self._dial_remembered(held)
         self._tasks.append(loop.create_task(self._still_here()))
-        if self.settings.rehearsal:
-            self._tasks.append(loop.create_task(self._watch_edits(Edits(self.settings.folder, deployment))))
+        if self.settings.rehearsal and held.deployment is not None and held.folder is not None:
+            self._tasks.append(loop.create_task(self._watch_edits(Edits(held.folder, held.deployment))))
         await self._stopping.wait()
         await self._close()
 
@@ -131,35 +115,41 @@ class Agent:
         """End this node: it says goodbye, and its roles end with it."""
         self._stopping.set()
 
-    def _open(self, deployment: Deployment) -> None:
-        settings = self.settings
+    def _open(self, held: Held) -> None:
+        settings, deployment = self.settings, held.deployment
         identity = read_identity(self.store, name=settings.name, node=settings.key.node)
         self.beats = Beats(self._on_datagram)
-        self.vouching = Vouching(settings.key, self.store, self.beats.send, lambda *kept: self.save_later(self._save, *kept))
+        self.vouching = Vouching(settings.key, self.store, self.beats.send, lambda *kept: self.save_later(self.save, *kept))
         self.control = Control(self.vouching.register, receive=self._on_control, on_hint=self._on_hint, ask=self.vouching.show)
         local = settings.rehearsal
         port = bind_together(self.control, self.beats, "127.0.0.1" if local else "0.0.0.0", 0 if local else CONTROL_PORT)
-        name = machine.name_of_this(identity.name, [each.name for each in deployment.machines])
+        named = [each.name for each in deployment.machines] if deployment is not None else []
+        name = machine.name_of_this(identity.name, named if deployment is not None else None)
         me = NodeRecord(
             identity.node, secrets.token_hex(4), identity.incarnation, name,
-            ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), port, port,
-            settings.key.hash(deployment.installation), certificate=as_text(settings.key.certificate.pack()),
+            ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), port, port, self.distributing.installation(),
+            certificate=as_text(settings.key.certificate.pack()),
         )
         self.processes = Processes(
             settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
-        self.node = Node(me, self.now(), PRESETS[deployment.timing], {
-            "order": self.store.read("order"), "epochs": self.store.read("epochs", {}),
-        }, wall_s=max(time.time(), self.processes.course.read(self.now())) - self.now())
+        saved = {key: self.store.read(key) for key in ("order", "offered", "ordered", "history")}
+        self.node = Node(
+            me, self.now(), PRESETS[deployment.timing if deployment is not None else "wired"],
+            {**saved, "epochs": self.store.read("epochs", {})}, max(time.time(), self.processes.course.read(self.now())) - self.now(),
+            self.distributing.trusts, settings.key.hash(""),
+        )
+        self.node.state = replace(self.node.state, transfer_port=self.distributing.open())
         self.answers = Answers(self)
         self.processes.stead = Stead(
-            identity.node, name, settings.folder, settings.home, self.processes.endpoint, settings.key, settings.rehearsal,
+            identity.node, name, held.folder or settings.home, settings.home, self.processes.endpoint, settings.key, settings.rehearsal,
             settings.secrets, settings.replay)
         self._links = LinkWatch(self._on_links)
         if not settings.rehearsal:
             self._links.start()
-        named = [each.name for each in deployment.machines]
         if named and name not in named and not settings.rehearsal:
             self.report("trouble", {"what": f"the file names no machine {name!r}, so this is a spare; it names {', '.join(named)}"})
+        for event, fields in self.early:
+            self.report(event, fields)
         self.report("started", {"machine": me.name, "node": me.node, "control_port": port, "beat_port": port})
 
     def save_later(self, save: Callable[..., None], *values: Any) -> None:
@@ -167,21 +157,34 @@ class Agent:
         with contextlib.suppress(RuntimeError):  # it is ending
             self._disk.submit(save, *values)
 
-    async def _announce(self, deployment: Deployment) -> None:
+    async def _announce(self) -> None:
         self.discovery = discovery.Discovery(
             self._on_found, self._on_addresses, lambda words: self.report("trouble", {"what": words}),
             loopback_only=self.settings.rehearsal,
         )
-        await self.discovery.start(announced(self.node.me, self.vouching.introductions.as_text()))
+        await self.discovery.start(self._advertised())
 
-    def _dial_remembered(self, deployment: Deployment) -> None:
+    def _advertised(self) -> discovery.NodeRecord:
+        return announced(self.node.membership.me, self.vouching.introductions.as_text())
+
+    def _dial_remembered(self, held: Held) -> None:
         """The peers last seen, and the seeds, beside mDNS."""
         for record in remembered(self.store.read("peers", [])):
             self.feed(PeerFound(record))
-        for seed in dict.fromkeys((*deployment.seeds, *self.settings.seeds)):
-            dialling = dial_seed(seed, self.vouching.register, lambda found: self.feed(PeerFound(found)),
-                                 lambda host, what: self.refusals.note(host, what, self.now()))
-            self._tasks.append(self._loop.create_task(dialling))
+        self.dial_seeds((*(held.deployment.seeds if held.deployment is not None else ()), *self.settings.seeds))
+
+    def dial_seeds(self, seeds: tuple[str, ...]) -> None:
+        """Call at these addresses, which the file or the command line names, until somebody answers."""
+        for seed in [each for each in dict.fromkeys(seeds) if each not in self._seeds]:
+            self._seeds.add(seed)
+            turned_away = lambda host, what: self.refusals.note(host, what, self.now())  # noqa: E731
+            self._tasks.append(self.loop.create_task(dial_seed(seed, self.vouching.register, self._on_seed, turned_away)))
+
+    def _on_seed(self, found: NodeRecord) -> None:
+        """A seed answered, and so has the key: a machine that waits for its first deployment belongs to that room."""
+        me = self.node.membership.me
+        waits = me.installation == self.settings.key.hash("")
+        self.feed(PeerFound(replace(found, installation=me.installation) if waits else found))
 
     async def _hand_over(self) -> None:
         """Before a machine leaves, the others take what it plays, loaded first; what only it can play ends with it."""
@@ -202,6 +205,7 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         self._links.close()
+        await self.distributing.close()
         await self.processes.close()
         await self.discovery.stop()
         await self.control.close()
@@ -253,35 +257,40 @@ class Agent:
 
     def _perform(self, effect: Effect) -> None:
         match effect:
-            case SendDatagram():
+            case effects.SendDatagram():
                 if effect.message is not self._sealed[0]:
                     self._sealed = (effect.message, self.vouching.group.seal(effect.message, self.now()))
                 self.beats.send(effect.address, effect.port, self._sealed[1])
-            case SendControl():
+            case effects.SendControl():
                 if effect.message is not self._encoded[0]:
                     self._encoded = (effect.message, encode(effect.message))
                 self.control.send(effect.node, self._encoded[1])
-            case Dial():
+            case effects.Dial():
                 self.vouching.learn(effect.record.certificate)
                 self.control.connect(effect.record.node, effect.record.addresses, effect.record.control_port)
-            case HangUp():
+            case effects.HangUp():
                 self.control.disconnect(effect.node)
-            case Launch():
+            case effects.Launch():
                 self.processes.launch(effect)
-            case Halt():
+            case effects.Halt():
                 self.processes.halt(effect)
-            case End():
+            case effects.End():
                 self.processes.end(effect)
-            case Tell():
+            case effects.Tell():
                 self.processes.tell(effect)
-            case ClockSet():
+            case effects.ClockSet():
                 self.processes.set_clock(effect.course)
-            case Save():
-                self._disk.submit(self._save, effect.key, effect.value)
-            case Report():
+            case effects.Fetch() | effects.Play() | effects.Prune():
+                self.distributing.perform(effect)
+            case effects.Save():
+                if effect.key == "installation":
+                    self.discovery.update(self._advertised())
+                self._disk.submit(self.save, effect.key, effect.value)
+            case effects.Report():
                 self.report(effect.event, effect.fields)
 
-    def _save(self, key: str, value: Any) -> None:
+    def save(self, key: str, value: Any) -> None:
+        """To the disk, in the thread that may wait for it."""
         try:
             self.store.write(key, value)
         except RoomfulError as fault:
@@ -290,6 +299,7 @@ class Agent:
     async def _still_here(self) -> None:
         while True:
             self.processes.look()
+            self.distributing.reach()
             if self.settings.rehearsal:
                 self.report("report", {"machine": self.node.me.name, "roles": self.roles_now()})
             await asyncio.sleep(STILL_HERE_S)
@@ -377,7 +387,7 @@ class Agent:
     def report_later(self, event: str, fields: dict[str, Any]) -> None:
         """`report` from another thread."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.report, event, fields)
+            self.loop.call_soon_threadsafe(self.report, event, fields)
 
     def roles_now(self) -> dict[str, dict[str, Any]]:
         """Each process on this node: its claim's state and numbers, and its last pulse."""
@@ -389,8 +399,3 @@ class Agent:
             }
             for name, part in self.node.cast.parts.items()
         }
-
-
-def _read_folder(settings: Settings) -> tuple[Deployment, str]:
-    known = read_kinds(settings.kinds) if settings.kinds is not None else None
-    return folder.load(settings.folder, known=known), folder.folder_hash(settings.folder)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mesh.core.events import Wanted
+from mesh.core.distribution import FETCH, PLAY
+from mesh.core.events import Offered, Wanted
 from mesh.core.latency import latencies
-from mesh.core.messages import Answer, Call, ShutOut
+from mesh.core.manifest import is_hash
+from mesh.core.messages import Answer, Call, ShutOut, Signed
 from mesh.core.routes import streams
 from mesh.core.status import names, status
 from mesh.errors import RoomfulError
@@ -31,6 +34,7 @@ class Answers:
         self._verbs: dict[str, Callable[[dict[str, Any]], Any]] = {
             "who": self._who, "status": self._status, "order": self._order, "report": self._report, "logs": self._logs,
             "events": self._events, "restore": self._restore, "keys": self._keys, "shut_out": self._shut_out, "streams": self._streams,
+            "revisions": self._revisions, "revise": self._revise,
         }
 
     def answer(self, call: Call, reply: Reply) -> None:
@@ -59,8 +63,10 @@ class Answers:
         node = self._agent.node
         said = status(node, self._agent.hints, self._agent.now())
         ports = {member.record.node: member.record.control_port for member in node.membership.members.values()}
+        states = {member.record.node: member.state for member in node.membership.present() if member.state is not None}
         for each in said["machines"].values():
             each["control_port"] = ports.get(each.get("node", ""), node.me.control_port)
+            each["transfer_port"] = states.get(each.get("node", ""), node.state).transfer_port
         self._agent.shutting_out.mark(said["machines"])
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         said["turned_away"] = self._agent.refusals.described(self._agent.now())
@@ -90,6 +96,21 @@ class Answers:
             raise ValueError(f"{verb!r} is no order")
         self._agent.feed(Wanted(verb))
         return {"order": self._agent.node.state.order.state}
+
+    def _revisions(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What lies here, what is on its way, and how much room there is for more."""
+        agent = self._agent
+        free = shutil.disk_usage(agent.settings.home).free
+        return {"machine": agent.node.me.name, "free_bytes": free, "rehearsal": agent.settings.rehearsal, **agent.distributing.described()}
+
+    def _revise(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A revision is offered or ordered ("fetch", "play"), with the signature of the key's owner."""
+        purpose = str(arguments["purpose"])
+        statement = Signed(int(arguments["number"]), str(arguments["hash"]), bytes(arguments["signature"]))
+        if purpose not in (FETCH, PLAY) or not is_hash(statement.hash) or not self._agent.distributing.trusts(purpose, statement):
+            raise RoomfulError(f"revision {statement.number} is not signed with this installation's key: it was refused")
+        self._agent.feed(Offered(purpose, statement))
+        return self._revisions({})
 
     def _restore(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """Let an instance that is held here go to the machine that likes it best: which one that is, this one included."""

@@ -60,17 +60,7 @@ class Edits:
         return changed
 
     def _meaning(self, role: RoleSpec) -> str | None:
-        """What a role's own code says, without comments and without what it does not use. None when Python cannot read it."""
-        parts = []
-        for reference in own_references(role):
-            file, _, name = reference.partition(":")
-            try:
-                parts.append(meaning_of((self._folder / file).read_text("utf-8", "replace"), name))
-            except OSError:
-                continue
-            except (SyntaxError, ValueError):
-                return None
-        return "\n".join(parts)
+        return meaning(self._folder, role)
 
     def _files(self) -> Iterator[tuple[str, Stamp]]:
         todo, count = [self._folder], 0
@@ -89,24 +79,44 @@ class Edits:
                 yield Path(entry.path).relative_to(self._folder).as_posix(), (facts.st_mtime_ns, facts.st_size)
 
     def _concerns(self, path: str, role: RoleSpec) -> bool:
-        own = own_files(role)
-        if path.endswith(".py"):
-            return path in own or any(self._imports(file, Path(path).stem) for file in own)
-        named = [value for value in (*role.options.values(), *role.fallback.values()) if isinstance(value, str)]
-        for value in named:
-            place = Path(value.removeprefix("./")).as_posix()
-            beside = f"{Path(place).parent.as_posix()}/" if place.endswith(PAGES) else f"{place}/"
-            if path == place or path.startswith(beside):
-                return True
-        return False
+        return concerns(self._folder, path, role)
 
-    def _imports(self, file: str, name: str) -> bool:
-        """Whether an own file speaks of a neighbour in an import."""
+
+def meaning(folder: Path, role: RoleSpec) -> str | None:
+    """What a role's own code says, without comments and without what it does not use. None when Python cannot read it."""
+    parts = []
+    for reference in own_references(role):
+        file, _, name = reference.partition(":")
         try:
-            text = (self._folder / file).read_text("utf-8", "replace")
+            parts.append(meaning_of((folder / file).read_text("utf-8", "replace"), name))
         except OSError:
-            return False
-        return re.search(rf"^\s*(import|from)\b.*\b{re.escape(name)}\b", text, re.MULTILINE) is not None
+            continue
+        except (SyntaxError, ValueError):
+            return None
+    return "\n".join(parts)
+
+
+def concerns(folder: Path, path: str, role: RoleSpec) -> bool:
+    """Whether a role is made of this file of the folder, or shows it."""
+    own = own_files(role)
+    if path.endswith(".py"):
+        return path in own or any(_imports(folder / file, Path(path).stem) for file in own)
+    named = [value for value in (*role.options.values(), *role.fallback.values()) if isinstance(value, str)]
+    for value in named:
+        place = Path(value.removeprefix("./")).as_posix()
+        beside = f"{Path(place).parent.as_posix()}/" if place.endswith(PAGES) else f"{place}/"
+        if path == place or path.startswith(beside):
+            return True
+    return False
+
+
+def _imports(file: Path, name: str) -> bool:
+    """Whether an own file speaks of a neighbour in an import."""
+    try:
+        text = file.read_text("utf-8", "replace")
+    except OSError:
+        return False
+    return re.search(rf"^\s*(import|from)\b.*\b{re.escape(name)}\b", text, re.MULTILINE) is not None
 
 
 def own_references(role: RoleSpec) -> list[str]:

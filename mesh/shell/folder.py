@@ -56,17 +56,8 @@ def examine(
     return (None if mistakes else deployment), mistakes
 
 
-def folder_hash(folder: Path) -> str:
-    """SHA-256 (hex) of the folder's relative paths and contents: equal on two machines when they hold the same
-    work. Hidden files, `__pycache__` and `training/` are left out."""
-    total = hashlib.sha256()
-    for path in folder_files(folder):
-        total.update(f"{path}\0{file_hash(folder / path)}\n".encode())
-    return total.hexdigest()
-
-
 def folder_files(folder: Path) -> list[str]:
-    """The files of the work, as sorted relative paths with forward slashes."""
+    """The files of the work, as sorted relative paths with forward slashes. Hidden files, `__pycache__` and `training/` are left out."""
     found: list[str] = []
     for here, folders, files in os.walk(folder):
         top = Path(here) == folder

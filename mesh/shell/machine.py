@@ -63,12 +63,13 @@ def measure(root: Path = Path("/")) -> dict[str, Any]:
     }
 
 
-def name_of_this(given: str, named: Sequence[str]) -> str:
-    """Which machine this is: as told, else by its hostname if the file names that, else a spare named after the host."""
+def name_of_this(given: str, named: Sequence[str] | None) -> str:
+    """Which machine this is: as told, else by its hostname if the file names that, else a spare named after the host. While there is
+    no file (`named` is None) the hostname itself."""
     if given:
         return given
     host = platform.node().split(".")[0].lower() or "machine"
-    return host if host in named else f"spare-{host}"
+    return host if named is None or host in named else f"spare-{host}"
 
 
 def host_mark(root: Path = Path("/")) -> str:

@@ -72,6 +72,7 @@ class Processes:
         self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
         self._restarting: set[str] = set()
         self._guests: list[str] = []  # the keys that processes here let in
+        self._folders: dict[str, Path] = {}  # instance -> the folder of the revision that its process was started from
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json", host_mark())
         self._kept_clock = KeptClock(run / "clock.json")
@@ -137,6 +138,7 @@ class Processes:
             config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), pair, state)
             config |= {"clock": self.course.as_order(), "vouched": self._guests}
             pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment)))
+            self._folders[order.instance] = self.stead.folder
         except (RoomfulError, OSError) as fault:
             self._feed(RoleEnded(order.instance, order.generation, str(fault)))
             return
@@ -166,6 +168,12 @@ class Processes:
         smaller = self._rungs.failed(instance, role_of(instance, self.deployment), model)
         if smaller:
             self._report("role_event", {"instance": instance, "what": f"the model {model} could not be loaded here; {smaller} is next"})
+
+    def plays_from(self) -> set[Path] | None:
+        """The folders of the revisions that processes here were started from; None when this is not known of all of them."""
+        running = set(self.supervisor.running())
+        self._folders = {instance: folder for instance, folder in self._folders.items() if instance in running}
+        return set(self._folders.values()) if running <= set(self._folders) else None
 
     # ---- edited code, in a rehearsal
 

@@ -46,7 +46,10 @@ class ShuttingOut:
         for each in gone:
             self._farewell(each)
         cut = [key for each in gone for key in agent.vouching.processes_of(each, agent.node)]
-        asyncio.get_running_loop().call_later(CUT_AFTER_S, agent.control.cut, [each.curve for each in gone])
+        keys = [each.curve for each in gone]
+        asyncio.get_running_loop().call_later(CUT_AFTER_S, agent.control.cut, keys)
+        if agent.distributing.transfer is not None:
+            asyncio.get_running_loop().call_later(CUT_AFTER_S, agent.distributing.transfer.cut, keys)
         agent.vouching.guests(agent.node)
         agent.processes.set_guests(agent.vouching.admitted, cut)
         for node in agent.control.peers():

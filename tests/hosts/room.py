@@ -50,7 +50,7 @@ class Machine:
 
     name: str
     home: Path
-    folder: Path
+    folder: Path | None  # None: it waits to be sent one
     agent: subprocess.Popen[str] | None = None
     events: list[dict[str, Any]] = field(default_factory=list)
     began_s: float = float("inf")
@@ -73,8 +73,8 @@ class Room:
     """Machines with the installation's folder and key. Leave it with its `with` block: nothing runs on after it."""
 
     def __init__(
-        self, folder: Path, machines: Sequence[str], home: Path, *, network: Network | None = None, key: InstallationKey | None = None,
-        agent: Sequence[str] = AGENT,
+        self, folder: Path | None, machines: Sequence[str], home: Path, *, network: Network | None = None,
+        key: InstallationKey | None = None, agent: Sequence[str] = AGENT,
     ) -> None:  # fmt: skip
         self.key = key or throwaway_key()
         self._command = Register(let_in(self.key, secrets.token_hex(16), kind=OPERATOR))
@@ -116,7 +116,8 @@ class Room:
             machine.agent = subprocess.Popen(
                 [
                     "ip", "netns", "exec", self.network.namespace(name), "setpriv", "--pdeathsig", "KILL", "unshare", "--uts",
-                    "sh", "-c", NAMED, name, *self._agent, str(machine.folder), "--name", name, "--json", *options,
+                    "sh", "-c", NAMED, name, *self._agent, *([str(machine.folder)] if machine.folder is not None else []),
+                    "--name", name, "--json", *options,
                 ],
                 env=self.environment(name), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True,
                 stderr=open(machine.home / "agent.log", "a"),  # noqa: SIM115 - the child holds it

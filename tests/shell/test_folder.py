@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from mesh.errors import DeploymentError
-from mesh.shell.folder import examine, file_hash, folder_files, folder_hash, load
+from mesh.shell.folder import examine, file_hash, folder_files, load
+from mesh.shell.revisions import manifest_of
 
 ROLES = '''\
 from mesh.role import Event, Options, Role, Text
@@ -170,7 +171,7 @@ def test_an_unknown_kind_is_explained_from_the_kinds_there_are(folder: Path) -> 
     assert mistakes[1].instead == "did you mean `./roles.py:Poet`?"
 
 
-def test_two_folders_have_one_hash_when_they_hold_the_same_work(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_two_folders_are_one_revision_when_they_hold_the_same_work(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     other = tmp_path_factory.mktemp("other")
     for path in folder_files(folder):
         (other / path).parent.mkdir(exist_ok=True)
@@ -179,17 +180,17 @@ def test_two_folders_have_one_hash_when_they_hold_the_same_work(folder: Path, tm
         (other / aside).mkdir()
         (other / aside / "file").write_text("left out")
 
-    assert folder_hash(other) == folder_hash(folder)
+    assert manifest_of(other) == manifest_of(folder)
 
     (other / "lines.txt").write_text("clam\n")
-    assert folder_hash(other) != folder_hash(folder)
+    assert manifest_of(other) != manifest_of(folder)
 
 
-def test_a_file_that_moved_changes_the_folder_s_hash(folder: Path) -> None:
-    before = folder_hash(folder)
+def test_a_file_that_moved_is_another_revision(folder: Path) -> None:
+    before = manifest_of(folder)
     (folder / "lines.txt").rename(folder / "words.txt")
 
-    assert folder_hash(folder) != before
+    assert manifest_of(folder) != before
 
 
 def test_a_file_changed_in_place_is_hashed_anew(folder: Path) -> None:
