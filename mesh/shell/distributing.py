@@ -175,7 +175,7 @@ class Distributing:
             "offered": [said.offered.number, said.offered.hash], "ordered": [said.ordered.number, said.ordered.hash],
             "previous": said.previous(), "others": [list(each) for each in said.others()], "fetching": said.fetching,
             "progress": self.transfer.progress if self.transfer is not None else {},
-            "served_chunks": self.transfer.served if self.transfer is not None else 0,
+            "chunks": {key: getattr(self.transfer, key, 0) for key in ("served", "received", "repeated")},
         }
 
     # ---- doing it

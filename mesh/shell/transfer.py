@@ -78,6 +78,7 @@ class Transfer:
         self._register, self._store, self._on_end, self._on_trouble = register, store, on_end, on_trouble
         self.progress: dict[str, Any] = {}
         self.served = self.refused = 0  # chunks sent to others; messages that were none
+        self.received = self.repeated = 0  # chunks that came since this agent's start; of these, what was here already
         self._fetch: Fetch | None = None
         self._lines: dict[str, Line] = {}
         self._peers: dict[str, tuple[str, int]] = {}
@@ -293,7 +294,8 @@ class Transfer:
                 plan.wrong(node, head.number)
                 return
             fetch.arriving.put(head.number, body)
-            plan.got(node, head.number, now)
+            self.received += 1
+            self.repeated += not plan.got(node, head.number, now)
             self._finish_if_done(fetch)
 
     def _say_wrong(self, fetch: Fetch, node: str, index: int) -> None:

@@ -21,7 +21,7 @@ from mesh.core.events import (
     Tick,
     Wanted,
 )
-from mesh.core.messages import Hello, NodeState, State, Verdict
+from mesh.core.messages import Hello, NodeState, Signed, State, Verdict
 from mesh.core.node import Node
 from mesh.core.status import ASIDE, DRAINED, HINTS, status
 from tests.core.cases import ROOM, beat, claim, record, said
@@ -70,8 +70,8 @@ def _why(node: Node, name: str, **hints: tuple[str, str]) -> str:
 # ---- this machine
 
 
-def test_a_node_without_a_deployment_says_how_to_start_it() -> None:
-    assert "roomful agent DIR" in _why(_node(deployment=False), "door")
+def test_a_node_without_a_deployment_says_how_to_send_it_one() -> None:
+    assert "roomful up DIR" in _why(_node(deployment=False), "door")
 
 
 def test_a_node_that_starts_says_that_it_waits_for_the_others() -> None:
@@ -192,7 +192,7 @@ def test_a_machine_without_the_deployment_is_told_apart_from_one_with_another_re
     _arrives(node, "shelf", 0.1, state=said(revision=(0, "")))
     _arrives(node, "left", 0.1, state=said(revision=(2, "abcdef1234")))
     assert "holds no deployment" in _why(node, "shelf")
-    assert "another revision (abcdef12" in _why(node, "left") and "copy the folder" in _why(node, "left")
+    assert "another revision (abcdef12" in _why(node, "left") and "send both the same" in _why(node, "left")
 
 
 def test_a_spare_a_drained_machine_and_one_put_aside() -> None:
@@ -315,3 +315,13 @@ def test_a_broken_link_is_no_change_of_health() -> None:
     _arrives(node, "shelf", 0.1, state=said())
     node.handle(LinkHint("n-shelf"), 0.15)
     assert _machine(node, "shelf")["health"] == "alive"
+
+
+def test_a_machine_says_which_revision_is_on_its_way_and_why_it_cannot_have_it() -> None:
+    node = _node()
+    to_play = Signed(3, "c" * 64, b"")
+    _arrives(node, "shelf", 0.1, state=said(revision=node.state.revision, offered=to_play))
+    _arrives(node, "left", 0.1, state=said(revision=(2, "ab" * 32), ordered=to_play, cannot=(("c" * 64, "its disk is full"),)))
+    assert _why(node, "shelf") == "it is sent revision 3 (cccccccc), which is on its way"
+    assert "another revision" in _why(node, "left")
+    assert _why(node, "left").endswith("it is to play revision 3 (cccccccc) and cannot: its disk is full")

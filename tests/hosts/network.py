@@ -145,6 +145,12 @@ class Network:
         self._losses[machine].clear()
         self._write_filter(machine)
 
+    def narrows(self, machine: str, mbit: int) -> None:
+        """Its cable carries so many megabits a second in each direction. Raises CalledProcessError where `tc` cannot do it."""
+        shape = f"root tbf rate {mbit}mbit burst 64kb latency 50ms"
+        _run("tc", "-n", self.namespace(machine), "-batch", "-", text=f"qdisc replace dev eth0 {shape}\n")
+        _run("tc", "-n", self.namespace(SWITCH), "-batch", "-", text=f"qdisc replace dev {self._ports[machine]} {shape}\n")
+
     def _filter(self, machine: str, rule: str) -> None:
         self._losses[machine].append(f'iifname "eth0" {rule}')
         self._write_filter(machine)
