@@ -21,7 +21,7 @@ Examples:
   roomful up                                   the room plays what it has
   roomful up --rollback                        back to the revision before
 """
-READY_S = 3600.0
+STALLED_S = 600.0  # without a chunk arriving anywhere
 TURNED_S = 20.0
 SHOWN = 8
 
@@ -97,8 +97,10 @@ def _await_ready(update: Any, plan: Any, force: bool, quiet: bool) -> None:
     """Send what is lacking, until all have it or one says that it cannot."""
     sending = update.send(plan)
     with _bars(plan, quiet) as advance:
-        deadline_s = time.monotonic() + READY_S
+        deadline_s, far = time.monotonic() + STALLED_S, update.far()
         while time.monotonic() < deadline_s:
+            if update.far() != far:
+                deadline_s, far = time.monotonic() + STALLED_S, update.far()
             for _ in range(20):
                 if next(sending, update) is update:
                     break
@@ -111,7 +113,9 @@ def _await_ready(update: Any, plan: Any, force: bool, quiet: bool) -> None:
             if not found.waiting and (found.ready or force):
                 return
             time.sleep(0.05)
-    raise RoomfulError("not all machines had it within an hour; nothing was changed", instead="Look at `roomful status`, and try again.")
+    waiting = ", ".join(update.ready(plan).waiting)
+    raise RoomfulError(f"nothing has arrived for {STALLED_S / 60:.0f} minutes, and not everything is there: {waiting}; nothing was changed",
+                       instead="Look at `roomful status`, and say `roomful up` again: it goes on where this ended.")
 
 
 def _await(condition: Any, within_s: float) -> None:

@@ -173,8 +173,10 @@ class Distribution:
             return [Report("alarm", {"what": what})]
         key = "offered" if purpose == FETCH else "ordered"
         setattr(self, key, statement)
-        self.cannot.pop(statement.hash, None)  # whoever sends it again has mended what was the matter, or is told anew
-        self.again_s.pop(statement.hash, None)
+        # Whoever sends it again has mended what was the matter, or is told anew; what is not wanted any more is nobody's concern.
+        wanted = {self.offered.hash, self.ordered.hash} - {statement.hash}
+        self.cannot = {revision: why for revision, why in self.cannot.items() if revision in wanted}
+        self.again_s = {revision: when for revision, when in self.again_s.items() if revision in wanted}
         saved = Save(key, [statement.number, statement.hash, statement.signature.hex()])
         return [saved, Report("revision", {"state": key, "number": statement.number, "hash": statement.hash, "why": ""})]
 

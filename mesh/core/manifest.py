@@ -30,7 +30,7 @@ VERSION = 1
 CHUNK_BYTES = 1 << 20
 DIGEST_BYTES = 32
 MANIFEST_BYTES_MAX = 7_000_000  # about 200 GB of models; below what a line takes as one message
-FILES_MAX = 20_000
+FILES_MAX = 80_000
 PATH_BYTES_MAX, NAME_BYTES_MAX, DEPTH_MAX = 1024, 240, 32
 
 

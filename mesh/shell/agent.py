@@ -177,14 +177,13 @@ class Agent:
         """Call at these addresses, which the file or the command line names, until somebody answers."""
         for seed in [each for each in dict.fromkeys(seeds) if each not in self._seeds]:
             self._seeds.add(seed)
-            turned_away = lambda host, what: self.refusals.note(host, what, self.now())  # noqa: E731
-            self._tasks.append(self.loop.create_task(dial_seed(seed, self.vouching.register, self._on_seed, turned_away)))
+            self._tasks.append(self.loop.create_task(dial_seed(
+                seed, self.vouching.register, self._on_seed, lambda host, what: self.refusals.note(host, what, self.now()))))
 
     def _on_seed(self, found: NodeRecord) -> None:
         """A seed answered, and so has the key: a machine that waits for its first deployment belongs to that room."""
-        me = self.node.membership.me
-        waits = me.installation == self.settings.key.hash("")
-        self.feed(PeerFound(replace(found, installation=me.installation) if waits else found))
+        mine = self.node.membership.me.installation
+        self.feed(PeerFound(replace(found, installation=mine) if mine == self.settings.key.hash("") else found))
 
     async def _hand_over(self) -> None:
         """Before a machine leaves, the others take what it plays, loaded first; what only it can play ends with it."""

@@ -105,8 +105,10 @@ class Answers:
 
     def _revise(self, arguments: dict[str, Any]) -> dict[str, Any]:
         """A revision is offered or ordered ("fetch", "play"), with the signature of the key's owner."""
-        purpose = str(arguments["purpose"])
-        statement = Signed(int(arguments["number"]), str(arguments["hash"]), bytes(arguments["signature"]))
+        purpose, signature = str(arguments["purpose"]), arguments["signature"]
+        if not isinstance(signature, bytes):
+            raise TypeError("a signature is bytes")
+        statement = Signed(int(arguments["number"]), str(arguments["hash"]), signature)
         if purpose not in (FETCH, PLAY) or not is_hash(statement.hash) or not self._agent.distributing.trusts(purpose, statement):
             raise RoomfulError(f"revision {statement.number} is not signed with this installation's key: it was refused")
         self._agent.feed(Offered(purpose, statement))

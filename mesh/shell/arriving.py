@@ -21,9 +21,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from mesh.core.manifest import CHUNK_BYTES, File, Manifest, Place
-from mesh.shell.revisions import RevisionError, Revisions, disk_fault, make_writable
+from mesh.shell.revisions import RevisionError, Revisions, disk_fault
 from mesh.shell.storage import sync_folder
 
+MANY_FILES = 50
 RESERVE_BYTES = 64_000_000  # what stays free on the disk for everything else
 
 
@@ -199,13 +200,12 @@ class Arriving:
             return self._store.folder(self.revision)
         whole = self._store.path / self.revision
         try:
-            for number, file in enumerate(self.manifest.files):
-                if number not in self._linked:
-                    path = self._path(file)
-                    _sync(path)  # before anything says that it is whole
-                    os.chmod(path, 0o555 if file.executable else 0o444)
-                    os.utime(path, (_moment(file), _moment(file)))
-                    _sync(path)
+            came = [file for number, file in enumerate(self.manifest.files) if number not in self._linked]
+            self._flush(came)  # before anything says that they are whole
+            for file in came:
+                os.chmod(self._path(file), 0o555 if file.executable else 0o444)
+                os.utime(self._path(file), (_moment(file), _moment(file)))
+            self._flush(came)
             for here, _, _ in os.walk(self._part, topdown=False):
                 os.chmod(here, 0o700)
                 sync_folder(Path(here))
@@ -215,10 +215,13 @@ class Arriving:
             raise disk_fault(self._part, error) from None
         return whole
 
-    def drop(self) -> None:
-        """It is not wanted any more."""
-        make_writable(self._part)
-        shutil.rmtree(self._part, ignore_errors=True)
+    def _flush(self, files: list[File]) -> None:
+        """To the disk; of very many files all at once, with whatever else waits to be written, since each by itself takes long."""
+        if len(files) > MANY_FILES:
+            os.sync()
+            return
+        for file in files:
+            _sync(self._path(file))
 
     def _path(self, file: File) -> Path:
         return self._folder() / file.path

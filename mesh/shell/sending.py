@@ -291,6 +291,10 @@ class Update:
 
     # ---- how far it is
 
+    def far(self) -> list[int]:
+        """How many chunks each machine has: it changes for as long as something arrives."""
+        return [int((said.get("progress") or {}).get("have", 0)) for said in self.seen.values()] + [self.sent_bytes]
+
     def ready(self, plan: Plan) -> Ready:
         """Where it is, of the machines that are here."""
         ready, cannot, waiting, playing = [], {}, [], []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -15,7 +17,10 @@ import zmq
 from mesh.core.manifest import CHUNK_BYTES, revision_hash
 from mesh.core.parcels import MANIFEST_NUMBER, Parcel
 from mesh.shell.arriving import read_chunk
+from mesh.shell.certificates import OPERATOR
+from mesh.shell.credentials import let_in, throwaway_credentials
 from mesh.shell.keys import InstallationKey, throwaway_key
+from mesh.shell.register import Register
 from mesh.shell.revisions import Revisions, manifest_of
 from mesh.shell.transfer import Transfer
 from mesh.shell.transfer_line import Line
@@ -27,11 +32,12 @@ class Host:
     """A transfer with a store of its own, and what it said."""
 
     def __init__(self, name: str, home: Path, key: InstallationKey) -> None:
-        self.name, self.store = name, Revisions(home / name)
+        self.name, self.store = secrets.token_hex(16), Revisions(home / name)
+        self.register = Register(throwaway_credentials(key, self.name))
         self.ended: list[tuple[str, Path | None, str]] = []
         self.troubles: list[str] = []
         self._news = threading.Condition()
-        self.transfer = Transfer(name, key, self.store, on_end=self._on_end, on_trouble=self.troubles.append)
+        self.transfer = Transfer(self.register, self.store, on_end=self._on_end, on_trouble=self.troubles.append)
         self.port = self.transfer.bind("127.0.0.1", 0)
 
     def _on_end(self, revision: str, folder: Path | None, why: str) -> None:
@@ -76,7 +82,18 @@ def work(tmp_path: Path) -> Path:
 def introduce(*hosts: Host) -> None:
     """Each is told where the others serve from."""
     for each in hosts:
+        for other in hosts:
+            each.register.learn(other.register.mine.certificate.pack())
         each.transfer.reach({other.name: ("127.0.0.1", other.port) for other in hosts if other is not each})
+
+
+def call(context: zmq.Context[Any], key: InstallationKey, there: Host, *, known: bool = True) -> Line:
+    """A line of somebody with that key, who is known there or not."""
+    mine = Register(let_in(key, secrets.token_hex(16), kind=OPERATOR))
+    if known:
+        there.register.learn(mine.mine.certificate.pack())
+    mine.learn(there.register.mine.certificate.pack())
+    return Line(context, mine, there.name, "127.0.0.1", there.port)
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -133,7 +150,7 @@ def test_a_machine_whose_disk_gives_wrong_chunks_is_named_and_another_is_asked(h
     introduce(bad, good, other)
     other.transfer.fetch(revision)
     assert other.end()[1] is not None and other.store.is_sound(revision)
-    assert len(other.troubles) == 1 and "was not what its hash says" in other.troubles[0] and "(bad)" in other.troubles[0]
+    assert len(other.troubles) == 1 and "was not what its hash says" in other.troubles[0] and bad.name[:8] in other.troubles[0]
 
 
 def test_nobody_can_put_anything_that_was_not_signed_and_expected(host: Callable[[str], Host], key: InstallationKey, work: Path) -> None:
@@ -141,7 +158,7 @@ def test_nobody_can_put_anything_that_was_not_signed_and_expected(host: Callable
     manifest = manifest_of(work)
     data = manifest.encode()
     revision = revision_hash(data)
-    with zmq.Context() as context, closing(Line(context, key, "127.0.0.1", there.port)) as line:
+    with zmq.Context() as context, closing(call(context, key, there)) as line:
 
         def ask(kind: str, number: int, body: bytes, of: str = revision) -> Parcel:
             line.send(Parcel(kind, of, number), body)
@@ -171,7 +188,7 @@ def test_bytes_that_are_no_parcel_are_counted_and_the_next_is_answered(
 ) -> None:  # fmt: skip
     there = host("there")
     revision = there.store.give(work)
-    with zmq.Context() as context, closing(Line(context, key, "127.0.0.1", there.port)) as line:
+    with zmq.Context() as context, closing(call(context, key, there)) as line:
         for parts in ([b"x"], [b"x", b"y", b"z"], [b"\xc1" * 40, b""], [os.urandom(200), os.urandom(5000)]):
             line.socket.send_multipart(parts)
         for parcel in (Parcel("chunk", revision, 10**6), Parcel("chunk", "f" * 64, 0), Parcel("chunk", revision, 1)):
@@ -185,10 +202,10 @@ def test_bytes_that_are_no_parcel_are_counted_and_the_next_is_answered(
         assert kinds == ["no", "no", "chunk"] and there.transfer.refused == 4
 
 
-def test_who_holds_another_key_is_answered_nothing(host: Callable[[str], Host], work: Path) -> None:
+def test_who_is_not_known_there_is_answered_nothing(host: Callable[[str], Host], key: InstallationKey, work: Path) -> None:
     there = host("there")
     revision = there.store.give(work)
-    with zmq.Context() as context, closing(Line(context, throwaway_key(), "127.0.0.1", there.port)) as line:
+    with zmq.Context() as context, closing(call(context, key, there, known=False)) as line:
         line.send(Parcel("manifest", revision))
         assert not line.socket.poll(700)
 
