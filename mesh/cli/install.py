@@ -82,11 +82,13 @@ def _wanted(folder: Path | None, name: str, seeds: tuple[str, ...], user: str | 
         raise UsageError(f"the file names no machine {name!r}", where=str(folder), instead=near)
     player = _player(user, folder)
     state = home() if not player or os.environ.get("ROOMFUL_HOME") else Path(pwd.getpwnam(player).pw_dir) / ".local/state/roomful"
-    command = [sys.executable, "-P", "-m", "mesh.cli.entry", "agent", *([str(folder.resolve())] if folder is not None else [])]
+    played = [str(folder.resolve())] if folder is not None else []
+    command = [sys.executable, "-P", "-m", "mesh.cli.entry", "agent", *played]
     command += ["--name", name] if name else []
     for seed in seeds:
         command += ["--seed", seed]
-    return Wanted(deployment.installation if deployment is not None else "a room", tuple(command), str(state.absolute()), player), Systemd.here(player)
+    title = deployment.installation if deployment is not None else "a room"
+    return Wanted(title, tuple(command), str(state.absolute()), player), Systemd.here(player)
 
 
 def _player(user: str | None, folder: Path | None) -> str:
