@@ -115,7 +115,10 @@ class Judge:
         for member in self.table.present():
             if member.health == SUSPECT:
                 effects += self._pursue(member, now)
-            elif member.by_link and watches(member.record.node) and now >= member.asked_beats_s + self.table.timing.link_ask_s:
+            elif not watches(member.record.node):
+                if member.evidence.freshest_s <= lately_s and now >= self._stale_due(member):
+                    effects += self._probe(member, now)
+            elif member.by_link and now >= member.asked_beats_s + self.table.timing.link_ask_s:
                 member.asked_beats_s = now
                 effects.append(SendControl(member.record.node, BeatsWanted(self.table.me.node)))
         if self.knock_due_s == NEVER and self.table.lost():
@@ -141,10 +144,11 @@ class Judge:
                 member.evidence.forgive(lag_s, self.table.timing.lag_cap_s)
 
     def _doubt_due(self, member: Member) -> float:
-        """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns."""
+        """When silence makes an alive member suspect. Longer for one that only others watch, as what they hear comes in turns, and not
+        before it was probed in vain."""
         timing, evidence = self.table.timing, member.evidence
         if not self.table.watches(member.record.node):
-            return evidence.due_s(timing.suspect_s if self._hears_nobody() else self._stale_s())
+            return evidence.due_s(timing.suspect_s if self._hears_nobody() else self._stale_s() + timing.dead_s)
         due = evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
         if evidence.sequence < 0:
             return max(due, member.met_s + timing.meet_s)
@@ -159,6 +163,10 @@ class Judge:
             last_s = max((each.since_s for each in self.table.present() if each.health == SUSPECT), default=NEVER) if deaf else NEVER
             self._deaf = (self.table.changes, deaf, last_s)
         return self._deaf[1]
+
+    def _stale_due(self, member: Member) -> float:
+        """When one that only others watch is probed, since nobody tells of it."""
+        return max(member.evidence.due_s(self._stale_s()), member.probed_s + self.table.timing.probe_s)
 
     def _stale_s(self) -> float:
         if self._stale[0] != self.table.changes:
@@ -222,8 +230,9 @@ class Judge:
     def _due(self, member: Member) -> float:
         if member.health == ALIVE:
             due = self._doubt_due(member)
-            asks = member.by_link and self.table.watches(member.record.node)
-            return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if asks else due
+            if not self.table.watches(member.record.node):
+                return min(due, self._stale_due(member))
+            return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if member.by_link else due
         return min(self._death_due(member), member.probed_s + self.table.timing.probe_s)
 
 

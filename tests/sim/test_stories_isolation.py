@@ -160,6 +160,27 @@ def test_a_death_is_known_as_soon_when_the_first_word_of_it_comes_late_and_all_o
     assert max(took_s.values()) - min(took_s.values()) < STARTED.beat_s
 
 
+def test_when_all_who_watch_one_another_are_cut_off_together_the_others_find_out_within_seconds() -> None:
+    # Given a room of two groups of observers, of which one has a switch of its own
+    names = tuple(f"m{number}" for number in range(12))
+    story = Story(*names, room=replace(whispering(names), boot_grace_s=5.0), timing=STARTED).start()
+    table = story.world.machines["m0"].agent.membership  # type: ignore[union-attr]
+    group = {story.world.machines["m0"].node, *table.observers(story.world.machines["m0"].node)}
+    one = [each.name for each in story.world.running() if each.node in group]
+    other = [name for name in names if name not in one]
+    assert len(one) == len(other) == 6
+    # When nothing passes between the two, so that nobody who watches a lost machine can tell of it
+    said, began = len(story.world.said), story.world.t
+    story.world.cut(" ".join(one), " ".join(other))
+    # Then each side knows of every loss, and nobody takes a machine of its own side for lost
+    story.until(lambda: len([each for each in story.world.said[said:] if each.event == "node_dead"]) == 2 * 6 * 6, 6.0)
+    assert story.world.t - began < 5.0
+    sides = {name: one if name in one else other for name in names}
+    assert not [each for each in story.world.said[said:] if each.event == "node_dead" and each.fields["name"] in sides[each.machine]]
+    story.world.heal()
+    story.agree()
+
+
 @pytest.mark.parametrize("datagrams", [True, False])
 def test_a_split_of_many_minutes_heals_although_discovery_is_silent(datagrams: bool) -> None:
     # Given two halves that mDNS tells nothing more of each other
