@@ -42,6 +42,8 @@ PROMISES = {
 
 
 def promised(row: Row) -> str:
-    """What is promised of this figure, and whether it is kept; "" for what nothing is promised of. `bench --room` adds a machine's name."""
-    promise = PROMISES.get(row.name.partition(" ")[0])
+    """What is promised of this figure, and whether it is kept; "" for what nothing is promised of. Names may go on with a machine's
+    (`bench --room`), those of models with a role's."""
+    name = row.name.partition(" ")[0]
+    promise = PROMISES.get(next((each for each in ("tokens", "first_token") if name.startswith(f"{each}_")), name))
     return "" if promise is None else promise.words(row)
