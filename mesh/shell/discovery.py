@@ -26,7 +26,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from zeroconf import DNSQuestionType, DNSText, ServiceStateChange, Zeroconf
+from zeroconf import DNSQuestionType, DNSText, RecordUpdate, RecordUpdateListener, ServiceStateChange, Zeroconf
 from zeroconf import Error as ZeroconfError
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
@@ -41,6 +41,7 @@ RETRY_S = 5.0
 ASK_MS = 1_500
 ASKING_MAX = 50
 SEEN_MAX = 1_000
+RECORDS_MAX = 20_000  # between two announcements; a whole conference's devices do not say so much
 _TXT, _IN = 16, 1  # RFC 1035, section 3.2
 _SEEDS_SERVE = "machines are still found by seeds and from memory"
 
@@ -69,6 +70,7 @@ class Discovery:
         self._seen: dict[str, NodeRecord] = {}
         self._joined: dict[str, int] = {}  # address: index of its interface
         self._words = _Words(self._tell)
+        self._heard = _Heard()
         self.record: NodeRecord | None = None
         self.bad_records = 0
         self.trouble: str | None = None
@@ -138,6 +140,8 @@ class Discovery:
             self._zeroconf = AsyncZeroconf(interfaces=[each.address for each in interfaces])
             await self._zeroconf.zeroconf.async_wait_for_start()
             self._joined = {each.address: each.index for each in interfaces}
+            self._heard = _Heard()
+            self._zeroconf.zeroconf.async_add_listener(self._heard, None)
             self._browser = AsyncServiceBrowser(
                 self._zeroconf.zeroconf, SERVICE_TYPE, handlers=[self._happened], question_type=DNSQuestionType.QM
             )
@@ -151,6 +155,12 @@ class Discovery:
 
     async def _refresh(self, interfaces: list[Interface]) -> None:
         assert self._zeroconf is not None
+        if self._heard.records > RECORDS_MAX:
+            self._tell(f"mDNS is flooded: {self._heard.records:,} records within {ANNOUNCE_S:.0f} s; it is begun again, and {_SEEDS_SERVE}")
+            await self._close()
+            self._kick()
+            return
+        self._heard.records = 0
         wanted = {each.address: each.index for each in interfaces}
         try:
             # First what is said, then where: an interface that is joined is greeted with what is said by then.
@@ -237,6 +247,21 @@ class Discovery:
         if words and words != self.trouble:
             self._on_trouble(words)
         self.trouble = words
+
+
+class _Heard(RecordUpdateListener):
+    """How many records came, of whatever kind. The library bounds those that it keeps, but not what it remembers of when each would
+    have ended: a flood of them is a hundred bytes a record for an hour."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records = 0
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        self.records += len(records)
+
+    def async_update_records_complete(self) -> None:
+        """Nothing is left to do."""
 
 
 class _Words(logging.Handler):

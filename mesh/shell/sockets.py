@@ -15,6 +15,7 @@ import zmq
 BATCH = 200  # messages handed on before the loop gets its turn
 MESSAGE_BYTES_MAX = 8_000_000
 SEND_QUEUE_MAX = 1_000
+BACKLOG = 2_048  # calls that wait to be accepted: with ZeroMQ's 100 a flood of strangers' costs a friend's call a second or more
 
 
 class Inbox:
@@ -70,6 +71,7 @@ def bounded(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     socket.sndhwm = socket.rcvhwm = SEND_QUEUE_MAX
     socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 2_000)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.TCP_MAXRT, 3_000)
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)

@@ -33,6 +33,7 @@ SAID_PIECES_MAX = 2000
 LATELY_MAX = 256  # frames; far fewer than the utterances that a listener remembers (UTTERANCES_MAX), so that none is shown twice
 LATELY_S = 1.0  # a listener's line to a process that has just begun to play takes that long at most to stand
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
+BACKLOG = 2_048  # calls that wait to be accepted, so that a flood of strangers' does not push out a friend's
 HWM = {"text": 1000, "event": 1000, "vector": 100, "audio": 100, "image": 8}
 LOOK_S = 0.02  # how late, at the most, it is seen that somebody new listens
 FORMS_MAX = 8  # in which one stream is packed at once
@@ -45,6 +46,7 @@ def bounded(socket: zmq.Socket[Any], hwm: int) -> zmq.Socket[Any]:
     socket.sndhwm = socket.rcvhwm = hwm
     socket.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX + 2 * 1024 * 1024)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6_000)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)

@@ -42,6 +42,7 @@ __all__ = ["Caller", "Control", "Link", "Receive", "Reply", "TransportError"]
 
 SOCKETS_MAX = 8_000
 PORT_TRIES = 20  # for a number that is free for both UDP and TCP
+DESCRIPTORS_MAX = 32_768
 _REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 Reply = Callable[[bytes], bool]
 Receive = Callable[[bytes, Reply], None]
@@ -204,9 +205,10 @@ def bind_together(control: Control, beats: Beats, host: str, port: int) -> int:
 
 
 def _allow_descriptors() -> None:
-    """A line takes six descriptors, and many systems allow 1,024 where nobody asks for more."""
+    """A line takes six descriptors, and many systems allow 1,024 where nobody asks for more. Calls of strangers, each of which is hung up
+    on after two seconds, must leave enough for the node's own files and processes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = SOCKETS_MAX if hard == resource.RLIM_INFINITY else min(SOCKETS_MAX, hard)
+    wanted = DESCRIPTORS_MAX if hard == resource.RLIM_INFINITY else min(DESCRIPTORS_MAX, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

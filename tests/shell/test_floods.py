@@ -1,0 +1,122 @@
+"""Floods at a node's ports from somebody without the key: friends are heard all the same, and what is kept of the flood is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from typing import Any
+
+import pytest
+from zeroconf import DNSOutgoing, DNSPointer, DNSText
+
+from mesh.shell import discovery
+from mesh.shell.beats import DRAIN_MAX, Beats
+from mesh.shell.discovery import Discovery, NodeRecord
+from mesh.shell.keys import throwaway_key
+from mesh.shell.record import SERVICE_TYPE
+from mesh.shell.transport import Caller, Control
+from tests.shell.until import until
+
+STRANGERS = 1500
+
+
+def test_calls_that_are_never_made_do_not_keep_a_friend_out() -> None:
+    async def whole() -> None:
+        # Given a node, and more half-made calls than a listening socket usually keeps, held open and made anew
+        key = throwaway_key()
+        control = Control("n1", key, receive=lambda data, reply: reply(b"heard " + data), on_hint=lambda *hint: None)
+        port = control.bind("127.0.0.1", 0)
+        strangers: list[socket.socket] = []
+        for number in range(STRANGERS):
+            line = socket.socket()
+            line.setblocking(False)
+            line.connect_ex(("127.0.0.1", port))
+            if number % 3 == 0:
+                with contextlib.suppress(OSError):
+                    line.send(os.urandom(64))
+            strangers.append(line)
+            if number % 100 == 0:
+                await asyncio.sleep(0)
+        # When a friend asks, then it is answered
+        assert await asyncio.to_thread(Caller(key).ask, ["127.0.0.1"], port, b"me", 10.0) == b"heard me"
+        # And the strangers are hung up on after their time
+        await until(lambda: _hung_up(strangers), within_s=20.0)
+        for line in strangers:
+            line.close()
+        await control.close()
+
+    asyncio.run(whole())
+
+
+def _hung_up(lines: list[socket.socket]) -> bool:
+    """Whether all were, by their own reading."""
+    for line in list(lines):
+        try:
+            while line.recv(65536):
+                pass
+        except BlockingIOError:
+            continue
+        except OSError:
+            pass
+        line.close()
+        lines.remove(line)
+    return not lines
+
+
+def test_a_flood_of_datagrams_gives_the_loop_its_turn_and_a_beat_is_heard_after_it() -> None:
+    async def whole() -> None:
+        heard: list[bytes] = []
+        beats = Beats(lambda data, sender: heard.append(data) if data == b"a beat" else None)
+        port = beats.bind("127.0.0.1", 0)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for size in (0, 1, 100, 1400, 1401, 60_000) * 2000:
+                stranger.sendto(bytes(size), ("127.0.0.1", port))
+            assert beats.drain() <= DRAIN_MAX
+            while beats.drain():
+                continue
+            stranger.sendto(b"a beat", ("127.0.0.1", port))
+            await until(lambda: heard, within_s=5.0)
+        assert beats.oversized > 0
+        beats.close()
+
+    asyncio.run(whole())
+
+
+def test_a_flood_of_mdns_records_is_told_and_forgotten_and_a_node_is_found_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "RECORDS_MAX", 500)
+    monkeypatch.setattr(discovery, "ANNOUNCE_S", 0.5)
+    found: list[NodeRecord] = []
+    troubles: list[str] = []
+
+    async def whole() -> None:
+        here = Discovery(found.append, lambda addresses: None, troubles.append, loopback_only=True)
+        await here.start(NodeRecord("0" * 32, "0" * 8, "here", 1, 1, 1, 1, "0" * 16))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+            number = 0
+
+            def flooded() -> bool:
+                nonlocal number
+                for _ in range(20):
+                    number += 1
+                    stranger.sendto(_made_up(number), ("224.0.0.251", 5353))
+                return any("flooded" in words for words in troubles)
+
+            await until(flooded, within_s=30.0)
+        other = Discovery(lambda record: None, lambda addresses: None, lambda words: None, loopback_only=True)
+        await other.start(NodeRecord("1" * 32, "1" * 8, "a friend", 1, 1, 1, 1, "0" * 16))
+        await until(lambda: any(record.name == "a friend" for record in found), within_s=20.0)
+        await other.stop()
+        await here.stop()
+
+    asyncio.run(whole())
+
+
+def _made_up(number: int) -> bytes:
+    out: Any = DNSOutgoing(0x8400)
+    for index in range(5):
+        out.add_answer_at_time(DNSPointer(SERVICE_TYPE, 12, 1, 4500, f"n{number}-{index}.{SERVICE_TYPE}"), 0)
+        out.add_answer_at_time(DNSText(f"x{number}-{index}.local.", 16, 1, 4500, b"\x05a=bcd"), 0)
+    return bytes(out.packets()[0])
