@@ -16,7 +16,8 @@ from mesh.shell.beats import DRAIN_MAX, Beats
 from mesh.shell.discovery import Discovery, NodeRecord
 from mesh.shell.keys import throwaway_key
 from mesh.shell.record import SERVICE_TYPE
-from mesh.shell.transport import Caller, Control
+from mesh.shell.transport import Caller
+from tests.shell.calling import CallingNode, command
 from tests.shell.until import until
 
 STRANGERS = 1500
@@ -24,10 +25,10 @@ STRANGERS = 1500
 
 def test_calls_that_are_never_made_do_not_keep_a_friend_out() -> None:
     async def whole() -> None:
-        # Given a node, and more half-made calls than a listening socket usually keeps, held open and made anew
+        # Given a node, and more half-made calls than a listening socket usually keeps, held open
         key = throwaway_key()
-        control = Control("n1", key, receive=lambda data, reply: reply(b"heard " + data), on_hint=lambda *hint: None)
-        port = control.bind("127.0.0.1", 0)
+        node = CallingNode("a", key)
+        friend, port = command(key), node.port
         strangers: list[socket.socket] = []
         for number in range(STRANGERS):
             line = socket.socket()
@@ -40,12 +41,12 @@ def test_calls_that_are_never_made_do_not_keep_a_friend_out() -> None:
             if number % 100 == 0:
                 await asyncio.sleep(0)
         # When a friend asks, then it is answered
-        assert await asyncio.to_thread(Caller(key).ask, ["127.0.0.1"], port, b"me", 10.0) == b"heard me"
+        assert await asyncio.to_thread(Caller(friend).ask, ["127.0.0.1"], port, b"ask me", 10.0) == b"answer to ask me"
         # And the strangers are hung up on after their time
         await until(lambda: _hung_up(strangers), within_s=20.0)
         for line in strangers:
             line.close()
-        await control.close()
+        await node.close()
 
     asyncio.run(whole())
 
