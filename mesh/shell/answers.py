@@ -69,6 +69,8 @@ class Answers:
             each["transfer_port"] = states.get(each.get("node", ""), node.state).transfer_port
         self._agent.shutting_out.mark(said["machines"])
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
+        for address, what in self._agent.control.news():
+            self._agent.refusals.note(address, what, self._agent.now())
         said["turned_away"] = self._agent.refusals.described(self._agent.now())
         said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
         return said

@@ -31,12 +31,18 @@ import socket as tcp
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import zmq
 from zmq.utils import z85
 
+TOLD_MAX = 100
+WORDS = {
+    b"300": "it calls with a key that nobody here knows: another installation's, or a stranger's",
+    b"400": "it calls with a key that was shut out, or without one",
+}
 _ADDRESS = "inproc://zeromq.zap.01"  # fixed by RFC 27
 _DOMAIN = b"roomful"
 _VERSION = b"1.0"
@@ -54,6 +60,7 @@ class Guard:
         self._admits = admits
         self._hold_s = hold_s
         self._refused = 0
+        self.turned_away: deque[tuple[str, str]] = deque(maxlen=TOLD_MAX)  # (address, why), for whoever tells people
         self._held: dict[tuple[bytes, bytes], tuple[float, list[bytes]]] = {}
         self._seen: dict[bytes, str] = {}  # key -> the address it was let in from last
         self._door: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
@@ -132,7 +139,9 @@ class Guard:
         return True
 
     def _reply(self, parts: list[bytes], code: bytes, words: bytes) -> None:
-        self._refused += code != b"200"
+        if code != b"200":
+            self._refused += 1
+            self.turned_away.append((parts[5].decode(errors="replace")[:64], WORDS[code]))
         self._door.send_multipart([parts[0], b"", _VERSION, parts[3], code, words, b"", b""])
 
 

@@ -78,6 +78,10 @@ class Control:
         curve.server(self._socket, mine.public, mine.curve_secret)
         self._monitor = self._socket.get_monitor_socket(_REFUSALS)
 
+    def news(self) -> list[tuple[str, str]]:
+        """(address, why) of calls that were turned away since this was asked last; the last hundred."""
+        return [self._guard.turned_away.popleft() for _ in range(len(self._guard.turned_away))]
+
     @property
     def refused(self) -> int:
         """Connections turned away: another key, or not ZeroMQ at all."""
