@@ -9,8 +9,8 @@ were it kept from its processor while it has the lock, the thread that presents 
 Real-time priority is bounded. It lasts from the call to the end of the `with` block, of which all but the margin (2 ms at most)
 is sleep; a block that computes for longer than LONG_S loses it for the life of the process, for it is meant for showing and not for
 drawing; and Linux itself keeps 5 % of each second from all real-time threads. Where the system refuses it (no root, no
-RLIMIT_RTPRIO: `roomful install` writes LimitRTPRIO), everything else stays, and displays give way less than models do
-(`mesh/shell/launching.py`).
+RLIMIT_RTPRIO: `roomful install` writes LimitRTPRIO), everything else stays, the thread asks for short turns instead
+(`mesh/shell/turns.py`), and displays give way less than models do (`mesh/shell/launching.py`).
 
 Decided against: real-time priority for the whole process (its drawing would keep the agent's heartbeats waiting), a thread of
 its own that presents (windows belong to the thread that made them), and waiting in the mesh before a frame is handed over
@@ -27,6 +27,7 @@ from contextlib import contextmanager, suppress
 from mesh.core.margin import Margin
 from mesh.core.unit import PRESENTING_PRIORITY
 from mesh.shell.room_clock import RoomClock
+from mesh.shell.turns import ask_for_short_turns
 
 AHEAD_NS_MAX = 30 * 10**9  # a moment further ahead is a mistake, and not waited for
 SLICE_S = 0.1  # how long it may take until an order to stop is heard
@@ -81,6 +82,7 @@ class Presenting:
             _set_policy(0, os.SCHED_RR, PRESENTING_PRIORITY)
         except OSError:  # not allowed to this user, or in this control group
             self._may = False
+            ask_for_short_turns()
             return False
         companion = None if self._accompanied else self._companion()
         if companion is not None:

@@ -13,6 +13,7 @@ from mesh.core.clock import Course
 from mesh.shell import presenting
 from mesh.shell.presenting import Presenting
 from mesh.shell.room_clock import RoomClock
+from mesh.shell.turns import ask_for_short_turns
 from tests.shell.host_harness import Agent
 
 REAL_TIME, ORDINARY = os.SCHED_RR, os.SCHED_OTHER
@@ -87,14 +88,28 @@ def test_the_second_time_its_companion_is_not_asked_for_again(system: System) ->
     assert [thread for thread, _ in system.asked] == [0, 4711, 0, 0, 0]
 
 
-def test_where_the_system_refuses_it_waits_all_the_same_and_asks_only_once(system: System) -> None:
+def test_where_the_system_refuses_it_waits_all_the_same_with_short_turns_and_asks_only_once(
+    system: System, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     system.refuses = True
     shows, clock = presents()
+    turns: list[str] = []
+    monkeypatch.setattr(presenting, "ask_for_short_turns", lambda: turns.append("short"))
     for _ in range(2):
         due_s = now_s(clock) + 0.01
         with shows.at(due_s):
             assert now_s(clock) >= due_s and not shows.urgent
-    assert system.asked == [(0, REAL_TIME)]
+    assert system.asked == [(0, REAL_TIME)] and turns == ["short"]
+
+
+def test_asking_for_short_turns_changes_neither_the_policy_nor_the_niceness() -> None:
+    child = os.fork()  # a process of its own: the test's keeps its turns
+    if child == 0:
+        os.nice(1)
+        before = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+        asked = ask_for_short_turns()
+        os._exit(0 if (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == before and asked in (True, False) else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_a_fault_inside_does_not_leave_the_thread_before_all_others(system: System) -> None:
