@@ -267,18 +267,23 @@ class Answerer:
         """The next pieces of what is in work, told at once: each as (value, mark)."""
         job = self.current
         assert job is not None
-        run = Run(job.ask.id, job.pieces, items)
-        job.said += run.each()
-        job.weight += weight
+        run = self._keep(job, items, weight)
         told: Message = run if len(items) > 1 else job.said[-1]
         return [*([] if job.peer is None else [Reply(job.peer, told)]), *self._show(job, told)]
 
-    def end(self, ended: str | None) -> list[Effect]:
-        """What is in work is over: None, "cancelled" or "failed"."""
+    def _keep(self, job: Job, items: tuple[tuple[Any, bytes], ...], weight: int) -> Run:
+        run = Run(job.ask.id, job.pieces, items)
+        job.said += run.each()
+        job.weight += weight
+        return run
+
+    def end(self, ended: str | None, items: tuple[tuple[Any, bytes], ...] = (), weight: int = 0) -> list[Effect]:
+        """What is in work is over: None, "cancelled" or "failed". `items` are its last pieces, told with its end."""
         job = self.current
         assert job is not None
+        self._keep(job, items, weight)
         self.current = None
-        return self._end(job, ended)
+        return self._end(job, ended, items)
 
     def close(self, why: str) -> list[Effect]:
         """Takes no more, and sends everyone elsewhere: what waits, and what is in work (its owner drops it)."""
@@ -298,7 +303,7 @@ class Answerer:
         hush: list[Effect] = [Hush(job.utterance, job.pieces, "cancelled")] if job.start and not job.moved else []
         return [*hush, *self._end(job, "cancelled")]
 
-    def _end(self, job: Job, ended: str | None) -> list[Effect]:
+    def _end(self, job: Job, ended: str | None, last: tuple[tuple[Any, bytes], ...] = ()) -> list[Effect]:
         job.done = Done(job.ask.id, job.pieces, self.depth, ended)
         self._kept.append(job)
         self._kept_weight += job.weight
@@ -306,7 +311,7 @@ class Answerer:
             old = self._kept.popleft()
             self._kept_weight -= old.weight
             del self._known[old.ask.id]
-        return [*([] if job.peer is None else [Reply(job.peer, job.done)]), *self._show(job, job.done)]
+        return [*([] if job.peer is None else [Reply(job.peer, job.done._replace(last=last))]), *self._show(job, job.done)]
 
 
 def _role_of(id: str) -> str:

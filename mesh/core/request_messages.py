@@ -25,6 +25,7 @@ VERSION = 1
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 NAME_CHARACTERS_MAX = 256
 MARK_BYTES_MAX = 64 * 1024
+LINE_DIGITS, LINE_SECRET_BYTES = 32, 32
 RUN_MAX = 1024  # pieces told at once
 STATE_BYTES_MAX = 64 * 1024
 FOLLOWED_BYTES_MAX = 64 * 1024  # a larger question (a picture) is stale before another copy could go on with it
@@ -92,12 +93,19 @@ class Run(NamedTuple):
 
 
 class Done(NamedTuple):
-    """Nothing more comes after so many `pieces`; `ended` is None, "cancelled" or "failed"."""
+    """Nothing more comes after so many `pieces`; `ended` is None, "cancelled" or "failed". `last` are the last of them, as
+    (value, mark), where they were not told before: a message of their own would wake their asker twice."""
 
     id: str
     pieces: int
     depth: int
     ended: str | None = None
+    last: tuple[tuple[Any, bytes], ...] = ()
+
+    def each(self) -> Iterator[Said]:
+        """The last, one by one."""
+        first = self.pieces - len(self.last)
+        return (Said(self.id, first + index, value, mark) for index, (value, mark) in enumerate(self.last))
 
 
 class Refused(NamedTuple):
@@ -117,8 +125,24 @@ class Kept(NamedTuple):
     data: bytes
 
 
-Message = Ask | Cancel | Accepted | Said | Run | Done | Refused | Kept
-KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused, 7: Kept, 8: Run}
+class Offer(NamedTuple):
+    """Let me hear this stream (`topic`, with its end) on a line of my own: the line's name, and this end's secret for it."""
+
+    id: str
+    topic: bytes
+    secret: bytes
+
+
+class Taken(NamedTuple):
+    """Call for the line `id` at this port (0: there is none to be had); with the other end's secret."""
+
+    id: str
+    port: int
+    secret: bytes
+
+
+Message = Ask | Cancel | Accepted | Said | Run | Done | Refused | Kept | Offer | Taken
+KINDS: dict[int, type[Any]] = {1: Ask, 2: Cancel, 3: Accepted, 4: Said, 5: Done, 6: Refused, 7: Kept, 8: Run, 9: Offer, 10: Taken}
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
 _BLOCK, _PLAIN = 1, 0
 
@@ -131,6 +155,8 @@ def encode(message: Message) -> bytes:
         fields = message._replace(value=_wrap(message.value), so_far=so_far)  # type: ignore[arg-type]
     elif type(message) is Said:
         fields = message._replace(value=_wrap(message.value))
+    elif type(message) is Done and message.last:
+        fields = message._replace(last=[(_wrap(value), mark) for value, mark in message.last])  # type: ignore[arg-type]
     elif type(message) is Run:
         fields = message._replace(items=[(_wrap(value), mark) for value, mark in message.items])  # type: ignore[arg-type]
     try:
@@ -182,7 +208,12 @@ def _checked(message: Message) -> Message:
         _require(type(message.data) is bytes and len(message.data) <= STATE_BYTES_MAX)
     elif isinstance(message, Done):
         _require(_is_count(message.pieces) and _is_count(message.depth))
-        _require(message.ended in (None, "cancelled", "failed"))
+        _require(message.ended in (None, "cancelled", "failed") and len(message.last) <= min(RUN_MAX, message.pieces))
+        return message._replace(last=tuple((_unwrap(value), _mark(mark)) for value, mark in message.last))
+    elif isinstance(message, Offer):
+        _require(_is_line(message.id, message.secret) and type(message.topic) is bytes and len(message.topic) <= NAME_CHARACTERS_MAX * 4)
+    elif isinstance(message, Taken):
+        _require(_is_line(message.id, message.secret) and _is_count(message.port) and message.port < 65536)
     elif isinstance(message, Refused):
         _require(type(message.why) is str and _is_count(message.depth))
     return message
@@ -202,6 +233,10 @@ def _require(holds: bool) -> None:
 
 def _is_name(text: object) -> bool:
     return type(text) is str and 0 < len(text) <= NAME_CHARACTERS_MAX
+
+
+def _is_line(id: str, secret: object) -> bool:
+    return len(id) == LINE_DIGITS and set(id) <= set("0123456789abcdef") and type(secret) is bytes and len(secret) == LINE_SECRET_BYTES
 
 
 def _is_count(number: object) -> bool:

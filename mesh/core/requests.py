@@ -180,13 +180,10 @@ class Asker:
         elif isinstance(message, Said):
             return self._piece(request, message, now)
         elif isinstance(message, Run):
-            effects: list[Effect] = []
-            for said in message.each():
-                if self._tries.get(message.id) is request:
-                    effects += self._piece(request, said, now)
-            return effects
+            return self._pieces(request, message, now)
         elif isinstance(message, Done):
-            return self._done(request, message, now)
+            effects = self._pieces(request, message, now)
+            return effects + (self._done(request, message, now) if self._tries.get(message.id) is request else [])
         elif isinstance(message, Refused):
             self._copies.avoid(copy, now + (BUSY_S if message.why == "busy" else REFUSED_S))
             self._let_go(request)
@@ -236,6 +233,13 @@ class Asker:
         request.utterance = message.utterance or request.ask.id
         if message.start != request.have:  # it begins afresh, under this try's own name
             request.said = []
+
+    def _pieces(self, request: OpenRequest, message: Run | Done, now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for said in message.each():
+            if self._tries.get(message.id) is request:
+                effects += self._piece(request, said, now)
+        return effects
 
     def _piece(self, request: OpenRequest, message: Said, now: float) -> list[Effect]:
         if not request.accepted or message.piece > request.have:

@@ -16,8 +16,8 @@ from typing import Any
 
 import zmq
 
-from mesh.core.answers import Answerer, Effect, Hush, Retell, Shown
-from mesh.core.request_messages import MESSAGE_BYTES_MAX, Ask, decode, encode
+from mesh.core.answers import Answerer, Effect, Hush, Reply, Retell, Shown
+from mesh.core.request_messages import MESSAGE_BYTES_MAX, Ask, Offer, Taken, decode, encode
 from mesh.errors import WireError
 from mesh.role import Frame, Pause, Piece
 from mesh.shell import curve
@@ -33,6 +33,7 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 QUEUE_MAX = 1000
 ASKERS_MAX = 512  # on this machine
 SLICE_S = 0.004  # so long pieces are made before the sockets are looked at
+Pieces = tuple[tuple[Any, bytes], ...]  # as (value, mark)
 Handle = Callable[[str, Frame, tuple[Piece, ...]], Any]
 
 
@@ -45,6 +46,7 @@ class Answering:
         self.socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
         curve.server(self.socket, public, secret)
         waiting.add(self.socket, self.read)
+        self.take_offer: Callable[[Offer], Taken] = _take_none
         self._refused = 0
         self._talks: set[Talk] = set()
         self._pieces: Iterator[Any] | None = None
@@ -90,7 +92,10 @@ class Answering:
         except WireError:
             self._refused += 1
             return
-        self.perform(self.answerer.hear(peer, message, time.monotonic()))
+        if type(message) is Offer:
+            self.perform([Reply(peer, self.take_offer(message))])
+        else:
+            self.perform(self.answerer.hear(peer, message, time.monotonic()))
 
     @property
     def refused(self) -> int:
@@ -205,9 +210,15 @@ class Answering:
 
     def _tell(self) -> None:
         """What was held back: on the stream, and to the asker."""
+        items = self._spoken()
+        if items:
+            self.perform(self.answerer.say_run(items, _weight(items)))
+
+    def _spoken(self) -> Pieces:
+        """What was held back, which is said on the stream now."""
         job, items = self.answerer.current, self._batch.take(time.monotonic())
         if not items or job is None:
-            return
+            return ()
         if self._output is not None:
             piece, muted = job.pieces, self._standing.muted
             if len(items) == 1:
@@ -215,7 +226,7 @@ class Answering:
             else:
                 self._output.send_run([text for text, _ in items], job.ask.captured_ns, muted, job.utterance, piece)
             self._more = True
-        self.perform(self.answerer.say_run(items, sum(len(text) for text, _ in items)))
+        return items
 
     def say(self, value: Any, mark: bytes, more: bool, captured_ns: int | None = None, present_ns: int | None = None) -> None:
         """A piece of the answer in work, at once: on the stream, and to the asker."""
@@ -232,12 +243,12 @@ class Answering:
     def _finish(self, ended: str | None) -> None:
         job = self.answerer.current
         assert job is not None
-        self._tell()
+        items = self._spoken()
         self._pieces, self.resume_s = None, 0.0
         if self._more and not job.moved:
-            self._publish(job.utterance, job.pieces, ended)
+            self._publish(job.utterance, job.pieces + len(items), ended)
         self._more = False
-        self.perform(self.answerer.end(ended))
+        self.perform(self.answerer.end(ended, items, _weight(items)))
         if ended is None:
             self._border.succeeded()
 
@@ -255,6 +266,14 @@ class Answering:
         for talk in self._talks:
             talk.close()
         self._talks.clear()
+
+
+def _weight(items: Pieces) -> int:
+    return sum(len(text) for text, _ in items)
+
+
+def _take_none(offer: Offer) -> Taken:
+    return Taken(offer.id, 0, offer.secret)
 
 
 def _nothing() -> None:

@@ -19,9 +19,11 @@ from mesh.shell.arrays import as_travelling
 from mesh.shell.handlers import Handlers
 from mesh.shell.lines import Neighbours
 from mesh.shell.listening import Input
-from mesh.shell.sources import Route
+from mesh.shell.sources import Route, Source
+from mesh.shell.streams import bounded, endpoint
 from mesh.shell.waiting import Waiting
 
+CALLS_MAX = 10
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -89,10 +91,21 @@ class Inputs:
     def _open(self, name: str, stream: str, type_: str, delivery: str, pictures: str) -> Input:
         socket = self._context.socket(zmq.SUB)
         curve.client(socket, self._public, self._public, self._secret)  # whom it calls is said at each connect
-        input = Input(name, stream, type_, delivery, socket, self._neighbours, pictures)
+        input = Input(name, stream, type_, delivery, socket, self._neighbours, pictures, self._call)
         self._waiting.add(socket, input.read)
         self._waiting.add(input.monitor, input.notice)
         return input
+
+    def _call(self, source: Source) -> zmq.Socket[Any] | None:
+        """To where a source is asked, for a line of its own."""
+        socket = bounded(self._context.socket(zmq.DEALER), CALLS_MAX)
+        try:
+            curve.client(socket, source.key.encode(), self._public, self._secret)
+            socket.connect(endpoint(source.address, source.requests_port))
+        except zmq.ZMQError:
+            socket.close(linger=0)
+            return None
+        return socket
 
     def _close(self, ear: Ear) -> None:
         self._waiting.remove(ear.input.monitor)

@@ -1,8 +1,8 @@
 """What a role hears: one input, its sources near and far, and the two rules by which frames wait for the role.
 
 Each input has a SUB socket of its own for the network, so that a slow input holds up no other, and a line to each source
-on this machine (`lines`). Which of the two a source is heard by is found out when the routes name it: a role that moves
-changes it, and nobody notices.
+on this machine (`lines`); a source of texts or events on another machine gets one, too, once it has been asked (`straight`).
+By which a source is heard is found out when the routes name it: a role that moves changes it, and nobody notices.
 
 Two rules of delivery. `queue`: every frame in order, at most 1,000 and 16 MB of them, the oldest dropped and counted.
 `latest`: the newest frame of each source. Near, it is the newest in the ring; over the network ZeroMQ's own CONFLATE keeps it
@@ -33,9 +33,11 @@ from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
 from mesh.shell import curve
 from mesh.shell.arrays import to_array
+from mesh.shell.gate import STRAIGHT_TYPES
 from mesh.shell.lines import Line, Neighbours
 from mesh.shell.ring import Lease
 from mesh.shell.sources import Source
+from mesh.shell.straight import Call, Lines
 from mesh.shell.streams import HWM, bounded, endpoint
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
@@ -70,9 +72,10 @@ class Input:
 
     def __init__(
         self, name: str, stream: str, type_: str, delivery: str, socket: zmq.Socket[Any], neighbours: Neighbours | None = None,
-        pictures: str = "",
+        pictures: str = "", call: Call | None = None,
     ) -> None:  # fmt: skip
-        """`neighbours` calls at the doors of this machine; without it every source is heard over the network."""
+        """`neighbours` calls at the doors of this machine; without it every source is heard over the network, and by `call`, which
+        makes a socket to where a source is asked, on lines of their own."""
         self.name = name
         self.stream = stream
         self.form = (stream, type_, delivery, pictures)
@@ -89,6 +92,10 @@ class Input:
         socket.subscribe(far_topic)
         self._neighbours = neighbours
         self._lines: dict[Speaker, tuple[Line, Source]] = {}
+        self._straight: Lines | None = None
+        if call is not None and neighbours is not None and type_ in STRAIGHT_TYPES and not self._latest:
+            self._straight = Lines(self, self._topic, neighbours.waiting, call)
+        self._far_topic, self._only_straight = far_topic, False
         self._copy = type_ != "image"
         self._receive: Any = super(zmq.Socket, socket).recv
         self._events: Any = super(zmq.Socket, socket).get
@@ -115,6 +122,7 @@ class Input:
         self._read_all()
         self._sources = wanted = tuple(sources)
         self._connect({endpoint(each.address, each.frames_port): each.key for each in wanted if not self._is_near(each)})
+        self._want_straight()
         speakers, until_s = {each.speaker for each in wanted}, time.monotonic() + PARTING_S
         for speaker in self._lines:
             if speaker in speakers:
@@ -133,7 +141,9 @@ class Input:
             line.drain()
 
     def part(self, now: float) -> None:
-        """To be called now and then: cuts the lines to those who are no longer named."""
+        """To be called now and then: cuts the lines to those who are no longer named, and asks for those that are to be had."""
+        if self._straight is not None:
+            self._straight.keep_house(now)
         due = [gone for gone, until_s in self._parting.items() if until_s <= now]
         if not due:
             return
@@ -164,6 +174,10 @@ class Input:
             self._keys[new] = key
         self._far = wanted
         self._keys = {place: key for place, key in self._keys.items() if place in wanted or place in self._parting}
+
+    def _want_straight(self) -> None:
+        if self._straight is not None:
+            self._straight.want([each for each in self._sources if each.speaker not in self._lines], time.monotonic(), PARTING_S)
 
     def _is_near(self, source: Source) -> bool:
         """Whether a source is heard by a line of its own, on this machine; calls at its door where there is none yet."""
@@ -200,6 +214,7 @@ class Input:
                 for source in self._sources:
                     if source.speaker == speaker:
                         self._connect({**self._far, endpoint(source.address, source.frames_port): source.key})
+                        self._want_straight()
                         self._broke(source)
 
     def notice(self) -> None:
@@ -218,17 +233,25 @@ class Input:
     @property
     def refused(self) -> int:
         """Broken frames and packets."""
-        return self._refused + sum(line.refused for line, _ in list(self._lines.values()))
+        straight = 0 if self._straight is None else self._straight.refused
+        return self._refused + straight + sum(line.refused for line, _ in list(self._lines.values()))
 
     @property
     def near(self) -> int:
         """How many of its sources are heard on this machine's own way."""
         return len(self._lines)
 
+    @property
+    def straight(self) -> int:
+        """How many of its sources on other machines are heard by lines of their own."""
+        return 0 if self._straight is None else len(self._straight.live)
+
     def close(self) -> None:
         """Listens to nobody any more."""
         for speaker in list(self._lines):
             self._hang_up(speaker)
+        if self._straight is not None:
+            self._straight.close()
         self.socket.disable_monitor()
         self.monitor.close(linger=0)
         self.socket.close(linger=0)
@@ -244,6 +267,30 @@ class Input:
             return
         self._hear_out(header, data)
 
+    def last_of(self, speaker: Speaker) -> int:
+        """The number of the last frame that was heard of one source; -1: none."""
+        return max((voice.number for sender, voice in self._voices.items() if _speaker(sender) == speaker), default=-1)
+
+    def take_straight(self, data: bytes, after: int) -> None:
+        """A frame of a source's own line. Those up to number `after` were heard before it took over."""
+        try:
+            header = frames.decode(data, len(self._topic), self._senders)
+        except WireError:
+            self._refused += 1
+            return
+        if header.number > after or header.request is not None:
+            self._hear_out(header, data)
+
+    def only_straight(self, only: bool) -> None:
+        """Whether every source on other machines is heard by a line of its own, so that ZeroMQ need not send the same."""
+        if only != self._only_straight:
+            self._only_straight = only
+            (self.socket.unsubscribe if only else self.socket.subscribe)(self._far_topic)
+
+    def line_broke(self, source: Source) -> None:
+        """The line of its own to a source broke."""
+        self._broke(source)
+
     def _hear_out(self, header: Header, data: Any) -> None:
         if header.request is not None and type(header.value) is list and header.sender.type == "text":
             for each in frames.each_piece(header):
@@ -253,7 +300,12 @@ class Input:
             self._keep(header, data)
 
     def read(self) -> None:
-        """Takes everything that arrived over the network. Called when there most likely is something."""
+        """Takes everything that arrived over ZeroMQ. Called when there most likely is something."""
+        self._read_far()
+        if self._straight is not None and self._straight.holding:
+            self._straight.look()
+
+    def _read_far(self) -> None:
         receive, events, copy = self._receive, self._events, self._copy
         try:
             message = receive(NOBLOCK, copy)
@@ -266,7 +318,8 @@ class Input:
             except WireError:
                 self._refused += 1
             else:
-                self._hear_out(header, data)
+                if self._straight is None or _speaker(header.sender) not in self._straight.live:
+                    self._hear_out(header, data)
             if not events(EVENTS) & POLLIN:
                 return
             message = receive(NOBLOCK, copy)

@@ -31,6 +31,7 @@ from mesh.shell.asking import Asking
 from mesh.shell.border import Border
 from mesh.shell.fallbacks import Fallbacks
 from mesh.shell.following import Followers, FollowLine
+from mesh.shell.gate import Gate
 from mesh.shell.handlers import Handlers
 from mesh.shell.holding import Holding
 from mesh.shell.host_config import HostConfig
@@ -72,11 +73,13 @@ class Playing:
         self._frames = self._context.socket(zmq.XPUB)
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
-        self._ways = Ways(self._frames, self._waiting)
+        gate = Gate(self._waiting, config.bind, documented=config.ports[0] != 0)
+        self._ways = Ways(self._frames, self._waiting, gate)
         self._waiting.add(self._frames, self._ways.far.look)
         self._inputs = Inputs(*ways, link.tell, config.doors)
         self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)), config.doors)
         self._answering = Answering(*ways)
+        self._answering.take_offer = gate.take
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
@@ -131,6 +134,7 @@ class Playing:
         self._asking.close()
         self._answering.hang_up()
         self._ways.door.close()
+        self._ways.gate.close()
         self._waiting.remove(self._frames)
         for socket in (self._frames, self._answering.socket):
             socket.close(linger=LAST_WORDS_MS)
@@ -360,12 +364,13 @@ class Playing:
             "ages": {input: age._asdict() for input, meter in list(self._ages.items()) if (age := meter.age()) is not None},
             "unsent": {output.where: output.unsent for output in list(self._stage.outputs.values()) if output.unsent},
             "near": {ear.input.name: ear.input.near for ear in ears}, "asked_near": self._asking.near,
+            "straight": {ear.input.name: ear.input.straight for ear in ears if ear.input.straight},
             "requests": self._asking.asker.counters(),
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "refused": {
                 "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
                 "frames": sum(ear.input.refused for ear in ears), "followed": self._follow_line.refused,
-                "lines": self._ways.door.refused + self._ways.far.refused,
+                "lines": self._ways.door.refused + self._ways.far.refused + self._ways.gate.refused,
             },
         }  # fmt: skip
 

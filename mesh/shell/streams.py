@@ -1,9 +1,10 @@
 """What a role sends: its streams, and the two ways on which they leave.
 
 To readers on this machine (`near`): small frames along their lines, large ones in a ring of shared memory, into which an array
-is copied once, or not at all where the role drew it there (`Output.buffer`). To readers on other machines (`Far`): one XPUB
-socket sends all of a process's streams, to each what it subscribed to. A frame is one part, for reasons told in
-`core/frames`; a raw array goes out from where it lies in the ring, uncopied, and a picture is packed once for all who want it so.
+is copied once, or not at all where the role drew it there (`Output.buffer`). To readers on other machines: small frames along
+lines of their own to those who asked for one (`gate`), all else by one XPUB socket (`Far`), which sends all of a process's
+streams, to each what it subscribed to. A frame is one part, for reasons told in `core/frames`; a raw array goes out from where it
+lies in the ring, uncopied, and a picture is packed once for all who want it so.
 
 Nobody is waited for: where a reader does not keep up, frames are dropped for that reader alone. What nobody listens to is
 neither encoded for the network nor laid into shared memory.
@@ -22,6 +23,7 @@ from mesh.core import bells, delivery, frames
 from mesh.core.bells import DATA_AT
 from mesh.core.frames import ARRAY, ARRAY_TYPES, FRAME_BYTES_MAX, MORE, MUTED, RUN, TOPIC_END, Sender
 from mesh.shell.arrays import checked, fit
+from mesh.shell.gate import STRAIGHT_TYPES, Gate, StraightListener, StraightStream
 from mesh.shell.near import INLINE_BYTES_MAX, Door, Listener
 from mesh.shell.ring import Pin, Ring
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
@@ -96,15 +98,17 @@ class Far:
 class Ways:
     """Both ways out of a process, and its outputs."""
 
-    def __init__(self, socket: zmq.Socket[Any], waiting: Waiting) -> None:
+    def __init__(self, socket: zmq.Socket[Any], waiting: Waiting, gate: Gate | None = None) -> None:
         self.far = Far(socket)
         self.door = Door(waiting)
+        self.gate = Gate(waiting, (), False) if gate is None else gate
         self._look_s = 0.0
 
     def look(self) -> None:
         """Lets in who waits outside, and reads who listens."""
         self._look_s = time.monotonic() + LOOK_S
         self.door.answer()
+        self.gate.tidy(self._look_s)
         self.far.look()
 
     def glance(self) -> None:
@@ -116,7 +120,9 @@ class Ways:
 class Output:
     """One stream of this role."""
 
-    __slots__ = ("_far", "_lately", "_near", "_open", "_sender", "_topic", "_ways", "_who", "name", "number", "rate", "type", "where")
+    __slots__ = (
+        "_far", "_lately", "_near", "_open", "_sender", "_straight", "_topic", "_ways", "_who", "name", "number", "rate", "type", "where",
+    )  # fmt: skip
 
     def __init__(self, role: str, name: str, type_: str, ways: Ways) -> None:
         self.name = name
@@ -133,6 +139,8 @@ class Output:
         self._far = ways.far
         self._near = ways.door.stream(self._topic)
         self._near.said = self._catch_up
+        self._straight = ways.gate.stream(self._topic) if type_ in STRAIGHT_TYPES else StraightStream()
+        self._straight.number, self._straight.said = self._next_number, self._catch_up_straight
         ways.far.subscribed.append(self.repeat)
 
     def speak_as(self, sender: Sender) -> None:
@@ -188,6 +196,8 @@ class Output:
                 near.small(message)
             else:
                 near.whole(message)
+        for listener in self._straight.listeners:
+            listener.send(message)
         if self._far.forms.get(self._topic):
             self._far.send(message, 0, len(message) < LARGE_BYTES)
 
@@ -297,6 +307,13 @@ class Output:
         if subscription == b"\x01" + self._topic:
             for message in self._said():
                 self._far.send(message, 0, True)
+
+    def _next_number(self) -> int:
+        return self.number
+
+    def _catch_up_straight(self, listener: StraightListener) -> None:
+        for message in self._said():
+            listener.send(message)
 
     def _catch_up(self, listener: Listener) -> None:
         """The same to one on this machine, and to it alone."""

@@ -8,13 +8,15 @@ from hypothesis import strategies as some
 
 from mesh.core import request_messages
 from mesh.core.frames import Block
-from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Kept, Message, Refused, Run, Said
+from mesh.core.request_messages import Accepted, Ask, Cancel, Done, Kept, Message, Offer, Refused, Run, Said, Taken
 from mesh.errors import WireError
 
 values = some.text() | some.binary() | some.integers(0, 9) | some.lists(some.text(), max_size=2)
 blocks = some.integers(0, 5).map(lambda count: Block("<f4", (count,), bytes(4 * count)))
 names = some.text(min_size=1, max_size=9)
 counts = some.integers(0, 2**40)
+lines = some.binary(min_size=16, max_size=16).map(bytes.hex)
+secrets = some.binary(min_size=32, max_size=32)
 messages = some.one_of(
     some.builds(
         Ask, names, names, counts, names, values | blocks, some.just("event"), counts, counts, counts,
@@ -26,7 +28,12 @@ messages = some.one_of(
     some.builds(Accepted, names, counts, counts, some.none() | names),
     some.builds(Kept, names, counts, counts, some.binary(max_size=9)),
     some.builds(Said, names, counts, values | blocks, some.binary(max_size=9)),
-    some.builds(Done, names, counts, counts, some.sampled_from([None, "cancelled", "failed"])),
+    some.builds(
+        Done, names, some.integers(3, 2**40), counts, some.sampled_from([None, "cancelled", "failed"]),
+        some.lists(some.tuples(values | blocks, some.binary(max_size=9)), max_size=3).map(tuple),
+    ),
+    some.builds(Offer, lines, some.binary(max_size=99), secrets),
+    some.builds(Taken, lines, some.integers(0, 65535), secrets),
     some.builds(Refused, names, names, counts),
 )  # fmt: skip
 

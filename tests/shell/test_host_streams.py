@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.shell.near import FAR
 from tests.shell.host_harness import Agent
 
 ROLES = """
@@ -206,3 +207,34 @@ def test_a_burst_of_events_arrives_whole_and_in_order(agent: Agent) -> None:
     agent.until(lambda: ear.facts["heard"][-1][0] == 599, "the last of them")
     assert [value for value, *_ in ear.facts["heard"] if value >= 0] == list(range(600))
     assert ear.pulse["dropped"] == {"n": 0}
+
+
+def test_texts_and_events_to_another_machine_come_by_a_line_of_their_own_with_none_missing_and_none_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two processes as on two machines, of which one counts quickly from its beginning
+    monkeypatch.setenv(FAR, "1")
+    counter = """
+class Counter(Role):
+    outputs = {"number": Event}
+    def setup(self):
+        self.number = 0
+    def tick(self):
+        self.number += 1
+        self.emit("number", self.number)
+        return 0.002
+"""
+    with Agent(tmp_path, counter) as agent:
+        count = agent.start("counter", "Counter")
+        wall = agent.start("wall", "Listener", routes={"inputs": {"number": count.stream("number", "event")}})
+        # When the way changes from ZeroMQ's to a line of its own
+        agent.until(lambda: wall.pulse.get("straight") == {"number": 1}, "a line of its own")
+        taken = wall.pulse["received"]["number"]
+        agent.until(lambda: wall.pulse["received"]["number"] > taken + 200, "further numbers")
+        # Then nothing is missing, and nothing comes twice
+        heard = [value for value, *_ in wall.facts["heard"]]
+        assert heard == list(range(heard[0], heard[0] + len(heard)))
+        assert wall.pulse["dropped"]["number"] == 0
+        # And when the writer ends, that is known at once
+        count.kill()
+        agent.until(lambda: not wall.pulse["straight"], "the end of the line")
