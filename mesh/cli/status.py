@@ -39,6 +39,7 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
     said = door.ask("status")
     reports = door.reports(said)
     said["latency"] = [row for report in reports.values() for row in report.get("latency", [])]
+    said["drops"] = [row for report in reports.values() for row in report.get("drops", [])]
     for name, report in reports.items():
         said["machines"][name]["clock"] = report.get("clock")
     if as_json:
@@ -80,6 +81,7 @@ def _print(said: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from mesh.core import drops
     from mesh.core.latency import in_words
 
     console = Console(highlight=False)
@@ -106,6 +108,8 @@ def _print(said: dict[str, Any]) -> None:
             console.print(Text(f"  {name} was started anew {times} on {role['machine']}: `roomful logs {name}`", "yellow"))
     for line in in_words(said["latency"]):
         console.print(Text(f"  {line}", "dim"))
+    for line in drops.in_words(said["drops"]):
+        console.print(Text(f"  {line}", "yellow"))
     doubts = [clock["doubt_ms"] for each in said["machines"].values() if (clock := each.get("clock")) and clock["doubt_ms"] is not None]
     if len(doubts) > 1:
         console.print(Text(f"  clocks of {len(doubts)} machines together within {max(doubts):.1f} ms", "dim"))

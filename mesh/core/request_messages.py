@@ -87,9 +87,18 @@ class Run(NamedTuple):
     piece: int
     items: tuple[tuple[Any, bytes], ...]
 
+    @property
+    def run(self) -> tuple[int, tuple[tuple[Any, bytes], ...]]:
+        """(the number of the first, they)."""
+        return self.piece, self.items
+
     def each(self) -> Iterator[Said]:
         """They, one by one."""
-        return (Said(self.id, self.piece + index, value, mark) for index, (value, mark) in enumerate(self.items))
+        return _each(self.id, *self.run)
+
+
+def _each(id: str, first: int, items: tuple[tuple[Any, bytes], ...]) -> Iterator[Said]:
+    return (Said(id, first + index, value, mark) for index, (value, mark) in enumerate(items))
 
 
 class Done(NamedTuple):
@@ -102,10 +111,14 @@ class Done(NamedTuple):
     ended: str | None = None
     last: tuple[tuple[Any, bytes], ...] = ()
 
+    @property
+    def run(self) -> tuple[int, tuple[tuple[Any, bytes], ...]]:
+        """(the number of the first of the last, they)."""
+        return self.pieces - len(self.last), self.last
+
     def each(self) -> Iterator[Said]:
         """The last, one by one."""
-        first = self.pieces - len(self.last)
-        return (Said(self.id, first + index, value, mark) for index, (value, mark) in enumerate(self.last))
+        return _each(self.id, *self.run)
 
 
 class Refused(NamedTuple):

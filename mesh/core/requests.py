@@ -235,11 +235,13 @@ class Asker:
             request.said = []
 
     def _pieces(self, request: OpenRequest, message: Run | Done, now: float) -> list[Effect]:
-        effects: list[Effect] = []
-        for said in message.each():
-            if self._tries.get(message.id) is request:
-                effects += self._piece(request, said, now)
-        return effects
+        first, items = message.run
+        if items and request.accepted and first == request.have == len(request.handed):  # as nearly always: all at once
+            request.said += items
+            request.handed += [value for value, _ in items]
+            return [*self._bridge(request, now), *(Heard(request.id, value) for value, _ in items)]
+        said = list(message.each())
+        return [effect for each in said if self._tries.get(message.id) is request for effect in self._piece(request, each, now)]
 
     def _piece(self, request: OpenRequest, message: Said, now: float) -> list[Effect]:
         if not request.accepted or message.piece > request.have:

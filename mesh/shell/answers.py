@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mesh.core.distribution import FETCH, PLAY
+from mesh.core.drops import drops
 from mesh.core.events import Offered, Wanted
 from mesh.core.latency import latencies
 from mesh.core.manifest import is_hash
@@ -136,7 +137,7 @@ class Answers:
         """What this node's own roles do, from their last pulse."""
         node, pulses = self._agent.node, self._agent.processes.pulses
         return {
-            "machine": node.me.name, "roles": pulses, "latency": latencies(node.deployment, pulses),
+            "machine": node.me.name, "roles": pulses, "latency": latencies(node.deployment, pulses), "drops": drops(pulses),
             "clock": node.clock.described(self._agent.now(), names(node)), "agent": machine.own_cost(),
         }  # fmt: skip
 

@@ -30,6 +30,7 @@ import shutil
 import site
 import sys
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,9 +205,22 @@ def _threads_of_this_user() -> int:
     return max(0, found)
 
 
+_mesh = threading.local()
+
+
+@contextlib.contextmanager
+def as_the_mesh() -> Iterator[None]:
+    """What is done within is the mesh's own and needs no words for an author. What the system forbids stays forbidden."""
+    _mesh.acts = True
+    try:
+        yield
+    finally:
+        _mesh.acts = False
+
+
 def _explain_network(event: str, arguments: tuple[Any, ...]) -> None:
     """Words in place of "Permission denied"; in a rehearsal, too, where the system lets TCP pass, so that it shows before the room does."""
-    if event not in ("socket.connect", "socket.bind", "socket.__new__"):
+    if event not in ("socket.connect", "socket.bind", "socket.__new__") or getattr(_mesh, "acts", False):
         return
     family = arguments[1] if event == "socket.__new__" else arguments[0].family
     if family in (2, 10, 23, 30) and (event != "socket.__new__" or arguments[2] & 0xF != 1):

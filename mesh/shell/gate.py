@@ -20,6 +20,7 @@ from functools import partial
 
 from mesh.core.request_messages import LINE_SECRET_BYTES, Offer, Taken
 from mesh.errors import WireError
+from mesh.shell.confinement import as_the_mesh
 from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.near import PENDING_BYTES_MAX, PENDING_MAX
 from mesh.shell.sealing import LENGTH_BYTES, MAC_BYTES, Opening, Seal, keys
@@ -244,7 +245,8 @@ def _listening(addresses: Iterable[str], port: int) -> list[socket.socket]:
     try:
         for address in addresses:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            door = socket.create_server(("" if address == "*" else address, port), family=family, backlog=STRANGERS_MAX)
+            with as_the_mesh():
+                door = socket.create_server(("" if address == "*" else address, port), family=family, backlog=STRANGERS_MAX)
             door.setblocking(False)
             doors.append(door)
             port = int(door.getsockname()[1])

@@ -361,6 +361,7 @@ class Playing:
             "frames": {output.where: output.number for output in list(self._stage.outputs.values())},
             "received": {ear.input.name: ear.input.received for ear in ears},
             "dropped": {ear.input.name: ear.input.dropped for ear in ears},
+            "rules": {ear.input.name: ear.input.form[2] for ear in ears},
             "ages": {input: age._asdict() for input, meter in list(self._ages.items()) if (age := meter.age()) is not None},
             "unsent": {output.where: output.unsent for output in list(self._stage.outputs.values()) if output.unsent},
             "near": {ear.input.name: ear.input.near for ear in ears}, "asked_near": self._asking.near,

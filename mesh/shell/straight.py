@@ -20,6 +20,7 @@ import zmq
 from mesh.core.hearing import Speaker
 from mesh.core.request_messages import LINE_DIGITS, LINE_SECRET_BYTES, Offer, Taken, decode, encode
 from mesh.errors import WireError
+from mesh.shell.confinement import as_the_mesh
 from mesh.shell.gate import MAGIC, NUMBER_BYTES, hasten
 from mesh.shell.sealing import Opening, Seal, keys
 from mesh.shell.sources import Source
@@ -91,7 +92,7 @@ class Line:
         self._line = line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         hasten(line)
         try:
-            with contextlib.suppress(BlockingIOError):
+            with contextlib.suppress(BlockingIOError), as_the_mesh():
                 line.connect((address, taken.port))
         except OSError:
             self._lines.lost(self)

@@ -37,7 +37,8 @@ def pictures(width: int, height: int, seconds: float, *, far: bool = False, opti
 
 
 def shared_out(count: int, outstanding: int, ms: Sequence[float], fault: str = "", at_s: float = 1.0) -> dict[str, Any]:
-    """Questions to copies that take so many milliseconds each. `fault`: "kill" or "stop" the first copy `at_s` after it has begun."""
+    """Questions to copies that take so many milliseconds each; `takes_ms` is how long they took by their own clocks. `fault`: "kill" or
+    "stop" the first copy `at_s` after it has begun."""
     with Troupe() as troupe:
         copies = [troupe.start(f"pool/{number + 1}", "Answerer", {"ms": list(ms)}) for number in range(len(ms))]
         asker = troupe.start("asker", "Asker", {"count": count, "outstanding": outstanding, "patience": 15.0 if fault else 0.0})
@@ -51,7 +52,10 @@ def shared_out(count: int, outstanding: int, ms: Sequence[float], fault: str = "
             troupe.until(lambda: time.monotonic() > until_s, "the fault", at_s + 5.0)
             with suppress(ProcessLookupError):
                 os.kill(copies[0].process.pid, signal.SIGKILL if fault == "kill" else signal.SIGSTOP)
-        return troupe.figures(asker)
+        found = troupe.figures(asker)
+        if not fault:
+            troupe.until(lambda: all("takes_ms" in each.pulse.get("facts", {}) for each in copies), "the copies' own figures", 5.0)
+        return {**found, "takes_ms": [each.pulse.get("facts", {}).get("takes_ms") for each in copies]}
 
 
 def _ranked(copies: Sequence[Player]) -> list[dict[str, Any]]:

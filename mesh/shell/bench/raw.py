@@ -111,6 +111,7 @@ def share(count: int, outstanding: int) -> dict[str, Any]:
     """Hands questions to those who are free, in the order in which they became so; at most so many wait or are in work."""
     socket = _socket(zmq.ROUTER, None, serves=True)
     _serve(socket)
+    takes_ms: dict[bytes, float] = {}
     free: deque[bytes] = deque()
     waiting: deque[int] = deque()
     asked = answered = 0
@@ -127,13 +128,15 @@ def share(count: int, outstanding: int) -> dict[str, Any]:
             socket.send_multipart([free.popleft(), str(waiting.popleft()).encode()])
         if not socket.poll(GIVE_UP_MS):
             break
-        who, what = socket.recv_multipart()
+        who, what, took_ms = socket.recv_multipart()
+        takes_ms[who] = float(took_ms)
         free.append(who)
         answered += 1
         samples.append((time.perf_counter() - asked_s[int(what)]) * 1e6)
         if answered == warm:
             began_s = time.perf_counter()
-    return {"elapsed_s": time.perf_counter() - began_s, "count": count, "samples": samples, "lost": count + warm - answered}
+    elapsed_s = time.perf_counter() - began_s
+    return {"elapsed_s": elapsed_s, "count": count, "samples": samples, "lost": count + warm - answered, "takes_ms": list(takes_ms.values())}
 
 
 def work(port: int, ms: float) -> None:
@@ -141,10 +144,13 @@ def work(port: int, ms: float) -> None:
     socket = _socket(zmq.DEALER, None)
     socket.connect(f"tcp://127.0.0.1:{port}")
     socket.send(b"ready")
+    took_s, answers = 0.0, 0
     while True:
         asked = socket.recv()
+        began_s = time.perf_counter()
         time.sleep(ms / 1000)
-        socket.send(asked)
+        took_s, answers = took_s + time.perf_counter() - began_s, answers + 1
+        socket.send_multipart([asked, str(took_s / answers * 1000).encode()])
 
 
 def main(arguments: list[str]) -> None:
