@@ -5,10 +5,12 @@ from __future__ import annotations
 from mesh.core.drops import drops, in_words
 
 PULSES = {
-    "wall@left": {"received": {"line": 828, "image": 100}, "dropped": {"line": 12, "image": 50}, "rules": {"line": "queue", "image": "latest"}},
+    "wall@left": {
+        "received": {"line": 828, "image": 100}, "dropped": {"line": 12, "image": 50}, "rules": {"line": "queue", "image": "latest"},
+    },
     "eye": {"frames": {"eye.image": 900}, "unsent": {"eye.image": 3}, "dropped": {}},
     "mood": {"received": {"people": 4}, "dropped": {"people": 0}, "rules": {"people": "queue"}},
-}
+}  # fmt: skip
 
 
 def test_each_input_and_output_with_a_loss_is_told_and_no_other() -> None:

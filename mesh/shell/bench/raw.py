@@ -135,8 +135,8 @@ def share(count: int, outstanding: int) -> dict[str, Any]:
         samples.append((time.perf_counter() - asked_s[int(what)]) * 1e6)
         if answered == warm:
             began_s = time.perf_counter()
-    elapsed_s = time.perf_counter() - began_s
-    return {"elapsed_s": elapsed_s, "count": count, "samples": samples, "lost": count + warm - answered, "takes_ms": list(takes_ms.values())}
+    elapsed_s, lost = time.perf_counter() - began_s, count + warm - answered
+    return {"elapsed_s": elapsed_s, "count": count, "samples": samples, "lost": lost, "takes_ms": list(takes_ms.values())}
 
 
 def work(port: int, ms: float) -> None:
