@@ -28,7 +28,7 @@ from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN, Waiting
 
 ASKED_S, HANDED_OVER_S = 5.0, 0.25
 AGAIN_S, AGAIN_MAX_S = 2.0, 60.0  # until a line that could not be had is asked for again
-READ_BYTES = 256 * 1024
+READ_BYTES = 64 * 1024  # at once: the system maps memory anew for each larger read, which takes as long as a whole round trip
 Call = Callable[[Source], Any]
 
 
