@@ -101,17 +101,27 @@ def _measure(chosen: dict[str, Callable[[], Any]]) -> tuple[list[Any], list[Room
 
 
 def _print(rows: list[Any], machine: str) -> None:
+    """The table. Figures are never cut: on a narrow screen the notes are left out, and a file gets lines as long as they are."""
     from rich.console import Console
+
+    console = Console()
+    figures, whole = _table(rows, machine, notes=False), _table(rows, machine, notes=True)
+    wide = Console(width=1000)
+    needed, most = (wide.measure(table).maximum for table in (figures, whole))
+    noted = not console.is_terminal or console.width >= most
+    Console(width=max(console.width, most if noted else needed)).print(whole if noted else figures)
+
+
+def _table(rows: list[Any], machine: str, *, notes: bool) -> Any:
     from rich.table import Table
 
     from mesh.shell.bench.promises import promised
 
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim", caption=machine, caption_justify="left")
-    for heading in ("measured", "median", "p99", "unit", "bare", "ours / bare"):
-        table.add_column(heading, justify="left" if heading in ("measured", "unit") else "right", no_wrap=True)
-    table.add_column("promised", no_wrap=True)
-    table.add_column("")
+    for heading in ("measured", "median", "p99", "unit", "bare", "ours / bare", "promised", *([""] if notes else [])):
+        table.add_column(heading, justify="right" if heading in ("median", "p99", "bare", "ours / bare") else "left", no_wrap=True)
     for each in rows:
         bare = ("–", "–") if each.raw is None else (f"{each.raw:g}", "–" if each.ratio is None else f"{each.ratio:.2f}")
-        table.add_row(each.name, f"{each.value:g}", f"{each.p99:g}", each.unit, *bare, promised(each), f"[dim]{each.note}[/dim]")
-    Console().print(table)
+        cells = (each.name, f"{each.value:g}", f"{each.p99:g}", each.unit, *bare, promised(each))
+        table.add_row(*cells, *([f"[dim]{each.note}[/dim]"] if notes else []))
+    return table

@@ -54,6 +54,19 @@ def test_a_figure_says_what_was_promised_of_it_and_whether_that_is_kept(found: R
     assert promised(found) == words
 
 
+@pytest.mark.parametrize("columns", ["60", "100", "220"])
+def test_no_figure_is_cut_on_a_narrow_screen_or_in_a_file(
+    columns: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("COLUMNS", columns)
+    slow = row("round_trip_network", "us", [137.25], [62.5], note="100 bytes there and back, encrypted TCP on both sides", digits=2)
+    monkeypatch.setattr(measures, "MEASURES", {"pool": lambda plan: [slow]})
+    bench.command.main(["--only", "pool"], standalone_mode=False)
+    shown = capsys.readouterr().out
+    for word in ("round_trip_network", "137.25", "62.5", "2.20", "≤ 1.15 x bare ✗"):
+        assert word in shown
+
+
 def test_one_measurement_that_fails_takes_nothing_from_the_others(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
