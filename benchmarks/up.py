@@ -142,14 +142,16 @@ def whole(room: Room, name: str, revision: str) -> bool:
     return folder.is_dir() and revision_hash(manifest_of(folder).encode()) == revision
 
 
-def kill(rounds: int) -> dict[str, Any]:
-    """Everything is killed at random moments of an `up`."""
-    dice, rows = random.Random(1), []
+def kill(rounds: int, within_s: float, seed: int) -> dict[str, Any]:
+    """Everything is killed at random moments of an `up`, so many times, or as often as the time allows."""
+    dice, rows, until_s = random.Random(seed), list[dict[str, Any]](), time.monotonic() + within_s
     with room_of(THREE, 3, None) as (room, folder), progress() as bars:
         first = begin_up(room, "a", folder)
         first.communicate(timeout=60)
         task = bars.add_task("killed", total=rounds)
         for number in range(rounds):
+            if time.monotonic() > until_s:
+                break
             before = revisions(room, "a")["playing"]
             (folder / "models" / "big.bin").write_bytes(dice.randbytes(3_000_000))
             sent = revision_hash(manifest_of(folder).encode())
@@ -192,6 +194,8 @@ def main() -> None:
     parser.add_argument("--send", action="store_true")
     parser.add_argument("--cut", action="store_true")
     parser.add_argument("--kill", type=int, default=0, metavar="N")
+    parser.add_argument("--minutes", type=float, default=60.0, help="the most that --kill takes")
+    parser.add_argument("--seed", type=int, default=1, help="of the moments at which --kill kills")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     why = why_not()
@@ -203,7 +207,7 @@ def main() -> None:
     if asked.cut:
         found.append(send(cut=True))
     if asked.kill:
-        found.append(kill(asked.kill))
+        found.append(kill(asked.kill, asked.minutes * 60, asked.seed))
     for row in found:
         row["machine"] = machine()
         print(json.dumps({key: value for key, value in row.items() if key != "rows"}), flush=True)
