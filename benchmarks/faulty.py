@@ -91,7 +91,7 @@ models:
 roles:
   hung: {{kind: "./roles.py:Hung", on: [a]}}
   frozen: {{kind: "./roles.py:Frozen", on: [a], options: {{source: passing.mp4, rate: 10}}}}
-  fallen: {{kind: "./roles.py:Fallen", on: [a], model: plain, inputs: {{vector: frozen.image}}}}
+  fallen: {{kind: "./roles.py:Fallen", on: [a], model: plain, inputs: {{image: frozen.image}}, options: {{decode: raw}}}}
   black: {{kind: "./roles.py:Black", each: [b], inputs: {{beat: hung.beat, image: frozen.image}}}}
 """
 BROKEN = ("hung", "frozen", "fallen", "black")
@@ -106,7 +106,7 @@ def found_out(folder: Path) -> dict[str, float]:
                        [node("ReduceMean", ["image"], ["mean"], axes=[1, 2, 3], keepdims=0)])  # fmt: skip
     film = Path(__file__).resolve().parents[1] / "deployments" / "slow-weather" / "passing.mp4"
     (piece / "passing.mp4").write_bytes(film.read_bytes())
-    text = PIECE.format(hash=file_hash(model)).replace("{vector: frozen.image}", "{image: frozen.image}")
+    text = PIECE.format(hash=file_hash(model))
     (piece / "deployment.yaml").write_text(text)
     room, broke, found = Rehearsed(piece, folder / "home"), {}, {}
     try:
