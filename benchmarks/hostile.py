@@ -4,7 +4,7 @@ The whispering room with its real models, rehearsed on this computer over TCP (`
 whose every number must arrive, ten requests a second of which each must be answered, an OSC and an HTTP sensor. The messages go in turn to
 every heartbeat, control, frames and requests port, page, sensor, mDNS, the doors between processes and the agents' links.
 
-Run: python -m benchmarks.hostile [--messages N] [--seed N] [--calm S] [--keep] [--help]
+Run: python -m benchmarks.hostile [--messages N] [--seconds S] [--seed N] [--calm S] [--keep] [--help]
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Siege:
                 total[f"roles: {name}"] = total.get(f"roles: {name}", 0) + int(count)
         return total
 
-    def order(self, messages: int, seed: int) -> dict[str, Any]:
+    def order(self, messages: int, seconds: float, seed: int) -> dict[str, Any]:
         """Every port there is, for the attackers."""
         started = [event for event in self.events if event["event"] == "started"]
         zmtp = {f"control {event['machine']}": event["control_port"] for event in started}
@@ -181,7 +181,8 @@ class Siege:
         with open("/proc/net/unix") as lines:
             names = [line.split()[-1] for line in lines]
         return {
-            "messages": messages, "seed": seed, "beats": {event["machine"]: event["beat_port"] for event in started}, "zmtp": zmtp,
+            "messages": messages, "seconds": seconds, "seed": seed, "zmtp": zmtp,
+            "beats": {event["machine"]: event["beat_port"] for event in started},
             "http": {**pages, "http shop": self.http}, "osc": self.osc,
             "sealed": [seal(word, first_group_key(mine.room_key)).hex() for word in words],
             "mdns": [packet.hex() for packet in announced(mine.hash(self.room.deployment.installation))],
@@ -203,7 +204,7 @@ def announced(installation: str) -> list[bytes]:
     return list(out.packets())
 
 
-async def lay_siege(folder: Path, osc: int, http: int, messages: int, seed: int, calm_s: float) -> dict[str, Any]:
+async def lay_siege(folder: Path, osc: int, http: int, messages: int, seconds: float, seed: int, calm_s: float) -> dict[str, Any]:
     """Begin the room, let it play, attack it, let it play; what was lost meanwhile."""
     events: list[dict[str, Any]] = []
     deployment = load(folder)
@@ -212,7 +213,7 @@ async def lay_siege(folder: Path, osc: int, http: int, messages: int, seed: int,
         await asyncio.sleep(calm_s)
         siege = Siege(room, events, osc, http)
         before = {"memory_mb": siege.memory_mb(), "processes": siege.processes(), "facts": siege.facts()}
-        order = await asyncio.to_thread(siege.order, messages, seed)
+        order = await asyncio.to_thread(siege.order, messages, seconds, seed)
         begun_s = time.monotonic()
         attack = await asyncio.create_subprocess_exec(
             "nice", "-n", "19", sys.executable, "-m", "benchmarks.hostile_attacks", stdin=asyncio.subprocess.PIPE,
@@ -253,22 +254,23 @@ def judged(before: dict[str, Any], after: dict[str, Any], thrown: dict[str, Any]
     }
 
 
-def run(messages: int, seed: int, calm_s: float) -> dict[str, Any]:
+def run(messages: int, seconds: float, seed: int, calm_s: float) -> dict[str, Any]:
     """One siege in a folder of its own."""
     os.environ["ROOMFUL_FAR"] = "1"
     osc, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http), osc, http, messages, seed, calm_s))
+        return asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http), osc, http, messages, seconds, seed, calm_s))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=3600.0, help="stop throwing after so many, though fewer were thrown")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calm", type=float, default=10.0, help="seconds of undisturbed play before")
     parser.add_argument("--keep", action="store_true", help=f"write the figures to {RESULTS.relative_to(ROOT)}")
     chosen = parser.parse_args()
-    found = run(chosen.messages, chosen.seed, chosen.calm)
+    found = run(chosen.messages, chosen.seconds, chosen.seed, chosen.calm)
     print(json.dumps({key: value for key, value in found.items() if key not in ("by_port", "memory_mb")}, indent=1))
     for name, (before, after) in found["memory_mb"].items():
         print(f"  {name:28} {before:7.1f} MB -> {after:7.1f} MB")

@@ -157,7 +157,10 @@ def main() -> None:
     chance = random.Random(order["seed"])
     found = ways(order, chance)
     names, told_s = list(found), time.monotonic()
+    until_s = time.monotonic() + order["seconds"]
     for number in range(order["messages"]):
+        if time.monotonic() > until_s:
+            break
         found[names[number % len(names)]].throw()
         if not number % 500 and time.monotonic() - told_s > 1.0:
             told_s = time.monotonic()
