@@ -104,7 +104,7 @@ def judge(complaints: Complaints, deployment: Deployment, facts: FolderFacts) ->
 def _judge_file(complaints: Complaints, deployment: Deployment, want: Wanted, fact: FileFact) -> None:
     path = want.path[:80]
     if fact.state == "missing":
-        near = did_you_mean(want.path, fact.near, of="files there")
+        near = did_you_mean(want.path, fact.near, of="others there")
         complaints.at_value(
             want.at,
             f"{path} is not in the folder",

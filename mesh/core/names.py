@@ -45,7 +45,7 @@ def did_you_mean(word: str, known: Iterable[str], *, of: str) -> str:
     if near is not None:
         return f"did you mean `{near}`?"
     if not names:
-        return f"there are no {of} here"
+        return f"there are no {of}"
     shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
     return f"{of}: {shown}"
 
