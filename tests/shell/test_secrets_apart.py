@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from zmq.utils import z85
 
 from mesh.shell.credentials import NODE_KEY
@@ -60,6 +61,7 @@ def surroundings_of(pid: int) -> bytes:
     return b"\n".join((Path(f"/proc/{pid}/environ").read_bytes(), Path(f"/proc/{pid}/cmdline").read_bytes(), *files))
 
 
+@pytest.mark.timeout(300)  # a room of seven processes, on a busy machine
 def test_no_process_of_a_role_holds_a_secret_that_is_not_its_own(tmp_path: Path) -> None:
     folder = small_piece(tmp_path / "piece")
 
@@ -67,7 +69,7 @@ def test_no_process_of_a_role_holds_a_secret_that_is_not_its_own(tmp_path: Path)
         deployment = load(folder)
         heard: list[dict[str, Any]] = []
         async with Rehearsal(folder, deployment, [each.name for each in deployment.machines], heard.append) as room:
-            await until(lambda: room.tally.all_played(PLAYING), within_s=90.0)
+            await until(lambda: room.tally.all_played(PLAYING), within_s=240.0)
             pids = {name: int(said["pid"]) for name, said in room.tally.roles.items()}
             return (
                 secrets_of(room), {name: memory_of(pid) for name, pid in pids.items()},

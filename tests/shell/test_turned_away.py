@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import zmq
 
 from mesh.core.codec import seal
@@ -44,13 +45,14 @@ def call(port: int) -> None:
     context.destroy(linger=0)
 
 
+@pytest.mark.timeout(300)  # a room of seven processes, on a busy machine
 def test_strangers_are_named_by_address_and_reason_and_the_room_plays_on(tmp_path: Path) -> None:
     folder = small_piece(tmp_path / "piece")
 
     async def whole() -> tuple[dict[str, Any], dict[str, Any]]:
         deployment, events = load(folder), list[dict[str, Any]]()
         async with Rehearsal(folder, deployment, [each.name for each in deployment.machines], events.append) as room:
-            await until(lambda: room.tally.all_played(["wall@c", "drift"]), within_s=90.0)
+            await until(lambda: room.tally.all_played(["wall@c", "drift"]), within_s=240.0)
             started = next(event for event in events if event["event"] == "started" and event["machine"] == "a")
             note = json.loads((room.home / "a" / "agent.json").read_text())
             door = Door(("127.0.0.1",), note["control_port"], register_for(Path(note["key"]), room.home / "a"), note["node"])
