@@ -7,6 +7,7 @@ from dataclasses import replace
 from mesh.core.distribution import FETCH, PLAY
 from mesh.core.events import Offered
 from mesh.core.spec import Deployment
+from tests.sim.checks import everyone_plays_the_same_revision, everyone_sees_everyone_alive
 from tests.sim.rooms import whispering
 from tests.sim.sending import FIRST, another, sign
 from tests.sim.story import FOUR, Story
@@ -152,3 +153,26 @@ def test_everything_may_lose_power_between_the_order_and_its_effect() -> None:
             story.world.boot(name)
         story.agree(within_s=30.0)
         assert len(set(story.world.sending.played().values())) == 1
+
+
+def test_at_a_hundred_random_moments_of_an_up_a_power_cut_leaves_one_revision_soon_after_all_have_met() -> None:
+    story = Story("door", "left", "right", room=replace(whispering(("door", "left", "right")), boot_grace_s=4.0)).start()
+    world, names, reached = story.world, ("door", "left", "right"), set[int]()
+    for number in range(100):
+        at = story.rng.choice(names)
+        offered = world.sending.offer(at, another(world.deployment, "mood", number))
+        cut_t = world.t + story.rng.uniform(0.0, 1.5)
+        world.run_until(lambda: world.sending.all_ready(offered.hash) or world.t >= cut_t, 2.0, 0.01)  # noqa: B023 - used at once
+        if world.t < cut_t:
+            world.sending.order(at, offered)
+            world.run(cut_t)
+        for name in names:
+            world.cut_power(name, lose_last_write=story.rng.random() < 0.3)
+        for name in names:
+            world.after(story.rng.uniform(0.05, 1.0), world.boot, name)
+        story.until(lambda: not list(everyone_sees_everyone_alive(world)) and len(world.running()) == 3, 20.0)
+        story.until(lambda: not list(everyone_plays_the_same_revision(world)), 10.0)
+        reached.add(int(next(iter(world.sending.played().values()))[1] == offered.hash))
+    # Both ends were met with: the new one, and the one before
+    assert reached == {0, 1}
+    story.agree(within_s=30.0)
