@@ -54,19 +54,31 @@ def command(
     with Update(door) as update:
         plan = update.of_rollback() if rollback else update.of_folder(folder) if folder is not None else None
         assert plan is not None
-        if not as_json:
+        unchanged = update.is_played(plan)
+        if not unchanged:
+            update.owner()
+        if not as_json and not unchanged:
             _show(update, plan)
         if plan.short and not force:
             raise RoomfulError("; ".join(f"{name}: {why}" for name, why in plan.short.items()),
                                instead="Free some space there; or `--force`, and those machines follow when they can. Nothing was changed.")
-        if not (yes or as_json) and not click.confirm("Send it, and let the room play it?", default=True):
-            raise RoomfulError("nothing was changed", instead="")
-        _carry_out(update, plan, force, as_json)
+        if not (yes or as_json or unchanged):
+            _ask()
+        _carry_out(update, plan, unchanged, force, as_json)
 
 
-def _carry_out(update: Any, plan: Any, force: bool, as_json: bool) -> None:
+def _ask() -> None:
+    try:
+        agreed = click.confirm("Send it, and let the room play it?", default=True)
+    except click.Abort:  # Ctrl-C, or nobody is there to ask
+        click.echo(err=True)
+        agreed = False
+    if not agreed:
+        raise RoomfulError("nothing was changed", instead="`--yes` does not ask.")
+
+
+def _carry_out(update: Any, plan: Any, unchanged: bool, force: bool, as_json: bool) -> None:
     began_s = time.monotonic()
-    unchanged = plan.hash == plan.before[1] and all(said.get("playing", ["", ""])[1] == plan.hash for said in update.seen.values())
     if unchanged:
         update.let_it_play()
     else:
@@ -86,7 +98,7 @@ def _carry_out(update: Any, plan: Any, force: bool, as_json: bool) -> None:
         }))  # fmt: skip
     else:
         number = plan.before[0] if unchanged else plan.number
-        click.echo(f"{update.status['installation']} is up on {len(playing)} machines, revision {number}: {', '.join(playing)}.")
+        click.echo(f"{update.status['installation']} is up on {len(playing)} machines: {', '.join(playing)} (revision {number}).")
         for name, why in {**plan.away, **found.cannot, **dict.fromkeys(late, "it has not turned to it yet")}.items():
             click.echo(f"  {name}: {why}")
     if late:

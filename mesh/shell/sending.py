@@ -1,6 +1,6 @@
 """`roomful up`, without its printing: what would change, the offer, the sending, the order.
 
-    update = Update(door)                        KeyFileError unless this is where the installation's key was made
+    update = Update(door)
     plan = update.of_folder(folder)              or of_rollback(): what would change, and what it takes on each machine
     update.offer(plan);  update.send(plan)       the room fetches it; `update.seen` says how far each machine is
     update.ready(plan) -> Ready                  who has it, who cannot and why, who is still at it
@@ -34,7 +34,7 @@ from mesh.errors import NoRoomError, RoomfulError, WireError
 from mesh.shell import folder as folders
 from mesh.shell.arriving import RESERVE_BYTES, read_chunk
 from mesh.shell.finding import Door
-from mesh.shell.keys import KeyFileError
+from mesh.shell.keys import InstallationKey, KeyFileError
 from mesh.shell.revisions import manifest_of
 from mesh.shell.touched import Change, change
 from mesh.shell.transfer_line import Line
@@ -77,11 +77,7 @@ class Update:
     """One `roomful up` on its way. Use as a context: leaving it ends its thread."""
 
     def __init__(self, door: Door) -> None:
-        owner = door.register.mine.owner
-        if owner is None:
-            raise KeyFileError("only who holds the installation's whole key can send a deployment, and this machine does not",
-                               instead="Call it where the key was made (`roomful key new`), or with --key and that machine's key file.")
-        self._door, self._owner = door, owner
+        self._door = door
         self.status: dict[str, Any] = door.ask("status")
         self.seen: dict[str, dict[str, Any]] = {}  # machine -> what it said last of its revisions
         self._doors: dict[str, Door] = {}
@@ -205,6 +201,18 @@ class Update:
 
     # ---- sending
 
+    def owner(self) -> InstallationKey:
+        """By whose word the room plays something else. Raises KeyFileError unless this is where the installation's key was made."""
+        owner = self._door.register.mine.owner
+        if owner is None:
+            raise KeyFileError("only who holds the installation's whole key can send a deployment, and this machine does not",
+                               instead="Call it where the key was made (`roomful key new`), or with --key and that machine's key file.")
+        return owner
+
+    def is_played(self, plan: Plan) -> bool:
+        """Whether every machine that is here plays just this already."""
+        return all(tuple(said.get("playing") or ("", ""))[1] == plan.hash for said in self.seen.values())
+
     def offer(self, plan: Plan) -> None:
         """From now on the room fetches it. Raises RoomfulError when it does not believe the signature."""
         self._say(FETCH, plan)
@@ -219,7 +227,7 @@ class Update:
         self._door.ask("order", {"verb": "up"})
 
     def _say(self, purpose: str, plan: Plan) -> None:
-        signature = self._owner.sign(signed_words(purpose, plan.number, plan.hash))
+        signature = self.owner().sign(signed_words(purpose, plan.number, plan.hash))
         said = {"purpose": purpose, "number": plan.number, "hash": plan.hash, "signature": signature}
         for name, door in {self.own(): self._door, **self._doors}.items():
             try:
