@@ -69,6 +69,7 @@ from mesh.core.view import View
 
 NOTHING_PLACED = Placement({}, {}, {}, None)
 NEVER = float("inf")
+SAVED = ("order", "epochs", "returns", "offered", "ordered", "history")  # what a node takes from the lives before
 OFTEN_CALM = frozenset({Beat, Digest, Verdict, State, Ack, Probe, ProbeFor, StateWanted, BeatsWanted, ClockAsk, ClockTold})
 
 
@@ -76,7 +77,7 @@ OFTEN_CALM = frozenset({Beat, Digest, Verdict, State, Ack, Probe, ProbeFor, Stat
 class Node:
     """A node's mind. `handle` takes any event at any time; `next_deadline` says when it wants a `Tick`.
 
-    `saved` is what `Save` effects of earlier lives left: "order", "epochs", "returns", "peers", "offered", "ordered", "history".
+    `saved` is what `Save` effects of earlier lives left under the keys in SAVED; what is missing was never kept.
     `trusts` says whether a revision is signed by the key's owner; `waiting` is the installation of a node that has none yet.
     """
 
@@ -119,8 +120,8 @@ class Node:
         self.cast = Cast(self.timing)
         self.distribution = Distribution(self.trusts, self.saved)
         self.contacts = Contacts(self.timing, self.membership, self.peers)
-        self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns", 0)))
-        self.ledger.epochs.update(self.saved.get("epochs", {}))
+        self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns") or 0))
+        self.ledger.epochs.update(self.saved.get("epochs") or {})
         self.ledger.seen.update({instance: (epoch, "") for instance, epoch in self.ledger.epochs.items()})
         order = self.saved.get("order") or (0, "down", "")
         self.state = NodeState(0, {}, (0, ""), Order(*order), hears=1)

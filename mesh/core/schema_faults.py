@@ -94,7 +94,7 @@ def _complain(complaints: Complaints, error: Any) -> None:
     kind = error["type"]
     if kind == "missing":
         _complain_missing(complaints, path)
-    elif path and path[-1] == "[key]":
+    elif kind == "said" and path and path[-1] == "[key]":
         complaints.at_key(path[:-1], error["ctx"]["what"], error["ctx"]["instead"])
     elif kind == "said":
         complaints.at_value(path, error["ctx"]["what"], error["ctx"]["instead"])

@@ -34,7 +34,7 @@ from mesh.core.events import (
 )
 from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut
 from mesh.core.names import role_name
-from mesh.core.node import Node
+from mesh.core.node import SAVED, Node
 from mesh.core.refusals import Refusals
 from mesh.core.timing import PRESETS
 from mesh.errors import RoomfulError, WireError
@@ -132,10 +132,9 @@ class Agent:
         )
         self.processes = Processes(
             settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
-        saved = {key: self.store.read(key) for key in ("order", "offered", "ordered", "history")}
         self.node = Node(
             me, self.now(), PRESETS[deployment.timing if deployment is not None else "wired"],
-            {**saved, "epochs": self.store.read("epochs", {})}, max(time.time(), self.processes.course.read(self.now())) - self.now(),
+            {key: self.store.read(key) for key in SAVED}, max(time.time(), self.processes.course.read(self.now())) - self.now(),
             self.distributing.trusts, settings.key.hash(""),
         )
         self.node.state = replace(self.node.state, transfer_port=self.distributing.open())

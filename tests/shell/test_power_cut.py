@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import pytest
 
 from mesh.core.cast import Part
 from mesh.core.messages import Claim
-from mesh.core.node import Node
+from mesh.core.node import SAVED, Node
 from mesh.shell.kept import KeptParts
 from mesh.shell.keys import KeyFileError, load_key, new_key, parse_key, save_key, throwaway_key
 from mesh.shell.seeds import remembered
@@ -56,8 +58,7 @@ def test_each_kept_value_cut_at_any_byte_is_the_last_one_or_the_one_before(tmp_p
         store = Store(tmp_path)
         assert store.read(key) == (after if length == size else before)
         # And a node starts from it
-        saved = {name: value for name in ("order", "epochs", "returns") if (value := store.read(name)) is not None}
-        Node(record("door"), 0.0, saved=saved)
+        Node(record("door"), 0.0, saved={name: store.read(name) for name in SAVED})
         list(remembered(store.read("peers", [])))
 
     cuts(path, start)
@@ -76,6 +77,15 @@ def test_an_identity_cut_at_any_byte_is_the_same_node_in_a_later_life_than_any_i
         assert after.incarnation > told.incarnation, length
 
     cuts(path, start)
+
+
+def test_an_agent_reads_back_all_that_its_mind_kept(tmp_path: Path) -> None:
+    # Given the keys under which the deciding modules keep anything for their next life
+    core = Path(inspect.getfile(Node)).parent
+    kept = {key for path in core.glob("*.py") for key in re.findall(r'\bSave\("([a-z]+)"', path.read_text())}
+    assert {"order", "epochs", "returns", "history"} <= kept
+    # Then a node takes each from what it is given, but for those that the shell itself makes use of
+    assert kept - set(SAVED) == {"incarnation", "peers", "installation"}
 
 
 @pytest.mark.parametrize("damaged", [False, True])
