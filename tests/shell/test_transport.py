@@ -66,8 +66,9 @@ def test_the_address_that_serves_is_found_among_those_that_do_not() -> None:
 
         one.control.connect(other.id, [NOWHERE, "127.0.0.9", HERE], other.port)
 
-        await until(lambda: one.control.address(other.id) == HERE)
+        await until(lambda: one.told("reached"))
         assert one.told("reached") == [(other.id, "reached", HERE)]
+        assert one.control.address(other.id) == HERE
 
     play(story)
 
