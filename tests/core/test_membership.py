@@ -211,6 +211,19 @@ def test_an_answer_by_datagram_shows_that_datagrams_pass_although_the_links_came
     assert not member.by_link
 
 
+def test_only_its_own_new_answer_to_this_node_says_anything_about_how_a_member_is_reached() -> None:
+    table = membership("door")
+    member = table.members["n-door"]
+    table.heard(beat("door", 5), "10.0.0.1", 1.0)
+    table.change(member, SUSPECT, 2.0)
+    # An old number, and an answer that was meant for another
+    table.heard(Ack("n-door", "boot-door", 1, 4, 1), "", 2.1)
+    table.heard(Ack("n-door", "boot-door", 1, 6, 1, "n-other"), "", 2.2)
+    assert not member.by_link
+    table.heard(Ack("n-nobody", "boot-nobody", 1, 9, 1), "", 2.3)
+    assert list(table.members) == ["n-door"]
+
+
 def test_a_stranger_gets_no_help() -> None:
     assert membership("door").heard(ProbeFor("n-nobody", "n-door", 3), "", 1.0) == []
 
@@ -224,6 +237,29 @@ def test_who_hears_a_node_does_not_believe_that_it_is_dead_and_says_so() -> None
     answer = _verdicts(_say(table, "shelf", "door", DEAD, sequence=40, now=1.05))
     assert [(each.health, each.sequence) for each in answer] == [(ALIVE, 50)]
     assert table.members["n-door"].health == ALIVE
+
+
+def test_who_heard_it_lately_but_no_later_than_the_accuser_believes_neither_and_says_nothing() -> None:
+    table = membership("door", "shelf")
+    table.heard(beat("door", 50), "", 1.0)
+    assert _say(table, "shelf", "door", DEAD, sequence=50, now=1.05) == []
+    assert table.members["n-door"].health == ALIVE
+
+
+def test_a_number_that_is_newer_than_the_accusers_counts_for_nothing_after_a_long_silence() -> None:
+    table = membership("door", "shelf")
+    table.heard(beat("door", 50), "", 1.0)
+    assert _events(_say(table, "shelf", "door", SUSPECT, sequence=40, now=3.0)) == ["node_suspect"]
+
+
+@pytest.mark.parametrize("watches", [True, False])
+def test_who_only_knows_by_hearsay_believes_an_accusation_after_a_shorter_silence(watches: bool) -> None:
+    table = membership(*(f"m{index}" for index in range(12)))
+    member = next(each for each in table.present() if table.watches(each.record.node) is watches)
+    observer = next(node for node in table.observers(member.record.node) if node != "n-me").removeprefix("n-")
+    table.heard(beat(member.record.name, 50), "", 1.0)
+    _say(table, observer, member.record.name, SUSPECT, sequence=50, now=1.0 + 0.9 * WIRED.suspect_s)
+    assert member.health == (ALIVE if watches else SUSPECT)
 
 
 def test_who_watches_and_hears_nothing_either_believes_a_death() -> None:
@@ -365,6 +401,16 @@ def test_an_old_death_is_answered_without_another_incarnation() -> None:
     effects = _say(table, "door", "me", DEAD, incarnation=1)
     assert table.me.incarnation == 2
     assert [each.incarnation for each in _verdicts(effects)] == [2]
+
+
+def test_an_accusation_of_a_life_long_past_is_answered_to_the_accuser_alone_and_costs_no_life() -> None:
+    table = membership("door", "shelf")
+    table.me = replace(table.me, incarnation=7)
+    for health in (SUSPECT, DEAD):
+        effects = _say(table, "door", "me", health, incarnation=2)
+        assert table.me.incarnation == 7
+        assert {each.node for each in effects if isinstance(each, (SendControl, SendDatagram))} == {"n-door"}
+        assert {each.incarnation for each in _verdicts(effects)} == {7}
 
 
 def test_who_is_held_dead_here_hears_the_refutation_all_the_same() -> None:

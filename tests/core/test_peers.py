@@ -150,3 +150,42 @@ def test_a_sign_of_life_of_an_unlinked_peer_dials_it_at_once() -> None:
     assert peers.nudge("n-door", 6.0) == []
     assert peers.nudge("n-nobody", 6.0) == []
     assert peers.address("n-door") == "10.0.0.7"
+
+
+def test_a_rumour_is_dialled_at_once_and_then_in_turn_with_what_the_node_was_first_found_at() -> None:
+    # Given a node that nobody has reached, and the same id announced elsewhere
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    rumour = record("door", addresses=("10.6.6.6",))
+    assert peers.found(rumour, 1.0) == [Dial(rumour)]
+    # Then the next call goes to the first place, the one after to the other, and so on
+    dialled = [effect.record for step in range(1, 100) for effect in peers.dial_due(1.0 + step) if isinstance(effect, Dial)]
+    assert dialled[:4] == [record("door"), rumour, record("door"), rumour]
+    # And to hear the same rumour again, or one without a place, changes nothing
+    for again in (rumour, record("door", addresses=()), record("door", addresses=("10.7.7.7",), control_port=0)):
+        assert peers.found(again, 200.0) == []
+    assert peers.known["n-door"].rumour == rumour
+
+
+def test_nobody_is_dialled_before_the_time_or_while_the_link_stands() -> None:
+    peers = _peers()
+    peers.found(record("door"), 0.0)
+    assert peers.dial_due(WIRED.dial_s / 2) == []
+    peers.linked("n-door", "10.0.0.1")
+    assert peers.dial_due(1_000.0) == []
+
+
+def test_what_is_on_this_very_computer_is_nobodys_business() -> None:
+    peers = _peers()
+    peers.found(record("door", installation="other", addresses=("127.0.0.1",)), 0.0)
+    assert peers.strangers == {}
+    peers.found(record("door", installation="other", addresses=("127.0.0.1", "10.0.0.4")), 0.0)
+    assert list(peers.strangers) == ["n-door"]
+
+
+def test_a_node_that_waited_meets_only_the_room_that_it_belongs_to() -> None:
+    peers = _peers()
+    for name, installation in (("door", "studio"), ("shelf", "cellar")):
+        peers.found(record(name, installation=installation), 0.0)
+    assert peers.join("studio", 1.0) == [Dial(record("door", installation="studio"))]
+    assert list(peers.strangers) == ["n-shelf"]

@@ -214,3 +214,22 @@ def test_a_peer_behind_a_firewall_is_a_reason_to_look_when_it_must_be_asked_agai
         door.evidence.freshest_s, door.asked_beats_s, door.by_link = 50.0, 2.0, by_link
         assert door.health == ALIVE
         assert judge.next_deadline() == pytest.approx(due)
+
+
+# ---- the carrier
+
+
+def test_only_a_carrier_that_comes_back_knocks_for_the_dead_and_only_while_there_are_any() -> None:
+    judge = watch("door", "shelf")
+    judge.knock_due_s = NEVER
+    judge.carried(False, 0.1)
+    judge.carried(True, 0.2)
+    assert judge.knock_due_s == NEVER
+    bury(judge, "door")
+    judge.knock_due_s = 9.0
+    judge.carried(True, 0.3)  # it was there already
+    judge.carried(False, 0.4)
+    judge.carried(False, 0.5)  # nor does one that is still away
+    assert judge.knock_due_s == 9.0
+    judge.carried(True, 0.6)
+    assert judge.knock_due_s == 0.6
