@@ -445,7 +445,8 @@ def test_pieces_in_quick_succession_arrive_one_by_one_in_fewer_messages(agent: A
     mood = agent.start("mood", "Mood", routes={"asks": asks(poet)})
     write(agent, "tags", "calm")
     agent.until(lambda: mood.requests.get("answered") == 1, "the answer")
-    agent.until(lambda: wall.pulse.get("received", {}).get("line") == 3001, "all of it to be heard")
+    agent.until(lambda: wall.pulse.get("received", {}).get("line") == 3001, "all of it to arrive")
+    agent.until(lambda: wall.facts["heard"][-1][2] == 3000, "the last of it to be heard")
     heard = wall.facts["heard"]
     assert [index for _, _, index, *_ in heard] == list(range(3001 - len(heard), 3001))
     assert heard[-1][3:] == [False, None] and all(more for *_, more, _ in heard[:-1])
