@@ -34,16 +34,7 @@ def round_trips(runs: int) -> dict[str, dict[str, float]]:
     sides: dict[str, Any] = {
         PLAIN: trips.Raw("tcp://127.0.0.1:47991", False), CURVE: trips.Raw("tcp://127.0.0.1:47992", True), OURS: trips.Room(False),
     }  # fmt: skip
-    times: dict[str, list[list[float]]] = {name: [] for name in sides}
-    try:
-        for run in range(runs + 1):
-            for name, side in sides.items():
-                taken = side.run()
-                if run:  # the first warms up
-                    times[name].append(taken)
-    finally:
-        for side in sides.values():
-            side.close()
+    times = trips.in_turn(sides, runs)
     return {
         name: {"median_us": round(median([median(run) for run in all_of]), 1), "p99_us": round(median([p99(run) for run in all_of]), 1)}
         for name, all_of in times.items()

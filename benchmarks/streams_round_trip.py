@@ -131,6 +131,21 @@ class Raw:
         self._context.destroy(linger=0)
 
 
+def in_turn(sides: dict[str, Any], runs: int) -> dict[str, list[list[float]]]:
+    """Microseconds of each side's trips, run by run, after one run that warms up. Ends the sides."""
+    times: dict[str, list[list[float]]] = {name: [] for name in sides}
+    try:
+        for run in range(runs + 1):
+            for name, side in sides.items():
+                taken = side.run()
+                if run:  # the first warms up
+                    times[name].append(taken)
+    finally:
+        for side in sides.values():
+            side.close()
+    return times
+
+
 def main(runs: int) -> None:
     print(f"round trip of {SIZE} bytes, {runs} runs of {TRIPS}, in turn; {machine()}")
     with tempfile.TemporaryDirectory() as folder:
@@ -138,16 +153,7 @@ def main(runs: int) -> None:
             "raw, ipc, plain": Raw(f"ipc://{folder}/raw", False), "near": Room(True),
             "raw, tcp, CURVE": Raw("tcp://127.0.0.1:47991", True), "far": Room(False),
         }  # fmt: skip
-        try:
-            times: dict[str, list[list[float]]] = {name: [] for name in sides}
-            for run in range(runs + 1):
-                for name, side in sides.items():
-                    taken = side.run()
-                    if run:  # the first warms up
-                        times[name].append(taken)
-        finally:
-            for side in sides.values():
-                side.close()
+        times = in_turn(sides, runs)
     for raw, own in (("raw, ipc, plain", "near"), ("raw, tcp, CURVE", "far")):
         for name in (raw, own):
             middle, late = median([median(run) for run in times[name]]), median([p99(run) for run in times[name]])

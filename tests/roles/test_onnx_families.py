@@ -14,20 +14,13 @@ from mesh.errors import RoleError
 from mesh.role import Frame
 from roles.inference.onnx import Onnx
 from roles.inference.session import provider_order, ran_on
+from tests.roles.public_models import play
 from tests.roles.small_models import FLOAT, INT64, node, write_onnx
-from tests.roles.stage import Recorder, put_on
+from tests.roles.stage import put_on
 
 PICTURE = np.full((240, 320, 3), 120, np.uint8)
 BOX = (0.25, 0.25, 0.75, 0.5)  # of the picture: x0, y0, x1, y1
 HALF, INT8 = TensorProto.FLOAT16, TensorProto.INT8
-
-
-def play(model: Path, *frames: Any, to: str = "image", **options: Any) -> tuple[Any, Recorder]:
-    role, stage = put_on(Onnx, model.parent, model=model, **options)
-    role.setup()
-    for number, value in enumerate(frames):
-        getattr(role, f"on_{to}")(Frame(value, captured_s=1.0 + number))
-    return role, stage
 
 
 def saying(path: Path, size: tuple[int, int], outputs: dict[str, np.ndarray], layout: str = "nchw") -> Path:
