@@ -3,10 +3,16 @@
 mido reads the messages, RtMidi the ports, through whatever the system has: ALSA's sequencer or JACK on Linux, CoreMIDI on
 macOS. Channels count from 1, as on the instruments themselves. RtMidi tells nobody when a cable is pulled, so the list of
 ports is looked at once a second.
+
+What RtMidi has heard is fetched every few milliseconds by a thread of ours. Decided against: its callback, and with it mido's ports. JACK
+cancels RtMidi's thread wherever it is when a port is closed; where that was inside Python, the whole process stood still for ever, and
+to take the callback away first is a race of its own (tried: a crash within seconds).
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
@@ -17,6 +23,8 @@ from roles.sensing.inbox import Freshness, Inbox
 from roles.sensing.standin import StandIn, from_file
 
 LOOK_S = 0.5
+FETCH_S = 0.003  # between two looks at what has come
+QUEUE_MAX = 1024  # messages that may wait for a look
 APIS = {"alsa": "LINUX_ALSA", "jack": "UNIX_JACK", "coremidi": "MACOSX_CORE", "winmm": "WINDOWS_MM"}
 NOT_AN_INSTRUMENT = ("midi through", "rtmidi")
 CLOCKS = ("clock", "active_sensing")
@@ -40,6 +48,28 @@ class MidiOptions(Options):
     )
 
 
+class Port:
+    """An open input; `heard(bytes)` is called in a thread of its own for each message, in turn."""
+
+    def __init__(self, opened: Any, heard: Callable[[list[int]], None]) -> None:
+        self._opened, self._heard = opened, heard
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="midi", daemon=True)
+        self._thread.start()
+
+    def _listen(self) -> None:
+        while not self._closing.wait(FETCH_S):
+            while (message := self._opened.get_message()) is not None:
+                self._heard(message[0])
+
+    def close(self) -> None:
+        """Lets go of it. Call it once."""
+        self._closing.set()
+        self._thread.join()
+        self._opened.close_port()
+        self._opened.delete()
+
+
 class Midi(Role):
     """Emits each MIDI message, as {"type": "note_on", "channel": 1, "note": 60, "velocity": 90}; a note_on of velocity 0 is a note_off."""
 
@@ -58,8 +88,8 @@ class Midi(Role):
             ) from missing
         self._mido, self._rtmidi = mido, rtmidi
         self._inbox = Inbox(self)
-        self._port: Any = None
-        self._backend: Any = None
+        self._port: Port | None = None
+        self._api: int | None = None
         self._port_name, self._look_s = "", 0.0
         self._stand_in: StandIn | None = None
         rehearsal = bool(self.settings.get("rehearsal"))
@@ -71,7 +101,7 @@ class Midi(Role):
 
     def _begin(self, rehearsal: bool) -> None:
         try:
-            self._backend = self._find_backend()
+            self._api = self._find_api()
             self._open()
         except RoleError as fault:
             if not rehearsal:
@@ -102,14 +132,14 @@ class Midi(Role):
 
     # ---- the port
 
-    def _find_backend(self) -> Any:
+    def _find_api(self) -> int:
         """The first of the system's ways that answers. Raises RoleError when none does."""
         compiled = {name: getattr(self._rtmidi, f"API_{api}") for name, api in APIS.items()}
         there = [name for name, number in compiled.items() if number in self._rtmidi.get_compiled_api()]
         tried = [self.options.api] if self.options.api else there
         for name in tried:
             if name in there and self._answers(compiled[name]):
-                return self._mido.Backend(f"mido.backends.rtmidi/{APIS[name]}")
+                return int(compiled[name])
         raise RoleError(
             f"this machine's MIDI does not answer (tried {', '.join(tried)})", where=f"{self.name}, option api",
             instead="on Linux it needs ALSA's sequencer (modprobe snd-seq) or a running JACK",
@@ -117,18 +147,23 @@ class Midi(Role):
 
     def _answers(self, api: int) -> bool:
         try:
-            probe = self._rtmidi.MidiIn(rtapi=api, name="roomful-probe")
-            probe.get_ports()
-            probe.delete()
+            self._ports(api)
         except (self._rtmidi.RtMidiError, SystemError, RuntimeError):
             return False
         return True
 
     def _inputs(self) -> list[str]:
         try:
-            return list(dict.fromkeys(self._backend.get_input_names()))
+            return list(dict.fromkeys(self._ports(self._api)))
         except (OSError, SystemError, RuntimeError, self._rtmidi.RtMidiError):
             return []
+
+    def _ports(self, api: int | None) -> list[str]:
+        probe = self._rtmidi.MidiIn(rtapi=api, name="roomful-probe")
+        try:
+            return list(probe.get_ports())
+        finally:
+            probe.delete()
 
     def _open(self) -> None:
         """Raises RoleError when the input is not there."""
@@ -150,12 +185,19 @@ class Midi(Role):
         self._connect(fitting[0])
 
     def _connect(self, name: str, *, virtual: bool = False) -> None:
+        opened = None
         try:
-            # with a client's name mido would make any port a virtual one
-            more = {"virtual": True, "client_name": f"roomful-{self.name}"} if virtual else {}
-            self._port = self._backend.open_input(name, callback=self._heard, **more)
-        except (OSError, SystemError, RuntimeError, self._rtmidi.RtMidiError) as error:
+            opened = self._rtmidi.MidiIn(rtapi=self._api, name=f"roomful-{self.name}", queue_size_limit=QUEUE_MAX)
+            opened.ignore_types(sysex=False, timing=False, active_sense=True)
+            if virtual:
+                opened.open_virtual_port(name)
+            else:
+                opened.open_port(opened.get_ports().index(name))
+        except (OSError, SystemError, RuntimeError, ValueError, self._rtmidi.RtMidiError) as error:
+            if opened is not None:
+                opened.delete()
             raise RoleError(f"the MIDI input {name} cannot be opened: {error}", where=f"{self.name}, option port") from None
+        self._port = Port(opened, self._heard)
         self._port_name = name
 
     def _look_for_it(self) -> None:
@@ -172,10 +214,13 @@ class Midi(Role):
             self.say(f"{self._port_name} is back")
             self._fresh.found()
 
-    # ---- in RtMidi's thread
+    # ---- in the port's thread
 
-    def _heard(self, message: Any) -> None:
-        said = as_event(message)
+    def _heard(self, message: list[int]) -> None:
+        try:
+            said = as_event(self._mido.Message.from_bytes(message))
+        except ValueError:  # no message that MIDI knows
+            return
         channel = said.get("channel")
         if said["type"] in CLOCKS and not self.options.clock:
             return

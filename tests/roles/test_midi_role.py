@@ -16,6 +16,7 @@ from typing import Any
 
 import mido
 import pytest
+import rtmidi
 
 from mesh.errors import EngineMissingError, RoleError
 from roles.sensing import inbox, midi
@@ -164,11 +165,24 @@ def test_what_a_message_means(message: mido.Message, event: dict[str, Any]) -> N
     assert as_event(message) == event
 
 
+def test_a_port_is_closed_again_and_again_while_notes_come(jack: Jack, tmp_path: Path) -> None:
+    jack.plug_in()
+    until(lambda: "Keys" in jack.ports(), what="the instrument")
+    for _ in range(10):
+        opened = rtmidi.MidiIn(rtapi=rtmidi.API_UNIX_JACK, name="brief")
+        opened.open_port(next(index for index, name in enumerate(opened.get_ports()) if "Keys" in name))
+        said: list[list[int]] = []
+        port = midi.Port(opened, said.append)
+        until(lambda said=said: said, what="a note")
+        port.close()
+
+
 def test_a_clock_is_passed_over_unless_it_is_wanted(tmp_path: Path) -> None:
     for wanted in (False, True):
         role, stage = put_on(Midi, tmp_path, clock=wanted)
         role._inbox = inbox.Inbox(role)  # type: ignore[attr-defined]
-        role._heard(mido.Message("clock"))  # type: ignore[attr-defined]
+        role._mido = mido  # type: ignore[attr-defined]
+        role._heard(mido.Message("clock").bytes())  # type: ignore[attr-defined]
         assert role._inbox.put_count == int(wanted)  # type: ignore[attr-defined]
         assert midi.CLOCKS[0] == "clock" and not stage.emitted
 
