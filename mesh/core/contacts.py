@@ -8,13 +8,14 @@ passes it on. Decided against: repeating whole states to all (its cost grows wit
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mesh.core.effects import Effect, HangUp, Save, SendControl
 from mesh.core.events import Heard, LinkUp
 from mesh.core.members import ALIVE, DEAD
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, BeatsWanted, Digest, Hello, Probe, ProbeFor, State, StateWanted, Verdict
+from mesh.core.messages import Ack, Beat, BeatsWanted, Digest, Hello, NodeState, Probe, ProbeFor, State, StateWanted, Verdict
 from mesh.core.peers import Peers
 from mesh.core.timing import Timing
 
@@ -24,11 +25,13 @@ KNOWN_MAX = 256  # records in one Hello
 
 @dataclass(slots=True)
 class Contacts:
-    """One node's dealings with the others. `news` is set when something was learned that placement depends on."""
+    """One node's dealings with the others. `news` is set when something was learned that is decided by. `epochs` are the highest
+    that this node knows: after each claim everybody says the same of them, and of how many they hear, which is no news."""
 
     timing: Timing
     membership: Membership
     peers: Peers
+    epochs: Mapping[str, int] = field(default_factory=dict)
     news: bool = False
     wanted_s: dict[tuple[str, str], float] = field(default_factory=dict)  # (node, whom) -> when its state was asked for last
     turn: int = 0
@@ -188,9 +191,16 @@ class Contacts:
         if message.boot not in ("", member.record.boot):
             return effects
         if member.state is None or message.state.version > member.state.version:
+            self.news = self.news or member.behind_since_s is not None or not self._says_the_same(member.state, message.state)
             member.state, member.behind_since_s = message.state, None
-            self.news = True
         return effects
+
+    def _says_the_same(self, before: NodeState | None, now: NodeState) -> bool:
+        """Whether a newer state differs in nothing that anybody here decides by. In a room of 256 each death makes 255 say whom they
+        still hear; deciding anew for each of them kept every agent from its heartbeats for a third of a second."""
+        if before is None or replace(before, version=now.version, hears=now.hears, epochs=now.epochs) != now:
+            return False
+        return all(epoch <= self.epochs.get(instance, 0) for instance, epoch in now.epochs.items())
 
     def behind(self, now: float) -> bool:
         """Whether somebody here is known to have said something lately that has not come yet: a claim, perhaps."""

@@ -129,9 +129,9 @@ class Distribution:
         """Adopt the highest of what the others have adopted; fetch and play what follows from it."""
         effects: list[Effect] = []
         for state in states:
-            if rank(state.offered) > max(rank(self.offered), rank(self.ordered)):
+            if state.offered != self.offered and rank(state.offered) > max(rank(self.offered), rank(self.ordered)):
                 effects += self._adopt(FETCH, state.offered)
-            if rank(state.ordered) > rank(self.ordered):
+            if state.ordered != self.ordered and rank(state.ordered) > rank(self.ordered):
                 effects += self._adopt(PLAY, state.ordered)
         wanted = self.wanted()
         if wanted is None:

@@ -85,6 +85,7 @@ class Table:
     # What follows from who is here, found again after each change.
     _observers: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _watches: dict[str, bool] = field(default_factory=dict)
+    _ring: list[str] | None = None
     _present: list[Member] | None = None
     _watched: list[Member] | None = None
     _lost: list[Member] | None = None
@@ -100,12 +101,18 @@ class Table:
     def observers(self, node: str) -> tuple[str, ...]:
         """The nodes that watch `node`: in a small room its nearest neighbours on the ring of all that are here, on either side in
         turn; in a larger one its group, in which all watch all."""
-        if node not in self._observers:
-            here = {self.me.node, node, *(each.record.node for each in self.present())}
-            ring, most = sorted(here, key=hash_order), self.timing.observers_max
+        found = self._observers.get(node)
+        if found is None:
+            ring, most = self._ring_with(node), self.timing.observers_max
             near = _neighbours(ring, node) if len(ring) < 2 * most else _group(ring, node, most + 1)
-            self._observers[node] = near[:most]
-        return self._observers[node]
+            found = self._observers[node] = near[:most]
+        return found
+
+    def _ring_with(self, node: str) -> list[str]:
+        """All that are here, and `node`, in the order of the ring. Sorted once for each change: a large room asks it of everybody."""
+        if self._ring is None:
+            self._ring = sorted({self.me.node, *(each.record.node for each in self.present())}, key=hash_order)
+        return self._ring if node in self._ring else sorted([*self._ring, node], key=hash_order)
 
     def watched(self) -> list[Member]:
         """The members this node watches."""
@@ -198,7 +205,7 @@ class Table:
         self.changes += 1
         self._observers.clear()
         self._watches.clear()
-        self._present = self._watched = self._lost = None
+        self._ring = self._present = self._watched = self._lost = None
 
 
 def _neighbours(ring: list[str], node: str) -> tuple[str, ...]:
@@ -209,9 +216,9 @@ def _neighbours(ring: list[str], node: str) -> tuple[str, ...]:
 
 def _group(ring: list[str], node: str, size_max: int) -> tuple[str, ...]:
     """The others of the group of a node, when the ring is cut into as few equal parts as there can be."""
-    parts = -(-len(ring) // size_max)
-    mine = ring.index(node) * parts // len(ring)
-    return tuple(each for place, each in enumerate(ring) if place * parts // len(ring) == mine and each != node)
+    count, parts = len(ring), -(-len(ring) // size_max)
+    mine = ring.index(node) * parts // count
+    return tuple(each for each in ring[-(-mine * count // parts) : -(-(mine + 1) * count // parts)] if each != node)
 
 
 def _where(member: Member) -> str:

@@ -180,9 +180,9 @@ class Membership(Table):
     def _on_ack(self, ack: Ack, address: str, now: float) -> list[Effect]:
         """An answer over the link while datagrams are silent: they do not come through, so silence is given more time."""
         member = self.members.get(ack.target)
-        newer = member is not None and (bool(address) or ack.sequence > member.evidence.sequence)  # one overtaken by the link's came, too
-        if member is not None and newer and not ack.relay and ack.boot == member.record.boot:
-            self._note_way(member, address, now)
+        if member is not None and not ack.relay and ack.boot == member.record.boot:
+            if address or ack.sequence > member.evidence.sequence:  # a datagram that was overtaken by the link's word has come, too
+                self._note_way(member, address, now)
         effects = self.sign_of_life(ack.target, ack.boot, ack.incarnation, ack.sequence, "", now)
         return [*effects, *self.send_to([ack.relay], replace(ack, relay=""))]  # who asked through this node, if it was another
 

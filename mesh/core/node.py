@@ -119,7 +119,7 @@ class Node:
         self.peers = Peers(self.me.node, self.me.installation, self.timing, self.waiting)
         self.cast = Cast(self.timing)
         self.distribution = Distribution(self.trusts, self.saved)
-        self.contacts = Contacts(self.timing, self.membership, self.peers)
+        self.contacts = Contacts(self.timing, self.membership, self.peers, self.ledger.epochs)
         self.standing = Standing(self.timing, self.started_s, self.membership, int(self.saved.get("returns") or 0))
         self.ledger.epochs.update(self.saved.get("epochs") or {})
         self.ledger.seen.update({instance: (epoch, "") for instance, epoch in self.ledger.epochs.items()})

@@ -110,8 +110,7 @@ class Peers:
     def join(self, installation: str, now: float) -> list[Effect]:
         """This node waited, and belongs to this installation from now on."""
         self.installation = installation
-        return [each for record in list(self.strangers.values()) if record.installation == installation
-                for each in self.found(self.strangers.pop(record.node), now)]
+        return [each for node in list(self.strangers) for each in self.found(self.strangers.pop(node), now)]
 
     def linked(self, node: str, address: str) -> None:
         """The link to the peer answers at `address`."""

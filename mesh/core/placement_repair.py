@@ -19,19 +19,19 @@ TRIES_MAX = 4
 class Repair:
     """One part being repaired in place. Whoever stands earlier in `part` matters more."""
 
-    def __init__(self, seats: Seats, part: Sequence[int]) -> None:
+    def __init__(self, seats: Seats, part: Sequence[int], looks_left: int) -> None:
         self.seats, self.room, self.part = seats, seats.room, part
         self.rank = {index: place for place, index in enumerate(part)}
-        self.looks_left = LOOKS_A_PAIR * len(seats.free) ** 2
+        self.looks_left = looks_left
         self.moves: list[tuple[int, int]] = []  # item and where it sat, in order: what did not help is taken back
         self.on: dict[int, set[int]] = {}
         for index in part:
             if seats.seat[index] >= 0:
                 self.on.setdefault(seats.seat[index], set()).add(index)
 
-    def run(self) -> None:
-        """Seat whoever can be seated. Those further down the list who lose their seat get their turn later; and whoever then finds an
-        open seat, because others left it after its turn, sits down."""
+    def run(self) -> int:
+        """Seat whoever can be seated; returns how many looks are left. Those further down the list who lose their seat get their turn
+        later; and whoever then finds an open seat, because others left it after its turn, sits down."""
         for index in self.part:
             if self.seats.seat[index] >= 0 and not self._lawful(index):
                 self._empty(self._leaving({index}))
@@ -41,6 +41,7 @@ class Repair:
         for index in self.part:
             if self.seats.seat[index] < 0:
                 self._sit(index)
+        return self.looks_left
 
     def _seat(self, index: int) -> None:
         if not self._sit(index) and self.looks_left > 0 and not self._by_moving(index, DEPTH_MAX):
@@ -150,21 +151,24 @@ class Repair:
 def repair(seats: Seats, part: Sequence[int]) -> None:
     """Seat as many of a large part as the bound allows, the important first, and leave nobody playing for nobody.
 
-    When somebody's outputs have all stayed out, it is tried again with these as important as whoever plays for them, and after that
-    without the latter."""
-    matters = {index: (index, 1) for index in part}
-    raised: set[int] = set()
+    While it changes anything it is looked once more, for who moved has left a seat. When somebody's outputs have all stayed out, it is
+    tried again with these as important as whoever plays for them, and after that without the latter."""
+    needs = seats.room.needs_one_of
+    raised: set[int] = set()  # whose outputs are to be as important as they are
+    hopeless: set[int] = set()
+    looks_left = LOOKS_A_PAIR * len(seats.free) ** 2
     for _ in range(TRIES_MAX):
-        Repair(seats, sorted(matters, key=matters.__getitem__)).run()
+        before = [seats.seat[index] for index in part]
+        matters = {index: (index, 1) for index in part if index not in hopeless}
+        for index in raised:
+            matters.update({output: min(matters[output], (index, 0)) for output in needs[index]})
+        looks_left = Repair(seats, sorted(matters, key=matters.__getitem__), looks_left).run()
         idle = _without_audience(seats, part)
         for index in idle:
             seats.take(index)
-            if index in raised:
-                del matters[index]
-            raised.add(index)
-            for output in seats.room.needs_one_of[index]:
-                matters[output] = min(matters[output], (index, 0))
-        if not idle:
+            (hopeless if index in raised else raised).add(index)
+        raised -= hopeless
+        if not idle and before == [seats.seat[index] for index in part]:
             return
 
 

@@ -89,7 +89,7 @@ class Machines:
             bit = 1 << index
             self.named[each.name] = self.named.get(each.name, 0) | bit
             self.not_drained |= 0 if each.drained else bit
-            self.in_service |= 0 if each.drained or each.put_aside else bit
+            self.in_service |= 0 if each.put_aside else bit
             labels = {*each.labels, *labels_of.get(each.name, ())}
             for label in labels:
                 self.labelled[label] = self.labelled.get(label, 0) | bit
@@ -217,13 +217,15 @@ def _hold(items: list[Item], machines: list[Candidate], held: Sequence[Held]) ->
 
 def _set_free(items: list[Item], may_fail_back: frozenset[str], provisional: frozenset[str], may_part: frozenset[str]) -> None:
     """Holders that may leave unforced: only for a machine they like better, or one that a copy has to itself."""
+    may_improve, may_spread = may_fail_back | provisional, provisional | may_part
     for item in items:
-        if item.held < 0 or item.name not in may_fail_back | provisional | may_part:
+        if item.held < 0:
             continue
         rank = item.preference(item.held)
-        for layer in item.layers[: rank if item.name in may_fail_back | provisional else 0]:
-            item.free |= layer
-        if item.name in provisional | may_part and item.siblings:
+        if item.name in may_improve:
+            for layer in item.layers[:rank]:
+                item.free |= layer
+        if item.name in may_spread:
             crowd = 0
             for other in item.siblings:
                 crowd |= 1 << items[other].held if items[other].held >= 0 else 0
@@ -235,7 +237,7 @@ def _users(deployment: Deployment) -> dict[str, tuple[str, ...]]:
     users: dict[str, dict[str, None]] = {role.name: {} for role in deployment.roles}
     for role in deployment.roles:
         for source in [*(wire.role for wire in role.inputs), role.with_]:
-            if source in users and source != role.name:
+            if source in users:
                 users[source][role.name] = None
     return {name: tuple(found) for name, found in users.items()}
 

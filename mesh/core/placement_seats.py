@@ -127,12 +127,12 @@ class Seats:
         for index, item in enumerate(items):
             if item.held >= 0 and self.free[item.held] >= item.memory:
                 self.put(index, item.held)
-            elif item.role.each and item.allowed and not item.memory and not item.beside:
+            elif item.role.each and not item.memory:
                 self.choose(index)
         for index, item in enumerate(items):
             if item.allowed and self.seat[index] < 0:
                 for target in item.beside:
-                    if self.seat[target] < 0 and items[target].allowed:
+                    if self.seat[target] < 0:
                         self.choose(target)
                 self.choose(index)
             elif item.free:
@@ -167,7 +167,7 @@ def settled(seats: Seats, part: Sequence[int]) -> bool:
 
 def _could_not_be_better(seats: Seats, index: int) -> bool:
     item, machine = seats.room.items[index], seats.seat[index]
-    if item.siblings and seats.occupied_by(item.siblings) >> machine & 1:
+    if seats.occupied_by(item.siblings) >> machine & 1:
         return False
     reach = item.allowed
     if item.held >= 0:
@@ -184,10 +184,8 @@ def _could_not_be_better(seats: Seats, index: int) -> bool:
 
 def _only_copies(seats: Seats, part: Sequence[int]) -> bool:
     """Equal copies of one role, each with a machine to itself: taking turns for the best seat is the best they can do."""
-    first = seats.room.items[part[0]]
-    if len(part) != len(first.siblings) + 1 or first.beside:
-        return False
     items = [seats.room.items[index] for index in part]
+    first = items[0]
     if any(item.free or item.warm or item.allowed != first.allowed or item.role is not first.role for item in items):
         return False
     if any(item.held >= 0 and item.held != seats.seat[index] for index, item in zip(part, items, strict=True)):

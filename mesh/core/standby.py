@@ -44,9 +44,8 @@ class Succession:
                 self._weigh_copy(index, item)
             else:
                 self._order(index, item, item.allowed)
-        for index in playing:
-            if self.room.items[index].beside:
-                self._follow(index)
+        for index in sorted((index for index in playing if self.room.items[index].beside), key=self._steps):
+            self._follow(index)
         self.orders = {index: order for index, order in self.orders.items() if self.room.items[index].role.standby != "none"}
 
     def _weigh_copy(self, index: int, item: Item) -> None:
@@ -78,15 +77,21 @@ class Succession:
         self.orders[index] = tuple(order[:SUCCESSORS_MAX])
         self._weigh(item, order[0], loss)
 
+    def _steps(self, index: int) -> int:
+        """How many it follows, one after the other: who is followed comes first. A file in which they follow in a ring is refused."""
+        beside, steps = self.room.items[index].beside, 0
+        while beside:
+            beside, steps = self.room.items[beside[0]].beside, steps + 1
+        return steps
+
     def _follow(self, index: int) -> None:
         """Who plays `with` a role goes where that goes, or where another copy of it plays."""
         item = self.room.items[index]
-        here = [target for target in item.beside if self.seats.seat[target] == self.seats.seat[index]]
         others = self.seats.occupied_by(item.beside) & item.allowed & ~(1 << self.seats.seat[index])
         if others:
             self._order(index, item, others)
             return
-        order = tuple(machine for machine in self.orders.get(here[0], ()) if item.allowed >> machine & 1)
+        order = tuple(machine for machine in self.orders.get(item.beside[0], ()) if item.allowed >> machine & 1)
         if order:
             self.orders[index] = order
             if item.role.standby in LOADED and self.seats.free[order[0]] - self._kept_free[order[0]] >= item.memory:
@@ -120,6 +125,5 @@ class Succession:
         order: list[int] = []
         for chosen in (fitting, mask & ~fitting):
             for layer in item.layers:
-                if layer & chosen and len(order) < SUCCESSORS_MAX:
-                    order += sorted(self.room.bits(layer & chosen), key=loss.load.__getitem__)
+                order += sorted(self.room.bits(layer & chosen), key=loss.load.__getitem__)
         return order

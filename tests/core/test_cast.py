@@ -253,6 +253,14 @@ def test_a_winner_that_stands_above_already_does_nothing() -> None:
     assert stage.decide() == []
 
 
+def test_the_loser_does_not_claim_above_an_epoch_that_somebody_knows() -> None:
+    """Given a holder of the smaller side that consumers still believe; then the winner claims above what is known, and not this one."""
+    stage = Stage(b=said(claim("eye", 3, heard=9, first=3), epochs={"eye": 7})).holds(epoch=5)
+    for now in (10.0, 10.0 + WIRED.unclaimed_s + 0.1):
+        assert stage.decide(now) == []
+    assert stage.mine().epoch == 5
+
+
 def test_the_loser_stops_only_when_the_winner_has_claimed_above_it() -> None:
     stage = Stage(b=said(claim("eye", 2, heard=5))).holds(epoch=4)
     stage.placed = "b"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from mesh.core.contacts import Contacts
 from mesh.core.effects import Dial, Effect, HangUp, Save, SendControl
@@ -321,6 +324,51 @@ def test_no_news_is_no_news() -> None:
     post = Post("door")
     assert post.contacts.follow(post.told, 1.0) == []
     assert not post.contacts.news
+
+
+@pytest.mark.parametrize(
+    ("changes", "news"),
+    [
+        ({"hears": 7}, False),
+        ({"epochs": {"eye": 3}}, False),
+        ({"epochs": {}}, False),
+        ({"epochs": {"eye": 4}}, True),
+        ({"epochs": {"mood": 1}}, True),
+        ({"steady": True}, True),
+        ({"claims": ()}, True),
+        ({"claims": (), "hears": 7}, True),
+    ],
+)
+def test_what_everybody_repeats_after_a_claim_or_a_death_is_no_news(changes: dict[str, Any], news: bool) -> None:
+    """Given one who said what it plays, and an epoch that is known here; when it says more; then only what is new is decided by."""
+    post = Post("door")
+    post.contacts.epochs = {"eye": 3}
+    before = said(claim("eye"), epochs={"eye": 2})
+    post.hear(State("n-door", 1, before, "boot-door"))
+    assert post.contacts.news
+    post.contacts.news = False
+    after = replace(before, version=2, **changes)
+    post.hear(State("n-door", 1, after, "boot-door"))
+    assert post.contacts.news is news
+    assert post.table.members["n-door"].state is after
+
+
+def test_what_was_missed_is_news_when_it_comes_whatever_it_says() -> None:
+    """Given a heartbeat that names a newer state, for which this node waits; when it comes, the wait is over."""
+    post = Post("door")
+    post.hear(State("n-door", 1, said(), "boot-door"))
+    post.contacts.news = False
+    post.hear(replace(beat("door", 1), version=2))
+    assert post.contacts.behind(1.0)
+    post.hear(State("n-door", 1, replace(said(), version=2), "boot-door"))
+    assert post.contacts.news and not post.contacts.behind(1.0)
+
+
+def test_news_stays_news_until_it_is_acted_upon() -> None:
+    post = Post("door")
+    for version in (1, 2):
+        post.hear(State("n-door", 1, replace(said(), version=version), "boot-door"))
+    assert post.contacts.news
 
 
 def test_the_line_of_a_node_that_was_dead_is_not_dropped_when_it_comes_back() -> None:

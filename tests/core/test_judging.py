@@ -110,19 +110,53 @@ def test_a_held_verdict_is_dropped_when_the_others_are_heard_again() -> None:
     assert "cut_off_over" in {what for _, what, _ in room.said}
 
 
-def test_when_none_of_the_watched_is_heard_those_whom_only_others_watch_are_doubted_too_and_all_die_together() -> None:
+@pytest.mark.parametrize("at", range(WIRED.observers_max))
+def test_when_none_of_the_watched_is_heard_those_whom_only_others_watch_are_doubted_too_and_all_die_together(at: int) -> None:
     # Given a room so large that others watch some of its machines, and this machine's own cable out
     room = Room(*(f"m{number}" for number in range(8)))
     unwatched = [each.record.name for each in room.table.present() if not room.table.watches(each.record.node)]
     room.judge.carrier = False
     # When one of those it watches goes on a beat longer than all others
-    last = next(name for name in room.names if name not in unwatched)
+    last = [name for name in room.names if name not in unwatched][at]
     room.listen(0.1, last)
     room.listen(1.0)
     # Then every one is suspect once that one is, and nobody is dead before the others
     assert unwatched and {room.first("node_suspect", name) for name in (*unwatched, last)} == {room.first("node_suspect", last)}
     assert len({room.first("node_dead", name) for name in room.names}) == 1
     assert room.first("node_dead", last) - room.first("node_suspect", last) == pytest.approx(WIRED.dead_s, abs=0.02)
+
+
+def test_one_whom_only_others_watch_and_who_is_heard_of_meanwhile_holds_up_nobody_s_death() -> None:
+    # Given a room that fell silent as a whole, so that even those whom only others watch are suspect
+    room = Room(*(f"m{number}" for number in range(8)))
+    room.judge.carrier = False
+    spared = next(each for each in room.table.present() if not room.table.watches(each.record.node))
+    room.listen(0.35)
+    assert {room.health(name) for name in room.names} == {SUSPECT}
+    # When somebody has heard one of these just now
+    room.table.hearsay(spared, 0.0, room.now)
+    heard_of = room.now
+    room.listen(WIRED.suspect_s * 0.8)
+    assert spared.health == ALIVE
+    room.listen(1.0)
+    # Then the others die at their time, and that one is suspected anew only when it has been silent for long enough again
+    others = [name for name in room.names if name != spared.record.name]
+    for name in others:
+        assert room.first("node_dead", name) - room.first("node_suspect", name) == pytest.approx(WIRED.dead_s, abs=0.02)
+    again = max(at for at, event, name in room.said if event == "node_suspect" and name == spared.record.name)
+    assert again - heard_of == pytest.approx(WIRED.suspect_s, abs=0.02)
+
+
+def test_the_next_deadline_is_when_one_whom_only_others_watch_is_to_be_probed() -> None:
+    room = Room(*(f"m{number}" for number in range(8)))
+    for member in room.table.watched():
+        member.evidence.hear(999, room.now + 60.0)
+    room.judge.beat_due_s = room.judge.sync_due_s = room.now + 60.0
+    room.judge.judge(room.now)
+    due_s = room.judge.next_deadline()
+    assert not [each for each in room.judge.judge(due_s - 0.01) if isinstance(each, SendDatagram)]
+    probed = {each.node for each in room.judge.judge(due_s) if isinstance(each, SendDatagram) and isinstance(each.message, Probe)}
+    assert probed and not any(room.table.watches(node) for node in probed)
 
 
 def test_those_whom_only_others_watch_are_not_doubted_while_one_of_the_watched_is_heard() -> None:

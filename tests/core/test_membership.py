@@ -216,8 +216,9 @@ def test_only_its_own_new_answer_to_this_node_says_anything_about_how_a_member_i
     member = table.members["n-door"]
     table.heard(beat("door", 5), "10.0.0.1", 1.0)
     table.change(member, SUSPECT, 2.0)
-    # An old number, and an answer that was meant for another
+    # An old number, an answer of another boot, and one that was meant for another
     table.heard(Ack("n-door", "boot-door", 1, 4, 1), "", 2.1)
+    table.heard(Ack("n-door", "boot-other", 1, 7, 1), "", 2.15)
     table.heard(Ack("n-door", "boot-door", 1, 6, 1, "n-other"), "", 2.2)
     assert not member.by_link
     table.heard(Ack("n-nobody", "boot-nobody", 1, 9, 1), "", 2.3)

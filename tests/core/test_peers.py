@@ -91,6 +91,20 @@ def test_a_node_of_another_version_is_named_and_not_dialled() -> None:
     assert peers.strangers["n-door"].protocol == 7
 
 
+def test_who_says_so_itself_is_known_although_it_speaks_another_version() -> None:
+    peers = _peers()
+    assert peers.found(record("door", protocol=7), 0.0, itself=True) == [Dial(record("door", protocol=7))]
+    assert peers.records() == (record("door", protocol=7),) and not peers.strangers
+
+
+def test_who_joins_an_installation_still_takes_those_of_others_for_strangers() -> None:
+    peers = Peers("n-me", "waiting", WIRED, "waiting")
+    for name, house in (("door", "house"), ("ghost", "elsewhere")):
+        assert peers.found(record(name, installation=house), 0.0) == []
+    assert peers.join("house", 1.0) == [Dial(record("door"))]
+    assert set(peers.strangers) == {"n-ghost"}
+
+
 def test_another_installation_is_named_but_never_dialled() -> None:
     peers = _peers()
     assert peers.found(record("door", installation="next door"), 0.0) == []

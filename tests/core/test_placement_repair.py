@@ -44,6 +44,28 @@ def test_two_change_places_where_that_makes_room() -> None:
     assert where(found) == {"three": "b", "one": "a", "two": "a"}
 
 
+def test_who_moved_has_left_a_seat_that_is_found_when_it_is_looked_once_more() -> None:
+    """Given a lamp that lost the eye it shares a machine with, and a page in the way; when the page is put out for the eye; then the lamp,
+    whose turn had passed, has its seat beside it."""
+    deployment = room(
+        role("lamp", memory=2, with_="eye"), role("eye", memory=3), role("page", kind=SCREEN, memory=1, copies=2, spread=True),
+        machines=["a"],
+    )
+    found = place(deployment, [machine("a", 5)], [plays("page/2", "a"), plays("lamp", "a")])
+    assert where(found) == {"lamp": "a", "eye": "a"}
+
+
+def test_what_was_as_important_as_who_plays_for_it_is_so_no_longer_when_that_one_stays_out() -> None:
+    """Given two who play for a page that has no seat beside its host while they play; when they stay out; then the tree plays."""
+    deployment = room(
+        role("one", memory=1.5), role("two", memory=2), role("tree", memory=2, of=("host",)),
+        role("page", each=("a",), memory=2, with_="host", of=("two", "one")), role("host", kind=SCREEN, each=("a", "b"), memory=2),
+        machines=["a", "b"],
+    )
+    found = place(deployment, [machine("a", 5), machine("b", 1)], [plays("tree", "a"), plays("host@a", "a")])
+    assert where(found) == {"tree": "a", "host@a": "a"}
+
+
 def test_nobody_has_moved_when_moving_was_in_vain() -> None:
     """Given one holder that could move, which is not enough; when the newcomer stays out; then the holder is where it was."""
     deployment = room(

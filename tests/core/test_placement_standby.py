@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import permutations
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mesh.core.placement import place
+from mesh.core.spec import Machine
 from tests.core.placement_rooms import SCREEN, after, machine, plays, role, room, where
 
 
@@ -24,6 +28,69 @@ def test_nobody_stands_by_for_copies_displays_and_roles_that_want_none() -> None
     found = place(deployment, [machine("a"), machine("b"), machine("c")])
     assert set(found.standby.values()) == {()}
     assert set(found.standby) == set(found.holders)
+
+
+def test_a_display_has_no_successor_though_two_machines_have_its_machines_name() -> None:
+    deployment = room(role("wall", each=("a",), kind=SCREEN, standby="cold"), machines=["a"])
+    found = place(deployment, [machine("a"), replace(machine("a"), node="n-z")])
+    assert found.standby == {"wall@a": ()}
+
+
+def test_a_machine_without_the_memory_for_it_is_no_successor() -> None:
+    found = place(room(role("eye", memory=2), machines=["a", "b", "c"]), [machine("a", 4), machine("b", 1), machine("c", 2)])
+    assert names(found.standby["eye"]) == ["c"]
+
+
+def test_who_has_the_memory_now_comes_before_who_would_have_to_make_room() -> None:
+    deployment = room(role("lamp", memory=1, on=("b",)), role("eye", memory=2, on=("a", "b", "c")), machines=["a", "b", "c"])
+    found = place(deployment, [machine("a", 2), machine("b", 2), machine("c", 2)])
+    assert names(found.standby["eye"]) == ["c", "b"]
+    found = place(deployment, [machine("a", 2), machine("b", 3), machine("c", 2)])
+    assert names(found.standby["eye"]) == ["b", "c"]
+
+
+def test_at_most_eight_are_named() -> None:
+    deployment = room(role("eye", on=("label:x", "any")), machines=[Machine(f"m{number:02}", ("x",)) for number in range(6)])
+    found = place(deployment, [machine(f"m{number:02}") for number in range(20)])
+    assert names(found.standby["eye"]) == [f"m{number:02}" for number in range(1, 9)]
+
+
+# ---- who plays `with` another
+
+
+def test_who_shares_a_machine_is_followed_by_where_the_other_goes_as_far_as_it_can_go_there() -> None:
+    deployment = room(role("eye", on=("a", "any")), role("lamp", with_="eye", on=("a", "c")), machines=["a", "b", "c"])
+    found = place(deployment, [machine(name) for name in "abc"])
+    assert names(found.standby["eye"]) == ["b", "c"]
+    assert names(found.standby["lamp"]) == ["c"]
+
+
+def test_who_shares_a_machine_with_a_copy_goes_to_where_another_copy_plays() -> None:
+    deployment = room(role("poet", copies=2), role("lamp", with_="poet", standby="cold"), machines=["a", "b", "c"])
+    found = place(deployment, [machine(name) for name in "abc"])
+    assert where(found) == {"poet/1": "a", "poet/2": "b", "lamp": "a"}
+    assert names(found.standby["lamp"]) == ["b"]
+
+
+def test_a_chain_of_those_who_share_a_machine_moves_as_one_whatever_their_order_in_the_file() -> None:
+    wanted = [role("cup", with_="lamp"), role("lamp", with_="eye"), role("eye", on=("a", "c", "b"))]
+    for roles in permutations(wanted):
+        found = place(room(*roles, machines=["a", "b", "c"]), [machine(name) for name in "abc"])
+        assert [names(found.standby[name]) for name in ("cup", "lamp", "eye")] == [["c", "b"]] * 3
+        assert found.loaded == {}, "for they are cold"
+
+
+def test_a_warm_standby_of_who_shares_a_machine_needs_its_memory_too() -> None:
+    deployment = room(
+        role("eye", on=("a", "b")), role("lamp", memory=2, with_="eye", standby="warm"), role("roof", memory=1, on=("b",)),
+        machines=["a", "b"],
+    )
+    assert place(deployment, [machine("a", 2), machine("b", 3)]).loaded == {"lamp": "n-b"}
+    found = place(deployment, [machine("a", 2), machine("b", 2.5)])
+    assert found.loaded == {} and names(found.standby["lamp"]) == ["b"]
+
+
+# ---- what standbys cost
 
 
 def test_a_drained_machine_is_no_successor() -> None:
