@@ -31,16 +31,13 @@ class Repair:
 
     def run(self) -> int:
         """Seat whoever can be seated; returns how many looks are left. Those further down the list who lose their seat get their turn
-        later; and whoever then finds an open seat, because others left it after its turn, sits down."""
+        later."""
         for index in self.part:
             if self.seats.seat[index] >= 0 and not self._lawful(index):
                 self._empty(self._leaving({index}))
         for index in self.part:
             if self.seats.seat[index] < 0:
                 self._seat(index)
-        for index in self.part:
-            if self.seats.seat[index] < 0:
-                self._sit(index)
         return self.looks_left
 
     def _seat(self, index: int) -> None:
@@ -150,6 +147,43 @@ class Repair:
 
 def repair(seats: Seats, part: Sequence[int]) -> None:
     """Seat as many of a large part as the bound allows, the important first, and leave nobody playing for nobody.
+
+    Unless somebody more important plays for it nobody moves: then all stay as the polite half of placement left them, but for those who
+    break the law or play for nobody. So whatever comes next is better than what was, and a room never goes round in circles."""
+    polite = [seats.seat[index] for index in part]
+    _make_room(seats, part)
+    found = [seats.seat[index] for index in part]
+    _seat_as(seats, part, polite)
+    while _put_out_wrong(seats, part):
+        pass
+    if [machine < 0 for machine in found] < [seats.seat[index] < 0 for index in part]:
+        _seat_as(seats, part, found)
+
+
+def _seat_as(seats: Seats, part: Sequence[int], machines: Sequence[int]) -> None:
+    for index in part:
+        if seats.seat[index] >= 0:
+            seats.take(index)
+    for index, machine in zip(part, machines, strict=True):
+        if machine >= 0:
+            seats.put(index, machine)
+
+
+def _put_out_wrong(seats: Seats, part: Sequence[int]) -> bool:
+    """Unseat who breaks the law where they sit, the less important of two first, and who plays for nobody. False when there is none."""
+    wrong = _without_audience(seats, part)
+    for index in wrong:
+        seats.take(index)
+    for index in reversed(part):
+        machine = seats.seat[index]
+        if machine >= 0 and not seats.lawful(index) >> machine & 1:
+            seats.take(index)
+            wrong.append(index)
+    return bool(wrong)
+
+
+def _make_room(seats: Seats, part: Sequence[int]) -> None:
+    """Look for seats again and again, within the bound.
 
     While it changes anything it is looked once more, for who moved has left a seat. When somebody's outputs have all stayed out, it is
     tried again with these as important as whoever plays for them, and after that without the latter."""

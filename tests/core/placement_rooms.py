@@ -68,7 +68,7 @@ class Judge:
         self, deployment: Deployment, candidates: Sequence[Candidate], held: Sequence[Held] = (),
         may_fail_back: frozenset[str] = frozenset(), provisional: frozenset[str] = frozenset(),
     ) -> None:
-        self.deployment, self.candidates = deployment, sorted(candidates, key=lambda each: each.node)
+        self.deployment, self.candidates, self.held = deployment, sorted(candidates, key=lambda each: each.node), held
         self.ordered = sorted(instances(deployment), key=lambda each: (each.copy, each.role.rank))
         self.by_node = {each.node: each for each in candidates}
         self.may_fail_back, self.provisional = may_fail_back, provisional

@@ -28,7 +28,9 @@ from tests.sim.questions import BEHIND, Listener, Question, answers
 ROOT = Path(__file__).resolve().parent.parent.parent
 SEEDS = 12
 STORIES = tuple(sorted(path.name for path in (ROOT / "tests/sim").glob("test_stories*.py")))
-PLACEMENT = tuple(f"test_placement{which}.py" for which in ("", "_parts", "_standby", "_repair", "_bounds", "_search", "_seats", "_hard"))
+PLACEMENT = tuple(
+    f"test_placement{which}.py" for which in ("", "_parts", "_standby", "_repair", "_bounds", "_search", "_seats", "_hard", "_large")
+)
 # module -> the tests that are most likely to notice, tried first
 MODULES: dict[str, tuple[str, ...]] = {
     "claims": ("test_claims.py", "test_cast.py"),
