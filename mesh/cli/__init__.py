@@ -34,6 +34,7 @@ VERBS = {
     "down": "let the room rest until `up`",
     "status": "who is here, who plays what, and what is wrong",
     "watch": "what happens, as it happens",
+    "dashboard": "the room on a page, for a phone",
     "bench": "what the mesh reaches on this machine, beside the bare library",
     "events": "what happened lately, on every machine",
     "logs": "what the roles printed",
@@ -42,8 +43,8 @@ VERBS = {
     "restore-role": "let a role go back to the machine that it prefers",
 }
 GROUPS = {"the artist": ("new", "check", "plan", "rehearse", "record", "kinds", "models"),
-          "the technician": ("key", "agent", "install", "uninstall", "up", "down", "status", "watch", "bench", "events", "logs", "drain",
-                            "undrain", "restore-role")}
+          "the technician": ("key", "agent", "install", "uninstall", "up", "down", "status", "watch", "dashboard", "bench", "events",
+                            "logs", "drain", "undrain", "restore-role")}
 
 
 class Verbs(click.Group):

@@ -156,7 +156,7 @@ def _print_json(event: dict[str, Any]) -> None:
 
 
 def _print_words(event: dict[str, Any]) -> None:
-    from mesh.cli.words import sentence
+    from mesh.core.event_words import sentence
 
     words = sentence(event)
     if words:

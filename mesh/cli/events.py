@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from mesh.cli.status import door_options
-from mesh.cli.words import sentence
+from mesh.core.event_words import told
 from mesh.errors import NoRoomError
 
 EPILOG = """\b
@@ -22,7 +22,6 @@ Examples:
   roomful events                the last 50, of all machines
   roomful events -n 500 --json  for a script: one JSON object a line
 """
-SAME_S = 5.0  # the same words within this time are one event that several machines saw
 
 
 @click.command(epilog=EPILOG)
@@ -53,18 +52,6 @@ def command(last: int, host: str | None, key_path: Path | None, as_json: bool) -
         click.echo(f"{_when(age_s)}  {words}")
     if not lines:
         click.echo("Nothing has happened yet.")
-
-
-def told(events: list[dict[str, Any]]) -> list[tuple[float, str]]:
-    """(age in seconds, words), oldest first; what several machines saw is told once."""
-    lines: list[tuple[float, str]] = []
-    seen: dict[str, float] = {}
-    for event in events:
-        words = sentence(event)
-        if words and seen.get(words, float("inf")) - event["age_s"] > SAME_S:
-            lines.append((event["age_s"], words))
-            seen[words] = event["age_s"]
-    return lines
 
 
 def _when(age_s: float) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mesh.cli.words import sentence
+from mesh.core.event_words import sentence
 from mesh.errors import RoomfulError
 
 EPILOG = """\b

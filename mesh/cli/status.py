@@ -71,9 +71,9 @@ def instances_of(role: str, said: dict[str, Any]) -> list[str]:
 
 def is_wrong(said: dict[str, Any]) -> bool:
     """Whether a technician is needed: a machine of the file is missing, an instance does not play, or an alarm stands."""
-    missing = any(machine["health"] in ("expected", "dead", "stranger") for machine in said["machines"].values())
-    idle = said["order"] == "up" and any(role["state"] != "playing" or role["why"] for role in said["roles"].values())
-    return bool(missing or idle or said["alarms"])
+    from mesh.core.glance import troubles
+
+    return bool(troubles(said))
 
 
 def _print(said: dict[str, Any]) -> None:
@@ -82,6 +82,7 @@ def _print(said: dict[str, Any]) -> None:
     from rich.text import Text
 
     from mesh.core import drops
+    from mesh.core.glance import clock_words, turned_away_words
     from mesh.core.latency import in_words
 
     console = Console(highlight=False)
@@ -110,12 +111,10 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text(f"  {line}", "dim"))
     for line in drops.in_words(said["drops"]):
         console.print(Text(f"  {line}", "yellow"))
-    doubts = [clock["doubt_ms"] for each in said["machines"].values() if (clock := each.get("clock")) and clock["doubt_ms"] is not None]
-    if len(doubts) > 1:
-        console.print(Text(f"  clocks of {len(doubts)} machines together within {max(doubts):.1f} ms", "dim"))
+    if clocks := clock_words(said["machines"]):
+        console.print(Text(f"  {clocks}", "dim"))
     for each in said.get("turned_away", ()):
-        times = "once" if each["count"] == 1 else f"{each['count']:,} times"
-        console.print(Text(f"  {each['address']} was turned away {times}: {each['what']}", "yellow"))
+        console.print(Text(f"  {turned_away_words(each)}", "yellow"))
     for alarm in said["alarms"]:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):

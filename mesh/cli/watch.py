@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from mesh.cli.status import door_options
-from mesh.cli.words import sentence
+from mesh.core.event_words import sentence
 from mesh.errors import RoomfulError
 
 EPILOG = """\b

@@ -38,6 +38,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -
             "health": member.health, "why": _why(node, member, hints),
             "roles": _roles(member.state) if member.here else [], "node": member.record.node,
             "addresses": list(member.record.addresses), "revision": list(member.state.revision) if member.state else None,
+            "drained": member.state is not None and member.state.drained,
         }
     for peer in node.peers.records():
         if peer.node not in node.membership.members:
@@ -60,6 +61,7 @@ def _myself(node: Node, now: float) -> dict[str, Any]:
     return {
         "health": "alive", "why": _why_myself(node, now), "roles": _roles(node.state), "node": node.me.node,
         "addresses": list(node.me.addresses), "revision": list(node.state.revision), "self": True,
+        "drained": node.state.drained,
         "clock": node.clock.described(now, names(node)),
     }
 

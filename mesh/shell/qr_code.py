@@ -25,6 +25,13 @@ def for_terminal(key: InstallationKey) -> str:
     return drawn.getvalue()
 
 
+def address_for_terminal(address: str) -> str:
+    """A page's address, likewise."""
+    drawn = io.StringIO()
+    segno.make_qr(address, error="m").terminal(drawn, border=BORDER, compact=True)
+    return drawn.getvalue()
+
+
 def write(key: InstallationKey, path: Path, kind: str) -> None:
     """A file that only its owner can read; `kind` is "svg" or "png". An existing one is replaced. Raises KeyFileError."""
     drawn = io.BytesIO()

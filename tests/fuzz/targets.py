@@ -26,8 +26,12 @@ from mesh.core.messages import Ack, Answer, Beat, Call, ClockAsk, Digest, Hello,
 from mesh.core.recording import read_message
 from mesh.core.role_words import understood
 from mesh.core.status import status
-from mesh.errors import RoomfulError, WireError
+from mesh.errors import RoomfulError, UsageError, WireError
 from mesh.shell import host_config
+from mesh.shell.dashboard.doors import Doors
+from mesh.shell.dashboard.orders import OF_MACHINE, OF_ROLE, OF_ROOM
+from mesh.shell.dashboard.orders import read as read_order
+from mesh.shell.dashboard.words import Words
 from mesh.shell.film import MAGIC, records_of
 from mesh.shell.record import NodeRecord, from_properties, instance_name, to_properties
 from roles.display.audience import Visitor
@@ -174,6 +178,18 @@ def _page_path(data: bytes) -> None:
     own_page({"host": text, "origin": text})
 
 
+def _dashboard(data: bytes) -> None:
+    """A question at the dashboard's port: its proof, Host, path and body, by one who knows no word."""
+    proof, host, path, body = [*data.split(BETWEEN), b"", b"", b"", b""][:4]
+    text = host.decode("utf-8", "surrogateescape")
+    _DOORS.ours({"host": text, "origin": text})
+    own = f"{_DOORS.nonce()}:{proof.hex()[:64]:0<64}"
+    for shown in (proof.decode("latin-1"), own):
+        assert _DOORS.admit(shown, "POST", path.decode("latin-1"), body, path.hex()) is None
+    with contextlib.suppress(UsageError):
+        assert str(read_order(body)).split()[0] in (*OF_ROOM, *OF_MACHINE, *OF_ROLE)
+
+
 def _browser_says(data: bytes) -> None:
     Visitor(dict).tell_time(data.decode("utf-8", "replace"), lambda: 1.0)
 
@@ -205,6 +221,8 @@ roles:
   wall: {kind: display.web, each: [b], inputs: {image: eye.image}}
 """
 
+_DOORS = Doors(Words("o" * 32, "l" * 32))
+
 TARGETS: dict[str, Target] = {
     "codec": Target(_codec, _MESSAGES),
     "datagram": Target(_datagram, _MESSAGES),
@@ -224,5 +242,9 @@ TARGETS: dict[str, Target] = {
     "osc": Target(_osc, (_OSC, b"#bundle\0" + struct.pack(">Qi", 1, len(_OSC)) + _OSC)),
     "serial": Target(_serial_line, (b'{"a": 1}', b"a:1,b:2", b"1 2 3")),
     "page_path": Target(_page_path, (b"index.html", b"media/../x", b"roomful/fallback/loop/index.html")),
+    "dashboard": Target(_dashboard, (
+        BETWEEN.join((b"1.%s.%s:%s" % (b"0" * 32, b"0" * 64, b"0" * 64), b"192.168.1.5:8090", b"/order",
+                      b'{"verb": "drain", "of": "door"}')),
+        BETWEEN.join((b"", b"left-wall.local", b"/live", b'{"verb": "down"}')))),
     "browser_says": Target(_browser_says, (b'{"kind": "clock", "asked": 5}',)),
 }

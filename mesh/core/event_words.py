@@ -1,8 +1,14 @@
-"""Events as sentences for people: one place, so that the agent, the rehearsal and `status` say the same thing alike."""
+"""Events as sentences for people: one place, so that the agent, the rehearsal, `status` and the dashboard say the same
+thing alike."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+MEASURED = re.compile(r"\b\d+ ms\b")  # what each machine measured for itself makes no other event of it
+SAME_S = 5.0  # the same words within this time are one event that several machines saw
 
 SENTENCES = {
     "started": "{machine} is awake, listening on port {control_port}",
@@ -34,7 +40,7 @@ REVISIONS = {
 }
 
 
-def sentence(event: dict[str, Any]) -> str:
+def sentence(event: Mapping[str, Any]) -> str:
     """One event in words; "" for those that only machines read."""
     if event.get("event") == "role_state":
         why = f": {event['why']}" if event.get("why") and event.get("state") != "stopped" else ""
@@ -53,3 +59,21 @@ def sentence(event: dict[str, Any]) -> str:
         return form.format(**event)
     except KeyError:
         return str(event.get("event"))
+
+
+def told(events: Iterable[Mapping[str, Any]]) -> list[tuple[float, str]]:
+    """(age in seconds, words), in the order given, oldest first; what several machines saw is told once."""
+    return [(event["age_s"], words) for event, words in told_with(events)]
+
+
+def told_with(events: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, Any], str]]:
+    """As `told`, each with the event that it tells."""
+    lines: list[tuple[Mapping[str, Any], str]] = []
+    seen: dict[str, float] = {}
+    for event in events:
+        words = sentence(event)
+        same = MEASURED.sub("", words)
+        if words and seen.get(same, float("inf")) - event["age_s"] > SAME_S:
+            lines.append((event, words))
+            seen[same] = event["age_s"]
+    return lines
