@@ -33,7 +33,7 @@ class Watching:
         self._doors = [door]
         self._looking = 0
         self._events: list[dict[str, Any]] = []
-        self._asked_s, self._seen = float("-inf"), ""
+        self._asked_s, self._changed_s, self._seen = float("-inf"), float("-inf"), ""
         self.newest, self.number = "", 0
         self.changed, self._wanted = asyncio.Condition(), asyncio.Event()
 
@@ -93,9 +93,11 @@ class Watching:
         self._doors = list(dict.fromkeys([door, *here.values(), *self._doors]))[:DOORS_MAX]
         machines = [[name, each["health"], each["roles"]] for name, each in said["machines"].items()]
         seen = json.dumps([said["order"], said["alarms"], machines])
-        if seen != self._seen or time.monotonic() - self._asked_s >= EVENTS_S:
-            self._seen, self._asked_s = seen, time.monotonic()
-            self._events = _events(here)
+        now = time.monotonic()
+        if seen != self._seen:
+            self._seen, self._changed_s = seen, now
+        if now - self._asked_s >= EVENTS_S or now - self._changed_s <= EVENTS_S:
+            self._events, self._asked_s = _events(here), time.monotonic()
         passed_s = time.monotonic() - self._asked_s
         return glance(said, door.reports(said), [{**event, "age_s": event["age_s"] + passed_s} for event in self._events])
 

@@ -48,7 +48,7 @@ export function role(each, resting, buttons) {
 }
 
 export function takeover(each) {
-  const gap = each.gap_ms == null ? "nobody heard a gap" : `a gap of ${Math.round(each.gap_ms)} ms`;
+  const gap = each.gap_ms == null ? (each.age_s < 12 ? "listening for a gap" : "nobody heard a gap") : `a gap of ${Math.round(each.gap_ms)} ms`;
   const from = each.from ? ` from ${each.from}` : "", cause = each.cause ? ` (${each.cause})` : "";
   return element("li", "", element("time", "", when(each.age_s)), element("span", "", element("b", "", each.instance), ` to ${each.to}${from}${cause}`,
     element("span", "small", ` ${gap}`)));
