@@ -26,6 +26,7 @@ from mesh.core.messages import (
     MEMBERS_MAX,
     PROTOCOL,
     Answer,
+    Beat,
     Call,
     Claim,
     Hello,
@@ -42,6 +43,7 @@ SEAL_BYTES = 16
 DEPTH_MAX = 32
 _FREE = (State, Call, Answer)  # the kinds with a field of any form
 _NUMBERS = {kind: number for number, kind in KINDS.items()}
+BEAT_MARK = (SEAL_BYTES, bytes((PROTOCOL, _NUMBERS[Beat])))  # (where, what): a sealed heartbeat is told by these bytes in clear
 
 
 def encode(message: Message) -> bytes:

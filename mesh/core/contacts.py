@@ -43,7 +43,7 @@ class Contacts:
         """Take in one message. `told` is this node's own state as it was told last."""
         match event.message:
             case Beat() as beat:
-                effects = self.membership.heard(beat, event.address, now)
+                effects = self.membership.heard(beat, event.address, now - self._waited_s(event))
                 return [*effects, *self._want_state(beat.node, beat.incarnation, beat.version, beat.node, now)]
             case Probe() | ProbeFor() | Ack() | Verdict():
                 return self.membership.heard(event.message, event.address, now)
@@ -59,6 +59,11 @@ class Contacts:
                 return self._on_beats_wanted(event.message, now)
             case _:
                 return []
+
+    def _waited_s(self, event: Heard) -> float:
+        """For how long a heartbeat has waited to be read. One that waited for too long says that this node itself stood still: then the
+        newest may have found no more room in the buffer, and what was heard counts as heard now."""
+        return event.age_s if event.age_s < self.timing.dead_s else 0.0
 
     def link_up(self, event: LinkUp, told: State) -> list[Effect]:
         """A line to a peer answers: say who this is and what it plays."""

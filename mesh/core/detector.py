@@ -29,12 +29,15 @@ class Evidence:
     forgiven_s: float = 0.0
 
     def hear(self, sequence: int, now: float) -> bool:
-        """A numbered sign of life came straight from the peer. False for a duplicate or a late one, which proves nothing."""
+        """A numbered sign of life came straight from the peer, at `now` or a little before. False for a duplicate or a late one, which
+        proves nothing. Never moves the evidence back."""
         if sequence <= self.sequence:
             return False
         self.sequence = sequence
-        self.direct_s = self.freshest_s = now
-        self.forgiven_s = 0.0
+        self.direct_s = max(self.direct_s, now)
+        if now > self.freshest_s:
+            self.freshest_s = now
+            self.forgiven_s = 0.0
         return True
 
     def hear_of(self, age_s: float, now: float) -> None:

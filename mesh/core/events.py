@@ -27,10 +27,12 @@ class PeerFound:
 
 
 class Heard(NamedTuple):
-    """A message came, as a datagram from `address` or over a control link (`address` empty)."""
+    """A message came, as a datagram from `address` or over a control link (`address` empty). It arrived `age_s` ago and has waited
+    since then: heartbeats are read when their reader is awake anyhow."""
 
     message: Message
     address: str = ""
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

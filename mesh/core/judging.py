@@ -73,9 +73,10 @@ class Judge:
 
     def digest(self, now: float, version: int) -> tuple[str, Digest] | None:
         """Every `sync_s`, what this node has heard of all, for one other in turn. None when it is not time, or nobody is here."""
-        if now < self.sync_due_s:
+        beat_s, late = self.table.timing.beat_s, now - self.sync_due_s
+        if late < -beat_s / 2:  # with the beat that is nearest: a wake of its own costs more
             return None
-        self.sync_due_s = now + self._sync_s()
+        self.sync_due_s = now + self._sync_s() - (late if late < beat_s else 0.0)
         me, present = self.table.me, self.table.present()
         if not present:
             return None
@@ -219,13 +220,13 @@ class Judge:
         return []
 
     def next_deadline(self) -> float:
-        """When `beat`, `knock`, `digest` or `judge` next has something to do. Signs of life only put judging off, so when that is due
-        is found once after each judging and each change of the table: a call too early costs less than finding out at every beat."""
+        """When `beat`, `knock` or `judge` next has something to do; a digest goes with a beat. Signs of life only put judging off, so when
+        that is due is found once after each judging and each change of the table: a call too early costs less than that at every beat."""
         if self._judged_changes != self.table.changes:
             self._judged_changes = self.table.changes
             self._judge_due_s = min(map(self._due, self.table.present()), default=NEVER)
         due_s = self.beat_due_s if self.beat_due_s < self._judge_due_s else self._judge_due_s
-        return min(due_s, self.knock_due_s, self.sync_due_s) if self.knock_due_s < due_s or self.sync_due_s < due_s else due_s
+        return self.knock_due_s if self.knock_due_s < due_s else due_s
 
     def _due(self, member: Member) -> float:
         if member.health == ALIVE:

@@ -136,13 +136,13 @@ class Node:
         effects = self._take_in(event, now)
         if isinstance(event, Tick):
             effects += self.judge.judge(now)
-        effects += self._keep_time(now)
+            effects += self._keep_time(now)
         if not self._is_calm(event, now):
             effects += self._settle(now)
             self.settle_due_s = min(self.peers.next_deadline(), self.cast.next_look_s, self.standing.next_due(self.deployment),
                                     self.distribution.next_due())
         judge = self.judge
-        if now >= judge.beat_due_s or now >= judge.knock_due_s or now >= judge.sync_due_s:
+        if not isinstance(event, Heard) and (now >= judge.beat_due_s or now >= judge.knock_due_s):  # all that waits was heard before
             effects += judge.beat(now, self.published.version)
             effects += judge.knock(now)
             told = judge.digest(now, self.published.version)
@@ -166,9 +166,8 @@ class Node:
         """When this node next has something to do if nothing happens until then."""
         if self.gone:
             return NEVER
-        due_s, clock_s = self.judge.next_deadline(), self.clock.next_deadline()
-        due_s = due_s if due_s < self.settle_due_s else self.settle_due_s
-        return due_s if due_s < clock_s else clock_s
+        due_s = self.judge.next_deadline()  # the clock's questions and the digests go out with the beat that is nearest
+        return due_s if due_s < self.settle_due_s else self.settle_due_s
 
     def _take_in(self, event: Event, now: float) -> list[Effect]:
         match event:
@@ -205,14 +204,14 @@ class Node:
     def _hear(self, event: Heard, now: float) -> list[Effect]:
         message = event.message
         if isinstance(message, ClockAsk):
-            return self.clock.on_ask(message, event.address, now)
+            return self.clock.on_ask(message, event.address, now - event.age_s, now)
         if isinstance(message, ClockTold):
-            return self.clock.on_told(message, now)
+            return self.clock.on_told(message, now - event.age_s)
         return self.contacts.heard(event, self._told(), now)
 
     def _keep_time(self, now: float) -> list[Effect]:
         kept = self.clock.keeps
-        effects = self.clock.ask(now)
+        effects = self.clock.ask(now, self.timing.beat_s / 2)
         self.dirty = self.dirty or self.clock.keeps != kept
         return effects
 

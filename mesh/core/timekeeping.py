@@ -67,9 +67,9 @@ class Timekeeper:
 
     # ---- asking
 
-    def ask(self, now: float) -> list[Effect]:
-        """When it is time: ask the one that is followed, or begin the room's time. Sets `keeps`."""
-        if now < self.due_s:
+    def ask(self, now: float, early_s: float = 0.0) -> list[Effect]:
+        """When it is time, give or take `early_s`: ask the one that is followed, or begin the room's time. Sets `keeps`."""
+        if now < self.due_s - early_s:
             return []
         leads = self.known and not self.source
         self.due_s = now + (ASK_S if leads or self.answers >= SOON else ASK_SOON_S)
@@ -113,21 +113,21 @@ class Timekeeper:
 
     # ---- answering
 
-    def on_ask(self, ask: ClockAsk, address: str, now: float) -> list[Effect]:
-        """Answer at once; and if the asker's time is far ahead, go on from there."""
+    def on_ask(self, ask: ClockAsk, address: str, heard_s: float, now: float) -> list[Effect]:
+        """Answer what came at `heard_s`; and if the asker's time is far ahead, go on from there."""
         member = self.table.members.get(ask.node)
         if member is None or not self.known:
             return []
         effects = self._leap(now, ask.shown_s, self.course.pace) if ask.shown_s > self.course.read(now) + AHEAD_S else []
         course = self.course
         told = ClockTold(
-            self.table.me.node, ask.number, now, now, course.at_s, course.room_s, course.pace, course.slew_s, course.over_s,
+            self.table.me.node, ask.number, heard_s, now, course.at_s, course.room_s, course.pace, course.slew_s, course.over_s,
             self.doubt_s(now), self.reference, self.steps,
         )  # fmt: skip
         return [_send(member, address, told), *effects]
 
     def on_told(self, told: ClockTold, now: float) -> list[Effect]:
-        """An answer: compare the clocks, and follow."""
+        """An answer that came at `now`: compare the clocks, and follow."""
         if self.asked is None or self.asked[:2] != (told.node, told.number):
             return []
         asked_s, self.asked, self.unanswered = self.asked[2], None, 0
@@ -197,10 +197,6 @@ class Timekeeper:
             "known": self.known, "reference": reference, "steps": self.steps, "doubt_ms": doubt_ms,
             "drift_ppm": round(-drift * 1e6, 2), "words": words,
         }  # fmt: skip
-
-    def next_deadline(self) -> float:
-        """When `ask` next has something to do."""
-        return self.due_s
 
 
 def _send(member: Member, address: str, message: ClockAsk | ClockTold) -> Effect:

@@ -19,20 +19,10 @@ from typing import Any
 from mesh.core import effects
 from mesh.core.addresses import CONTROL_PORT
 from mesh.core.claims import HOLDER
-from mesh.core.codec import decode, encode
+from mesh.core.codec import BEAT_MARK, decode, encode
 from mesh.core.effects import Effect
-from mesh.core.events import (
-    Carrier,
-    Event,
-    Heard,
-    LinkHint,
-    LinkUp,
-    Measured,
-    PeerFound,
-    Tick,
-    Wanted,
-)
-from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut
+from mesh.core.events import Carrier, Event, Heard, LinkHint, LinkUp, Measured, PeerFound, Tick, Wanted
+from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut, Verdict
 from mesh.core.names import role_name
 from mesh.core.node import SAVED, Node
 from mesh.core.refusals import Refusals
@@ -118,7 +108,7 @@ class Agent:
     def _open(self, held: Held) -> None:
         settings, deployment = self.settings, held.deployment
         identity = read_identity(self.store, name=settings.name, node=settings.key.node)
-        self.beats = Beats(self._on_datagram)
+        self.beats = Beats(self._on_datagram, BEAT_MARK)
         self.vouching = Vouching(settings.key, self.store, self.beats.send, lambda *kept: self.save_later(self.save, *kept))
         self.control = Control(self.vouching.register, receive=self._on_control, on_hint=self._on_hint, ask=self.vouching.show)
         local = settings.rehearsal
@@ -240,7 +230,7 @@ class Agent:
             return  # as after most of what is heard
         if self._timer:
             self._timer.cancel()
-            self._timer = None
+        self._timer = None
         if self._leaving:
             return
         self._deadline_s, now = deadline_s, self.now()
@@ -250,8 +240,17 @@ class Agent:
     def _tick(self) -> None:
         self._timer = None
         lag_s = max(0.0, self.now() - self._due_s)
-        self.beats.drain()
+        self._hear_out()
         self.feed(Tick(lag_s))
+
+    def _hear_out(self) -> None:
+        """Take what waits on the wire into the queue, before the next event: nobody is judged, nor told on, before that is heard."""
+        if not self._handling:
+            self._handling = True
+            try:
+                self.beats.drain()
+            finally:
+                self._handling = False
 
     def _perform(self, effect: Effect) -> None:
         match effect:
@@ -320,10 +319,8 @@ class Agent:
         self._deaf.turn(machines, on, self.node.peers.records())
         self.processes.tell_all({"type": "cut", "nodes": sorted(self._deaf.nodes)})
 
-    def _on_datagram(self, data: bytes, sender: tuple[str, int]) -> None:
-        if sender[1] in self._deaf.ports:
-            return
-        if self.vouching.introductions.hear(data, sender):
+    def _on_datagram(self, data: bytes, sender: tuple[str, int], age_s: float) -> None:
+        if sender[1] in self._deaf.ports or self.vouching.introductions.hear(data, sender):
             return
         try:
             message = self.vouching.group.unseal(data, self.now())
@@ -331,7 +328,7 @@ class Agent:
             self.refused["datagram"] += 1
             self.refusals.note(sender[0], fault.what, self.now())
             return
-        self.feed(Heard(message, sender[0]))
+        self.feed(Heard(message, sender[0], age_s))
 
     def _on_control(self, data: bytes, reply: Reply) -> None:
         try:
@@ -339,6 +336,8 @@ class Agent:
         except WireError:
             self.refused["control"] += 1
             return
+        if isinstance(message, Verdict):
+            self._hear_out()
         if isinstance(message, Call):
             self.answers.answer(message, lambda answer: reply(encode(answer)))
         elif isinstance(message, ShutOut):

@@ -418,3 +418,20 @@ def _waiting() -> Post:
     post.table.me = replace(post.table.me, installation="waiting")
     post.peers.installation = post.peers.waiting = "waiting"
     return post
+
+
+def test_a_heartbeat_counts_from_its_arrival_not_from_when_it_was_read() -> None:
+    post = Post("door", "shelf")
+    shelf = post.table.members["n-shelf"].evidence
+
+    post.contacts.heard(Heard(beat("door", 1, ages=(("n-shelf", 50),)), "10.0.0.1", 0.08), post.told, 1.0)
+
+    assert post.table.members["n-door"].evidence.direct_s == pytest.approx(0.92)
+    assert shelf.freshest_s == pytest.approx(0.87)
+    assert shelf.direct_s == 0.0
+
+
+def test_a_heartbeat_that_waited_for_long_counts_as_heard_now_since_its_reader_stood_still() -> None:
+    post = Post("door")
+    post.contacts.heard(Heard(beat("door", 1), "10.0.0.1", WIRED.dead_s), post.told, 9.0)
+    assert post.table.members["n-door"].evidence.direct_s == 9.0

@@ -57,3 +57,10 @@ def test_a_new_sign_of_life_ends_forgiveness() -> None:
     evidence.forgive(0.1, 0.1)
     evidence.hear_of(0.0, 2.0)
     assert evidence.silence_s(2.2) == pytest.approx(0.2)
+
+
+def test_a_sign_of_life_that_came_before_what_is_known_moves_nothing_back() -> None:
+    evidence = Evidence(0.0, 0.0)
+    evidence.hear(1, 1.0)
+    assert evidence.hear(2, 0.9)
+    assert (evidence.sequence, evidence.direct_s, evidence.freshest_s) == (2, 1.0, 1.0)

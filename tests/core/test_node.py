@@ -21,7 +21,7 @@ from mesh.core.events import (
     Tick,
     Wanted,
 )
-from mesh.core.messages import Answer, Beat, Hello, NodeState, Order, State, StateWanted, Verdict
+from mesh.core.messages import Answer, Beat, ClockAsk, Digest, Hello, NodeState, Order, State, StateWanted, Verdict
 from mesh.core.node import Node
 from tests.core.cases import ROOM, beat, claim, record, said
 
@@ -248,3 +248,30 @@ def test_alarms_and_deaths_are_reported_once() -> None:
     life.until(10.0)
     events = [each.event for each in life.done if isinstance(each, Report)]
     assert events.count("node_dead") == 1 and events.count("node_up") == 1
+
+
+def test_what_is_heard_when_a_beat_is_due_is_taken_in_before_the_beat_goes_out() -> None:
+    life = Life()
+    life.meet("left", said())
+    life.until(2.0, "left")
+    life.now = life.node.judge.beat_due_s + 0.01
+
+    heard = life.feed(Heard(beat("left", 900), record("left").addresses[0]))
+    told = life.feed(Tick())
+
+    assert not [each for each in heard if isinstance(each, SendDatagram) and isinstance(each.message, Beat)]
+    beats = [each.message for each in told if isinstance(each, SendDatagram) and isinstance(each.message, Beat)]
+    assert [dict(each.ages) for each in beats] == [{"n-left": 0}]
+
+
+def test_questions_of_the_clock_and_digests_go_out_with_a_beat() -> None:
+    life = Life()
+    life.meet("left", said(keeps_time=True))
+    life.done.clear()
+    life.until(4.0, "left")
+
+    kinds = (Beat, ClockAsk, Digest)
+    told = [type(each.message) for each in life.done if isinstance(each, (SendDatagram, SendControl)) and type(each.message) in kinds]
+
+    assert told.count(Beat) in range(38, 42) and told.count(Digest) in range(14, 18)
+    assert told.count(ClockAsk) > 30  # ten a second as long as the two have just met

@@ -46,7 +46,7 @@ class CallingNode:
     def _ask(self, address: str, port: int) -> None:
         self.introductions.tell(address, port, ask=True)
 
-    def _datagram(self, data: bytes, sender: tuple[str, int]) -> None:
+    def _datagram(self, data: bytes, sender: tuple[str, int], age_s: float) -> None:
         if not self.introductions.hear(data, sender):
             self.datagrams.append(data)
 

@@ -69,7 +69,7 @@ def _hung_up(lines: list[socket.socket]) -> bool:
 def test_a_flood_of_datagrams_gives_the_loop_its_turn_and_a_beat_is_heard_after_it() -> None:
     async def whole() -> None:
         heard: list[bytes] = []
-        beats = Beats(lambda data, sender: heard.append(data) if data == b"a beat" else None)
+        beats = Beats(lambda data, sender, age_s: heard.append(data) if data == b"a beat" else None)
         port = beats.bind("127.0.0.1", 0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             for size in (0, 1, 100, 1400, 1401, 60_000) * 2000:

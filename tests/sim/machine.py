@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mesh.core.clock import Course
 from mesh.core.effects import Launch
-from mesh.core.events import Event
+from mesh.core.events import Event, Heard
 from mesh.core.node import Node
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ class Machine:
     boot: str = ""
     agent: Node | None = None
     inbox: list[Event] = field(default_factory=list)
+    aside: list[tuple[float, Heard]] = field(default_factory=list)  # (when, what): heartbeats that wait until it is awake anyhow
     handling: bool = False
     turning: bool = False  # to another revision, at this moment
     wake_t: float = float("inf")

@@ -137,7 +137,7 @@ class Network:
 
     def _arrive(self, sender: str, receiver: str, message: Message) -> None:
         machine = self.world.machines[receiver]
-        self.world.feed(machine, Heard(message, self.world.machines[sender].address))
+        self.world.arrive(machine, Heard(message, self.world.machines[sender].address))
 
     # ---- lines
 
@@ -241,7 +241,7 @@ class Network:
             return
         line.stalls = 0
         while line.flight and line.flight[0][0] <= self.world.t:
-            self.world.feed(there, Heard(line.flight.popleft()[1]))
+            self.world.arrive(there, Heard(line.flight.popleft()[1]))
         if line.flight and line.up and line.number == number:
             line.pumping = True
             self.world.at(line.flight[0][0], self._pump, line, number)
@@ -292,7 +292,7 @@ class Network:
     def _late(self, there: str, boot: str, message: Message) -> None:
         machine = self.world.machines[there]
         if machine.boot == boot:
-            self.world.feed(machine, Heard(message))
+            self.world.arrive(machine, Heard(message))
 
     def _stall_s(self) -> float:
         """Loss on a line: retransmission after 0.2 s, doubling each time that is lost too."""

@@ -34,12 +34,13 @@ from mesh.core.effects import (
 from mesh.core.events import (
     Carrier,
     Event,
+    Heard,
     Measured,
     PeerFound,
     Tick,
     Wanted,
 )
-from mesh.core.messages import NodeRecord
+from mesh.core.messages import Beat, NodeRecord, Verdict
 from mesh.core.node import Node
 from mesh.core.spec import Deployment
 from mesh.core.timing import PRESETS, Timing
@@ -175,7 +176,7 @@ class World:
         saved = {key: value for key, value in machine.disk.items() if value is not None}
         timing = self.timing or PRESETS[self.deployment.timing]
         machine.agent = Node(record, machine.now(self.t), timing, saved, machine.wall_s, trusts, "waiting")
-        machine.inbox, machine.wake_t, machine.handling = [], NEVER, False
+        machine.inbox, machine.aside, machine.wake_t, machine.handling = [], [], NEVER, False
         for process in [each for each in machine.processes.values() if each.orphan]:
             self.stage.found(machine, process)
         for event in self.sending.begun(machine):
@@ -232,7 +233,7 @@ class World:
             self.network.hang_up(machine, node)
         machine.agent, machine.paused = None, False
         machine.queued.clear()
-        machine.inbox = []
+        machine.inbox, machine.aside = [], []
 
     def pause(self, name: str) -> None:
         """The agent sleeps; what comes in waits in its sockets."""
@@ -245,6 +246,7 @@ class World:
             return
         machine.paused = False
         inbox, machine.inbox = machine.inbox, []
+        self._hear_out(machine)
         for event in inbox:
             self.feed(machine, event)
         if machine.agent is not None:
@@ -295,6 +297,22 @@ class World:
             self.feed(machine, Carrier(True))
 
     # ---- the agent's part
+
+    def arrive(self, machine: Machine, event: Heard) -> None:
+        """A message came. A heartbeat's datagram waits until the machine is awake for another reason, which is taken in after it."""
+        if event.address and type(event.message) is Beat:
+            if machine.agent is not None and len(machine.aside) < 4000:
+                machine.aside.append((self.t, event))
+            return
+        if event.address or type(event.message) is Verdict:
+            self._hear_out(machine)
+        self.feed(machine, event)
+
+    def _hear_out(self, machine: Machine) -> None:
+        if machine.aside and not (machine.paused or machine.handling):
+            aside, machine.aside = machine.aside, []
+            for came_t, event in aside:
+                self.feed(machine, event._replace(age_s=(self.t - came_t) * machine.clock.rate))
 
     def feed(self, machine: Machine, event: Event) -> None:
         """Let the machine's node take in an event, and perform what it says."""
@@ -351,6 +369,7 @@ class World:
         assert machine.agent is not None
         now = machine.now(self.t)
         lag_s = max(0.0, now - max(machine.due_s, 0.0)) if machine.due_s != NEVER else 0.0
+        self._hear_out(machine)
         machine.wake_t = NEVER
         self.feed(machine, Tick(lag_s if lag_s > 0.003 else 0.0))
         if machine.agent is None or machine.agent.next_deadline() > now:
