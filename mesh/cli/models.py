@@ -77,7 +77,7 @@ def _of_deployment(folder: Path) -> list[dict[str, Any]]:
 
 def _looked(seen: dict[str, Any]) -> dict[str, Any]:
     return {key: seen.get(key, empty) for key, empty in
-            (("kind", ""), ("inputs", []), ("outputs", []), ("about", {}), ("fits", []), ("fault", ""))}  # fmt: skip
+            (("kind", ""), ("inputs", []), ("outputs", []), ("about", {}), ("fits", []), ("hint", ""), ("fault", ""))}  # fmt: skip
 
 
 def _print(model: dict[str, Any]) -> None:
@@ -101,6 +101,8 @@ def _print(model: dict[str, Any]) -> None:
         console.print(Text(f"  {'played by':<{WIDE}} {role['name']} ({role['kind']}, {_options(role['options'])})"))
     if model["fits"] and not model["roles"]:
         _print_ways(console, model)
+    elif model["hint"] and not model["roles"]:
+        console.print(Text(f"  What it cannot tell by itself: {model['hint']}"))
     console.print()
 
 
@@ -109,8 +111,7 @@ def _print_ways(console: Any, model: dict[str, Any]) -> None:
     from rich.text import Text
 
     first, *others = model["fits"]
-    sound = "window" in first["options"]
-    input = "image" if any(len(entry["shape"]) in (3, 4) for entry in model["inputs"]) and not sound else "audio" if sound else "vector"
+    input = first.get("input", "vector")
     wire = f"{input}: {INPUT_OF[input]}"
     if model["kind"] == "inference.llm":
         wire = f"{model['inputs'][0]['name']}: ROLE.STREAM" if model["inputs"] else "prompt: ROLE.STREAM"

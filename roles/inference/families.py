@@ -2,8 +2,8 @@
 
 Two dozen families cover nearly every detector that can be downloaded. Which one it is shows in names, shapes and, where the export says it,
 metadata; option `detector` settles a doubt. Each family's layout and source is told where it is read: `grids`, `pairs`, `anchors`,
-`heads`, `distances`, `centres`. Decided against: a guess in silence where two families fit. The order below is from the surest sign to the
-weakest, and what no sign fits is refused in words.
+`heads`, `distances`, `centres`, `regions`. Decided against: a guess in silence where two families fit. The order below is from the surest
+sign to the weakest, and what no sign fits is refused in words.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from roles.inference.grids import grid_family, grids, prototypes, read_grid
 from roles.inference.heads import channels_first, heads
 from roles.inference.intake import Array, Size
 from roles.inference.pairs import is_detr, is_dets, pair_of, read_dets, read_pair
+from roles.inference.regions import map_in, regions
 
 Hints = Mapping[str, str]  # what the export says of itself in its metadata
 
@@ -40,6 +41,8 @@ def family_of(outputs: Mapping[str, Array], size: Size, labels: list[str], optio
         return "detr"
     if is_dets(outputs):
         return "dets"
+    if map_in(outputs) is not None and next(iter(outputs.values())).ndim == 4:
+        return "map"
     maps = _maps(outputs, labels)
     if maps:
         return maps
@@ -109,6 +112,8 @@ def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], opti
         return family, read_pair(outputs, pair, labels, options, family)
     if family == "dets":
         return family, read_dets(outputs)
+    if family == "map":
+        return family, regions(outputs, size, options)
     if family in ("centernet", "centerface"):
         return family, centernet(outputs, size, family == "centerface")
     if family in ("yolo_heads", "yolo3_heads", "yolo4_heads"):

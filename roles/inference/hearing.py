@@ -51,10 +51,18 @@ class Windows:
         return out.astype(np.float32)
 
 
+def along(shape: list[Any]) -> int:
+    """Which side of the model's input is time: the one that is no 1, else the last that is open. Some models want (1, samples, 1)."""
+    sides = [at for at, side in enumerate(shape) if isinstance(side, int) and side > 1] or [
+        at for at, side in enumerate(shape) if not isinstance(side, int) or side < 1
+    ]
+    return sides[-1] if sides else len(shape) - 1
+
+
 def read_windows(name: str, shape: list[Any], options: Any, told_rate: int = 0) -> Windows:
     """The windows that a model's input of this shape wants, of sound that says it comes at `told_rate` (0: it does not say). RoleError
     that names the option where the model leaves it open."""
-    length = shape[-1] if shape and isinstance(shape[-1], int) and shape[-1] > 1 else None
+    length = next((side for side in shape if isinstance(side, int) and side > 1), None)
     if len([side for side in shape if isinstance(side, int) and side > 1]) > 1:
         raise RoleError(
             f"the model wants no plain sound on {name} {shape}", where="option input",

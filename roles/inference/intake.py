@@ -32,6 +32,8 @@ NUMBER_TYPES = {
 }
 GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as OpenCV and Pillow weigh
 CHANNELS = (1, 3)
+SIDE_MIN = 16  # of a picture
+SIDE_MAX = 4096  # of a side that follows the picture's shape
 
 Array = np.ndarray[Any, Any]
 Size = tuple[int, int]
@@ -65,7 +67,7 @@ class Intake:
     name: str
     layout: str  # nchw | nhwc | nhw
     batched: bool
-    size: Size  # width, height
+    size: Size  # width, height; 0: that side follows the picture's shape
     colour: str  # rgb | bgr | grey
     number_type: str
     scale: float
@@ -74,13 +76,17 @@ class Intake:
     resize: str  # stretch | letterbox | crop
     pad: int
     corner: bool = False  # a letterbox has its bars right and below only
-    multiple: int = 0  # above 0: the picture's own size, rounded to it, in place of `size`
+    multiple: int = 0  # above 0: the picture's own size, rounded to it, in place of `size`, or of the side that follows
 
     def fitted(self, picture: Array) -> Intake:
         """The same for a picture of this size, where the model takes any."""
         if not self.multiple:
             return self
         height, width = picture.shape[:2]
+        if (self.size[0] == 0) != (self.size[1] == 0):
+            longer = width * self.size[1] / height if self.size[0] == 0 else height * self.size[0] / width
+            follows = min(SIDE_MAX, max(self.multiple, -int(-longer // self.multiple) * self.multiple))
+            return replace(self, size=(self.size[0] or follows, self.size[1] or follows))
         sides = tuple(max(self.multiple, round(side / self.multiple) * self.multiple) for side in (width, height))
         return replace(self, size=(sides[0], sides[1]))
 
@@ -126,11 +132,13 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
                 f"option {option} has {len(value)} numbers, the model's picture {channels} channels: {wants}", where=f"option {option}",
                 instead="give one number, or one for each channel",
             )  # fmt: skip
+    size = _size(width, height, options.size, wants)
+    follows, frame = 0 in size, options.size == "frame" and None in (width, height)
     return Intake(
         name=name,
         layout=layout,
         batched=batched,
-        size=_size(width, height, options.size, wants),
+        size=size,
         colour=_colour(channels, options.colour, wants),
         number_type=number_type,
         scale=scale,
@@ -139,8 +147,18 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
         resize=options.resize,
         pad=options.pad,
         corner=options.place == "corner",
-        multiple=options.multiple if options.size == "frame" and None in (width, height) else 0,
+        multiple=options.multiple or 8 if follows else options.multiple or 32 if frame else 0,
     )
+
+
+def is_picture(shape: Sequence[Any]) -> bool:
+    """Whether an input of this shape is surely a picture: four sides, or three of which an outer one is the colours. (25, 96) are not the
+    sides of a grey one: rather a spectrum, or what another model found in a stretch of sound."""
+    sides = [side if isinstance(side, int) and side > 0 else None for side in shape]
+    if len(sides) != 3:
+        return len(sides) == 4
+    spread = [side for side in sides if side is None or side >= SIDE_MIN]
+    return len(spread) == 2 and sides[1] not in CHANNELS and 3 in (sides[0], sides[2])
 
 
 def as_numbers(values: Array, number_type: str) -> Array:
@@ -190,7 +208,7 @@ def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size
     if asked == "frame":
         return (width or 1, height or 1) if None not in (width, height) else (1, 1)
     if asked != "auto":
-        across, down = (int(side) for side in asked.split("x"))
+        across, down = (0 if side == "any" else int(side) for side in asked.split("x"))
         if width not in (None, across) or height not in (None, down):
             raise RoleError(
                 f"the model wants pictures of {width or 'any'}x{height or 'any'}, option size says {asked}",
@@ -198,6 +216,8 @@ def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size
                 instead="leave `size` out, or set it to the model's",
             )
         return across, down
+    if (width is None) != (height is None):  # as tall as it says, and as wide as the picture then is
+        return width or 0, height or 0
     if width is None or height is None:
         raise RoleError(f"the model takes pictures of any size: {wants}", instead='say which in option size, such as "640x640"')
     return width, height

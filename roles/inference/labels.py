@@ -11,12 +11,14 @@ from pathlib import Path
 from mesh.errors import RoleError
 from roles.inference.label_sets import SETS
 
+KEYS = ("labels", "names", "classes", "character", "characters", "vocab")  # of metadata; PaddleOCR keeps its letters in `character`
 COLUMNS = ("display_name", "name", "label", "class")  # of a table of classes, such as YAMNet's
 
 
 def read_labels(asked: list[str] | str | None, metadata: Mapping[str, str], folder: Path) -> list[str]:
     """From option `labels` (a list; `coco` and other known sets; a file of the folder: text, CSV or JSON), else from the model's
-    metadata (`labels`, or `names` as Ultralytics writes them), else none."""
+    metadata (`labels`, `names` as Ultralytics writes them, `character` as PaddleOCR does), else none. In a list with one name on a line a
+    space alone is a name: the letter."""
     if isinstance(asked, list):
         return asked
     if isinstance(asked, str):
@@ -29,7 +31,7 @@ def read_labels(asked: list[str] | str | None, metadata: Mapping[str, str], fold
                 instead=f"give a list, a text, CSV or JSON file in the deployment's folder, or one of {', '.join(SETS)}",
             )  # fmt: skip
         return _of_file(path)
-    for key in ("labels", "names", "classes"):
+    for key in KEYS:
         if key in metadata:
             return _listed(metadata[key])
     return []
@@ -46,7 +48,7 @@ def _of_file(path: Path) -> list[str]:
         rows = list(csv.reader(text.splitlines()))
         column = next((rows[0].index(name) for name in COLUMNS if rows and name in rows[0]), None)
         return [row[column] for row in rows[1:] if row] if column is not None else [row[-1] for row in rows if row]
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    return _lines(text)
 
 
 def _listed(text: str) -> list[str]:
@@ -65,7 +67,13 @@ def _listed(text: str) -> list[str]:
                 continue
         if isinstance(value, list | tuple):
             return [str(item) for item in value]
-    return [word.strip() for word in text.replace("\n", ",").split(",") if word.strip()]
+    return _lines(text) if "\n" in text.strip("\n") else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _lines(text: str) -> list[str]:
+    """One name on each; only what ends lines in files does so, since a list of letters has stranger ones as its letters."""
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return [line.strip() or line for line in lines if line.strip() or len(line) == 1]
 
 
 def _in_order(named: dict[int, str]) -> list[str]:

@@ -16,9 +16,21 @@ import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
-from roles.inference.decoding import Decoder, make_decoder
-from roles.inference.hearing import Windows, read_windows
-from roles.inference.intake import Array, Fit, Intake, Size, as_numbers, as_vector, constants, read_intake, zeros
+from roles.inference.crops import DECODES, Crop, Crops
+from roles.inference.decoding import Decoder, Found, make_decoder
+from roles.inference.hearing import Windows, along, read_windows
+from roles.inference.intake import (
+    Array,
+    Fit,
+    Intake,
+    Size,
+    as_numbers,
+    as_vector,
+    constants,
+    is_picture,
+    read_intake,
+    zeros,
+)
 from roles.inference.labels import read_labels
 from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
@@ -35,7 +47,7 @@ class Onnx(Role):
     """Runs any ONNX model on pictures, sound or vectors; gives classes, boxes, keypoints, masks, depths, pictures, letters, vectors, a
     probability, plain arrays, or what a function of your own makes of them."""
 
-    inputs = {"image": Image, "audio": Audio, "vector": Vector, "*": Any_}
+    inputs = {"image": Image, "audio": Audio, "vector": Vector, "boxes": Event, "*": Any_}
     outputs = {"found": Event, "values": Vector, "picture": Image, "text": Text}
     output_option = "output"
     extra = "onnx"
@@ -60,6 +72,8 @@ class Onnx(Role):
         self._others: dict[str, Array] = {}  # the newest of the further inputs
         self._intakes: dict[str, Intake] = {}
         self._windows: Windows | None = None
+        self._rows: list[Array] = []  # the newest vectors of a model that wants several at once
+        self._crops = self._cutter()
         self._proof, self._ticked, self._fault = self._rehearsed(), False, ""
         self._decode = self._decoder()
         self._say_where()
@@ -76,9 +90,39 @@ class Onnx(Role):
         return EVERY_S if first or self._proof is None else self._proof.prove(self)
 
     def on_image(self, frame: Frame) -> None:
+        if self._crops is not None:
+            self._crops.remember(frame.value, frame.captured_s)
+            return
         intake = self._intake_of(self._entry).fitted(frame.value)
         ready, fit = intake.prepare(frame.value)
         self._answer(ready, fit, intake.size, frame)
+
+    def on_boxes(self, frame: Frame) -> None:
+        """Looks at each thing that was found in the picture; one event for all of them, in their order."""
+        if self._crops is None:
+            raise RoleError(
+                f"{self.name} gets boxes, and does not know that it should look into them", where=f"{self.name}, option crops",
+                instead="set crops: 10 to run the model on each of up to ten",
+            )  # fmt: skip
+        crops = self._crops.of(frame.value, frame.captured_s)
+        if crops is None:
+            return  # of a picture that is no longer here, or not yet
+        seen = [(crop, self._look_into(crop, frame)) for crop in crops]
+        captured_s = frame.captured_s or None
+        self.emit(self.options.output, {"things": [{**crop.thing, "found": found.event} for crop, found in seen]}, captured_s=captured_s)
+        lines = sorted((crop.thing["box"][1] + crop.thing["box"][3], found.more["text"]) for crop, found in seen if "text" in found.more)
+        texts = [text for _, text in lines]  # from top to bottom
+        if texts:
+            self.emit("text", "\n".join(texts), captured_s=captured_s)
+        if seen and self.options.decode == "embedding":
+            self.emit("values", np.stack([found.more["values"] for _, found in seen]), captured_s=captured_s)
+
+    def _look_into(self, crop: Crop, frame: Frame) -> Found:
+        intake = self._intake_of(self._entry).fitted(crop.picture)
+        ready, fit = intake.prepare(crop.picture)
+        outputs = self._session.run(self._feeds(ready))
+        picture = Frame(crop.picture, stream=frame.stream, captured_s=frame.captured_s)
+        return self._decode(self._outcome.of(outputs), crop.fit(fit), intake.size, picture)
 
     def on_audio(self, frame: Frame) -> None:
         if self._windows is None or (frame.rate and frame.rate != self._windows.heard_rate and self.options.heard_rate is None):
@@ -87,8 +131,23 @@ class Onnx(Role):
             self._answer(self._as_sound(window), Fit(), (1, 1), frame)
 
     def on_vector(self, frame: Frame) -> None:
-        vector = as_vector(frame.value, self._entry.name, self._entry.shape, self._entry.type)
-        self._answer(vector, Fit(), (1, 1), frame)
+        value = self._gathered(frame.value)
+        if value is not None:
+            self._answer(as_vector(value, self._entry.name, self._entry.shape, self._entry.type), Fit(), (1, 1), frame)
+
+    def _gathered(self, value: Any) -> Any:
+        """A model that wants the newest vectors together, such as [1, 16, 96], gets them from one vector, or some, at a time; None until
+        there are enough."""
+        shape = self._entry.shape
+        rows = np.asarray(value)
+        rows = rows.reshape(-1, rows.shape[-1]) if rows.ndim else rows
+        if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape[1:]) or rows.ndim != 2:
+            return value
+        count, wide = shape[1:]
+        if rows.shape[-1] != wide or len(rows) >= count:
+            return value
+        self._rows = [*self._rows, *rows][-count:]
+        return np.stack(self._rows) if len(self._rows) == count else None
 
     def on_frame(self, input: str, frame: Frame) -> None:
         """The newest of a further input: it goes in with the next frame of the first."""
@@ -113,8 +172,9 @@ class Onnx(Role):
     def _as_sound(self, window: Array) -> Array:
         kind = self._entry.type.removeprefix("tensor(").removesuffix(")")
         scale = self.options.scale if self.options.scale is not None else LOUDEST.get(kind, 1.0)
-        lead = (1,) * (max(1, len(self._entry.shape)) - 1)
-        return as_numbers((window * scale).reshape(*lead, -1), kind.replace("float", "float32") if kind == "float" else kind)
+        sides = [1] * max(1, len(self._entry.shape))
+        sides[along(list(self._entry.shape))] = -1
+        return as_numbers((window * scale).reshape(sides), kind.replace("float", "float32") if kind == "float" else kind)
 
     def _answer(self, ready: Array, fit: Fit, size: Size, frame: Frame) -> None:
         """Run the model and emit what it found, stamped with when the frame was seen."""
@@ -182,6 +242,23 @@ class Onnx(Role):
             return ""
         return f"what the model remembers goes into `state`, here perhaps {{{', '.join(f'{a}: {b}' for a, b in pairs.items())}}}; "
 
+    def _cutter(self) -> Crops | None:
+        """What cuts the pictures, of a role that looks into boxes."""
+        options = self.options
+        if options.crops is None:
+            return None
+        if options.decode not in DECODES and not options.decode.startswith("./"):
+            raise RoleError(
+                f"a model that decodes {options.decode} cannot look into boxes", where=f"{self.name}, option crops",
+                instead=f"decode {', '.join(DECODES)} or by a function of your own, or leave crops out",
+            )  # fmt: skip
+        if options.state or options.wired:
+            raise RoleError(
+                "a model that looks into several boxes at once cannot remember, or wait for a further input",
+                where=f"{self.name}, option crops", instead="leave state and wired out, or crops",
+            )  # fmt: skip
+        return Crops(options.crops, options.crop_margin, options.crop_labels)
+
     def _silence(self) -> dict[str, Array]:
         shapes = self.options.state_shape
         found = {name: zeros(name, self._session.inputs[name], shapes.get(name)) for name in self.options.state}
@@ -214,7 +291,7 @@ class Onnx(Role):
     def _made_up(self) -> tuple[Array, Fit, Size] | None:
         chance = np.random.default_rng(1)
         entry = self._entry
-        if len(entry.shape) == 4:  # surely a picture: say at once what does not fit
+        if is_picture(entry.shape):  # say at once what does not fit
             intake = self._intake_of(entry)
             picture = chance.integers(0, 256, (96, 128, 3), np.uint8)
             intake = intake.fitted(picture)

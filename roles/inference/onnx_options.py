@@ -37,10 +37,14 @@ class OnnxOptions(Options):
     layout: Literal["auto", "nchw", "nhwc"] = Field("auto", description="where the colour channels are: nchw first, nhwc last")
     size: str = Field(
         "auto",
-        pattern=r"^(auto|frame|[1-9]\d{0,4}x[1-9]\d{0,4})$",
-        description='for a model that takes any size: width x height such as "640x640", or frame for the picture\'s own',
+        pattern=r"^(auto|frame|(any|[1-9]\d{0,4})x[1-9]\d{0,4}|[1-9]\d{0,4}xany)$",
+        description='for a model that takes any size: width x height such as "640x640"; "anyx48" where one side follows the picture\'s '
+        "shape; or frame for the picture's own",
     )
-    multiple: int = Field(32, ge=1, le=1024, description="size: frame is rounded to multiples of this")
+    multiple: int | None = Field(
+        None, ge=1, le=1024,
+        description="a size that is the picture's own, or follows it, is rounded to multiples of this; 32, or 8, when left out",
+    )
     colour: Literal["auto", "rgb", "bgr", "grey"] = Field("auto", description="the colours the model was trained on")
     scale: float | None = Field(
         None, description="what a pixel (0..255) is multiplied by; 1/255 when left out (1 for models of whole numbers, and for sound)"
@@ -53,6 +57,11 @@ class OnnxOptions(Options):
     resize: Literal["stretch", "letterbox", "crop"] = Field("stretch", description="how a picture of another shape is fitted")
     pad: int = Field(114, ge=0, le=255, description="the grey of a letterbox's bars")
     place: Literal["middle", "corner"] = Field("middle", description="letterbox: where the picture lies; corner is top left")
+    crops: int | None = Field(
+        None, ge=1, le=100, description="run on each of the things that another role found in the picture (input boxes), at most so many"
+    )
+    crop_margin: float = Field(0.0, ge=0, le=2, description="crops: grown by this share of their sides on every side")
+    crop_labels: list[str] = Field(default_factory=list, description="crops: of things with these labels only; all when left out")
     # sound
     rate: int = Field(16000, ge=1000, le=384000, description="sound: samples a second that the model wants")
     heard_rate: int | None = Field(None, ge=1000, le=384000, description="sound: samples a second that come, where it does not say so")
@@ -77,7 +86,7 @@ class OnnxOptions(Options):
     top: int = Field(100, ge=1, le=100_000, description="classes: of more classes, so many of the likeliest are told")
     detector: Literal[
         "auto", "yolo8", "yolo5", "yolox", "turned", "ended", "nanodet", "gfl", "yolo8_heads", "yolo_heads", "yolo4_heads", "yolo3_heads",
-        "pair", "detr", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface",
+        "pair", "detr", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface", "map",
     ] = Field("auto", description="boxes: the family, where the outputs leave a doubt")
     box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
         "auto", description="boxes: the order of the numbers (detector: pair, ended)"
@@ -91,6 +100,9 @@ class OnnxOptions(Options):
     min_score: float = Field(0.4, ge=0, le=1, description="boxes, keypoints: fainter ones are left out")
     iou: float = Field(0.5, gt=0, le=1, description="boxes: two of one label that overlap more are one")
     max_boxes: int = Field(100, ge=1, le=10000, description="boxes: at most so many")
+    grow: float = Field(
+        0.0, ge=0, le=10, description="boxes of a map: outward by area / perimeter times this; text detectors want 1.5 to 2"
+    )
     points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "xy", "yx", "xys", "yxs", "xyz"] = Field(
         "auto", description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet)"
     )
@@ -102,7 +114,7 @@ class OnnxOptions(Options):
     )
     picture_size: Literal["frame", "model"] = Field("frame", description="image: as large as the frame, or as the model makes it")
     blank: str | None = Field(None, description="letters: the one that means none: first, last, or a label")
-    threshold: float = Field(0.5, ge=0, le=1, description="probability: at this it begins")
+    threshold: float = Field(0.5, ge=0, le=1, description="probability: at this it begins; boxes of a map: where it is above this")
     release: float | None = Field(None, ge=0, le=1, description="probability: below this it ends; 0.15 less than threshold when left out")
     hold_s: float = Field(0.0, ge=0, le=60, description="probability: it ends when it has been below for so long")
     # where

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,18 @@ from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, Model
 from roles.inference.families import family_of
 from roles.inference.grids import grids
-from roles.inference.intake import Array, Size
+from roles.inference.intake import Array, Fit, Size, is_picture
 from roles.inference.keypoints import MEDIAPIPE, PEOPLE_MAX
-from roles.inference.labels import read_labels
+from roles.inference.labels import KEYS, read_labels
+from roles.inference.outcome import Outcome
 from roles.inference.session import Session
 
-SIZES = ("640x640", "320x320", "256x256", "224x224")  # tried where a model takes any
+SIZES = ("640x640", "320x320", "256x256", "224x224", "anyx48", "anyx32")  # tried where a model takes any; the last for lines of writing
 TASKS = {"detect": "boxes", "obb": "boxes", "segment": "boxes", "pose": "keypoints", "classify": "classes"}
+SOUND_LEAST = 4000  # samples: a row of fewer numbers is rather a vector, unless its name says so
+SILERO_STATE, SILERO_WINDOW, SILERO_CONTEXT = 128, 512, 64  # Silero VAD from 5 on hears the end of the window before once more
+FILE_OF_LETTERS = "write them into a file of the folder, one on each line, in its order"
+LETTERS_LEAST = 11  # of a model that reads; fewer scores for each of many places are something else
 SOUNDS = ("wave", "audio", "sound", "speech", "input_values", "pcm")
 EMBEDDINGS = (64, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 2048)
 QUERIES = (100, 300, 900)  # of transformers
@@ -40,18 +46,25 @@ class _Nobody:
 
 
 def recognise(role: Any, file: Path) -> dict[str, Any]:
-    """{"inputs", "outputs": [{"name", "type", "shape"}], "about": {name: text}, "fits": [{"options", "why"}]}. `role` is the class that
+    """{"inputs", "outputs": [{"name", "type", "shape"}], "about": {name: text}, "fits": [{"options", "why", "input"}],
+    "hint"}: `input` is the role's own that frames go to, `hint` what would have to be said where nothing fits. `role` is the class that
     plays it. RoleError where the file does not open."""
     try:
         import onnxruntime
     except ImportError as missing:
         raise EngineMissingError("onnxruntime is not installed here", where=file.name, instead="pip install roomful[onnx]") from missing
     session = Session(onnxruntime, file, 1, ["cpu"])
-    about = {key: value[:200] for key, value in sorted(session.metadata.items()) if key not in ("names", "labels", "args")}
+    about = {key: _on_a_line(value) for key, value in sorted(session.metadata.items()) if key not in (*KEYS, "args")}
     labels = read_labels(None, session.metadata, file.parent)
     if labels:
         about["classes"] = f"{len(labels)}: {', '.join(labels[:6])}{', …' if len(labels) > 6 else ''}"
-    return {"inputs": _listed(session.inputs), "outputs": _listed(session.outputs), "about": about, "fits": _fits(role, file, session)}
+    fits, hint = _fits(role, file, session)
+    return {"inputs": _listed(session.inputs), "outputs": _listed(session.outputs), "about": about, "fits": fits, "hint": hint}
+
+
+def _on_a_line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 200 else line[:199] + "…"
 
 
 def _listed(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -60,28 +73,34 @@ def _listed(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
             for name, entry in entries.items()]  # fmt: skip
 
 
-def _fits(kind: Any, file: Path, session: Session) -> list[dict[str, Any]]:
+def _fits(kind: Any, file: Path, session: Session) -> tuple[list[dict[str, Any]], str]:
+    """The ways, the likeliest first; where there is none, what was in the way of the first."""
+    hint = ""
     for options in _frames(session):
-        played = _played(kind, file, {**options, "decode": "raw"})
+        refusals: list[str] = []
+        played = _played(kind, file, {**options, "decode": "raw"}, refusals)
         if played is None:
+            hint = hint or "".join(refusals[:1])
             continue
-        outputs, size, window = played
-        wanted = dict(options)
+        outputs, input, wanted = played.outputs, played.input, dict(options)
         found = []
-        for decode, why in _decodes(outputs, size, session, heard=window):
+        for decode, why in _decodes(outputs, played.size, session, heard=input == "audio", follows=_follows(session, options)):
             tried = {"decode": decode, **wanted}
-            if _played(kind, file, tried) is not None:
-                found.append({"options": tried, "why": why})
-        found.append({"options": {"decode": "raw", **wanted}, "why": "all numbers as they come, or a function of your own in place of raw"})
-        return found
-    return []
+            unknown = decode == "letters" and not read_labels(None, session.metadata, file.parent)
+            letters = {"labels": [str(at) for at in range(next(iter(outputs.values())).shape[-1])]} if unknown else {}
+            if _reads_it(played, {**tried, **letters}):
+                found.append({"options": {**tried, "labels": "letters.txt"} if unknown else tried, "why": why, "input": input})
+        why = "all numbers as they come, or a function of your own in place of raw"
+        found.append({"options": {"decode": "raw", **wanted}, "why": why, "input": input})
+        return found, ""
+    return [], hint
 
 
 def _frames(session: Session) -> Iterator[dict[str, Any]]:
     """Options that say what goes in, the likeliest first."""
     inputs, common = dict(session.inputs), _remembered(session)
     rest = {name: entry for name, entry in inputs.items() if name not in common.get("state", {}) and name not in common.get("feed", {})}
-    name = next((name for name, entry in rest.items() if len(entry.shape) in (3, 4)), next(iter(rest), ""))
+    name = next((name for name, entry in rest.items() if is_picture(entry.shape)), next(iter(rest), ""))
     if not name:
         return
     entry = rest[name]
@@ -91,16 +110,31 @@ def _frames(session: Session) -> Iterator[dict[str, Any]]:
         if other == "orig_target_sizes":
             side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
             common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
-    hears = common.get("state") or any(word in name.lower() for word in SOUNDS) or not isinstance(entry.shape[-1], int)
-    if len(entry.shape) <= 2 and hears:
-        length = entry.shape[-1] if isinstance(entry.shape[-1], int) and entry.shape[-1] > 0 else None
-        for window in (length,) if length else (512, 15600, 16000) if common else (15600, 16000):
-            yield {**common, "window": window}
+    for heard in _windows(name, entry, session, common):
+        yield {**common, **heard}
     yield common
     told = session.metadata.get("imgsz", "")
     sides = ast.literal_eval(told) if told.startswith("[") else []
-    for size in ([f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else []) + list(SIZES):
+    flat = all(len(given.shape) <= 2 for given in session.outputs.values())  # a row of scores: most such models were trained on 224x224
+    own = [f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else ["224x224"] if flat else []
+    for size in (*own, *SIZES):
         yield {**common, "size": size}
+
+
+def _windows(name: str, entry: Any, session: Session, common: Mapping[str, Any]) -> Iterator[dict[str, int]]:
+    """How a model that hears may hear: none for one that sees."""
+    lengths = [side for side in entry.shape if isinstance(side, int) and side > 1]
+    if is_picture(entry.shape) or len(lengths) > 1 or "int64" in entry.type or "int32" in entry.type or "bool" in entry.type:
+        return
+    length = lengths[0] if lengths else None
+    hears = common.get("state") or any(word in name.lower() for word in SOUNDS) or length is None
+    if length is not None and length < SOUND_LEAST and not hears:
+        return
+    last = [session.inputs[state].shape[-1:] for state in common.get("state", {})]
+    if last and all(side == [SILERO_STATE] for side in last) and length in (None, SILERO_WINDOW + SILERO_CONTEXT):
+        yield {"window": SILERO_WINDOW, "context": SILERO_CONTEXT}
+    for window in (length,) if length else (512, 15600, 16000) if common else (15600, 16000):
+        yield {"window": window}
 
 
 def _remembered(session: Session) -> dict[str, Any]:
@@ -118,8 +152,19 @@ def _remembered(session: Session) -> dict[str, Any]:
     return found
 
 
-def _played(kind: Any, file: Path, options: dict[str, Any]) -> tuple[dict[str, Array], Size, bool] | None:
-    """The model's outputs for a made-up frame with these options, and the size of its picture; None where they do not fit."""
+@dataclass(frozen=True, slots=True)
+class _Played:
+    """A role that has read a made-up frame: what the model gave for it, how the frame lay in its picture, and the role's input."""
+
+    role: Any
+    outputs: dict[str, Array]
+    fit: Fit
+    size: Size
+    input: str
+
+
+def _played(kind: Any, file: Path, options: dict[str, Any], refusals: list[str]) -> _Played | None:
+    """None where the options do not fit, and then why in `refusals`."""
     try:
         role = kind(stage=_Nobody(), name="it", options=kind.Options(**options), folder=file.parent,
                     model=Model(file.stem, file, ""), settings={"cores": 2})  # fmt: skip
@@ -127,14 +172,38 @@ def _played(kind: Any, file: Path, options: dict[str, Any]) -> tuple[dict[str, A
         made = role._made_up()
         if made is None:
             return None
-        ready, _, size = made
-        role._answer(ready, made[1], size, Frame(np.zeros((96, 128, 3), np.uint8)))
-        return role._session.run(role._feeds(ready)), size, "window" in options
-    except (RoleError, ValueError, TypeError, IndexError, KeyError):  # not so, whatever it was that did not fit
-        return None
+        ready, fit, size = made
+        input = "audio" if "window" in options else "image" if size != (1, 1) else "vector"
+        return _Played(role, role._session.run(role._feeds(ready)), fit, size, input)
+    except RoleError as refusal:
+        refusals.append(f"{refusal.what}: {refusal.instead}" if refusal.instead else refusal.what)
+    except (ValueError, TypeError, IndexError, KeyError):  # not so, whatever it was that did not fit
+        pass
+    return None
 
 
-def _decodes(outputs: Mapping[str, Array], size: Size, session: Session, heard: bool) -> Iterator[tuple[str, str]]:
+def _reads_it(played: _Played, options: dict[str, Any]) -> bool:
+    """Whether a decoder makes sense of what the model gave. The model, which may be large, is not run again."""
+    role = played.role
+    try:
+        role.options = type(role).Options(**options)
+        outputs = Outcome(role.options, list(played.outputs)).of(played.outputs)
+        role._decoder()(outputs, played.fit, played.size, Frame(np.zeros((96, 128, 3), np.uint8)))
+    except (RoleError, ValueError, TypeError, IndexError, KeyError):
+        return False
+    return True
+
+
+def _follows(session: Session, options: Mapping[str, Any]) -> bool:
+    """Whether one side of the model's picture follows the frame's shape, as of models that read lines of writing."""
+    open_sides = [sum(not isinstance(side, int) or side < 1 for side in entry.shape[1:]) for entry in session.inputs.values()
+                  if is_picture(entry.shape)]  # fmt: skip
+    return "any" in str(options.get("size", "")) or 1 in open_sides
+
+
+def _decodes(
+    outputs: Mapping[str, Array], size: Size, session: Session, heard: bool, follows: bool
+) -> Iterator[tuple[str, str]]:
     """Decoders that the outputs look like, the likeliest first, each with why."""
     if not outputs:
         return
@@ -148,14 +217,14 @@ def _decodes(outputs: Mapping[str, Array], size: Size, session: Session, heard: 
     elif size == (1, 1):
         yield from _of_rows(outputs, first, labels)
     else:
-        yield from _of_pictures(outputs, size, session.metadata, labels, task)
+        yield from _of_pictures(outputs, size, session.metadata, labels, task, follows)
 
 
 def _of_sounds(outputs: Mapping[str, Array], first: Array) -> Iterator[tuple[str, str]]:
     if any(value.size == 1 for value in outputs.values()):
         yield "probability", "one number for each stretch of sound"
     elif first.ndim == 3 and first.shape[1] > 1:
-        yield "letters", f"scores of {first.shape[-1]} letters for each moment: give its letters in option labels"
+        yield "letters", f"scores of {first.shape[-1]} letters for each moment: {FILE_OF_LETTERS}"
     else:
         yield "classes", f"scores of {first.shape[-1]} classes"
 
@@ -170,7 +239,7 @@ def _of_rows(outputs: Mapping[str, Array], first: Array, labels: list[str]) -> I
 
 
 def _of_pictures(
-    outputs: Mapping[str, Array], size: Size, hints: Mapping[str, str], labels: list[str], task: str | None
+    outputs: Mapping[str, Array], size: Size, hints: Mapping[str, str], labels: list[str], task: str | None, follows: bool
 ) -> Iterator[tuple[str, str]]:
     shapes = [value.shape for value in outputs.values()]
     first = next(iter(outputs.values()))
@@ -178,7 +247,13 @@ def _of_pictures(
     if any(value.size in MEDIAPIPE and value.shape[-1] == value.size for value in outputs.values()) or shapes[0][-2:] == (17, 3) or several:
         yield "keypoints", "points of a face, a hand or a body"
         return
-    family = None if task else _family(outputs, size, labels, hints)
+    if not task and _reads(first, labels, follows):
+        lacking = "" if labels else f": {FILE_OF_LETTERS}"
+        yield "letters", f"scores of {first.shape[-1]} letters for each place of a line{lacking}"
+        return
+    # a map of all the picture's places: what else it gives are then its layers, as of U²-Net
+    covers = first.ndim >= 3 and first.shape[-2:] == (size[1], size[0])
+    family = None if task or covers else _family(outputs, size, labels, hints)
     if family:
         yield "boxes", f"boxes of the family {family}"
         return
@@ -186,6 +261,12 @@ def _of_pictures(
         yield from _of_maps(first, size)
     if not task:
         yield from _of_rows(outputs, first, labels)
+
+
+def _reads(first: Array, labels: list[str], follows: bool) -> bool:
+    """(1, places, letters): a line of writing."""
+    line = first.ndim == 3 and 1 in first.shape[:2] and max(first.shape[:2]) > 1
+    return line and first.shape[-1] >= LETTERS_LEAST and (first.shape[-1] - len(labels) in (0, 1, 2) if labels else follows)
 
 
 def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:
@@ -197,6 +278,7 @@ def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:
         yield "mask", "one map: how sure it is, place by place"
         yield "depth", "one map: how near, place by place"
         yield "image", "one map: a grey picture"
+        yield "boxes", "one map: a box around each region where it is sure"
     elif max(first.shape) * 3 < max(size) and channels in JOINTS:
         yield "keypoints", f"{channels} small maps, as for points"
         yield "mask", f"scores of {channels} classes, place by place"

@@ -42,7 +42,7 @@ def spelled(outputs: Mapping[str, Array], labels: list[str], options: Any) -> di
 
 def _rows(outputs: Mapping[str, Array], labels: list[str], wanted: str | None) -> Array:
     """(moments, letters): [1, t, letters], [t, 1, letters] or [t, letters]."""
-    fits = (len(labels), len(labels) + 1)
+    fits = (len(labels), len(labels) + 1, len(labels) + 2)
     names = [name for name, value in outputs.items() if value.ndim in (2, 3) and value.shape[-1] in fits]
     names = names if wanted is None else [wanted]
     if not names or names[0] not in outputs or outputs[names[0]].shape[-1] not in fits:
@@ -57,6 +57,8 @@ def _rows(outputs: Mapping[str, Array], labels: list[str], wanted: str | None) -
 
 def _blank(width: int, labels: list[str], asked: str | None) -> tuple[int, list[str]]:
     """The number of the blank, and the letters of all numbers."""
+    if width == len(labels) + 2:  # the blank before them and a space after them, as PaddleOCR has it
+        labels = [*labels, " "]
     if asked in ("first", "last"):
         words = labels if width == len(labels) else ["", *labels] if asked == "first" else [*labels, ""]
         return (0 if asked == "first" else width - 1), words

@@ -16,8 +16,8 @@ from roles.inference.onnx import Onnx
 from tests.roles import strange_models
 from tests.roles import test_public_detectors as detectors
 from tests.roles import test_public_pictures as pictures
-from tests.roles.public_models import public
-from tests.roles.small_models import FLOAT, write_gguf
+from tests.roles.public_models import play, public
+from tests.roles.small_models import FLOAT, node, write_gguf, write_onnx
 from tests.roles.test_public_sounds import silero_v4
 from tests.shell.test_folder import roomful
 
@@ -111,3 +111,67 @@ def test_a_work_s_models_are_listed_with_their_licences_and_who_plays_them() -> 
     voice, poet = value["models"]
     assert voice["licence"]["weights"] == "CC0-1.0" and [role["name"] for role in voice["roles"]] == ["voice"]
     assert voice["inputs"][0] == {"name": "sound", "type": "float", "shape": [1, 512]} and poet["about"]["family"] == "llama"
+
+
+def test_a_reader_of_lines_with_its_letters_in_its_metadata_is_known_and_reads(tmp_path: Path) -> None:
+    # Given a reader as PaddleOCR's are exported: the blank first, then its letters, some of them strange, then a space
+    letters = [*"0123456789abc,", "\u2028", "\x1c"]
+    rows = np.full((1, 5, len(letters) + 2), 0.001)
+    for at, letter in enumerate((11, 0, 15 + 2, 14, 12)):  # a, nothing, a space, a comma, b
+        rows[0, at, letter] = 0.99
+    model = public(tmp_path / "m.onnx", ("x", FLOAT, ["n", 3, 48, "wide"]), {"y": rows}, {"character": "\n".join(letters)})
+    looked = Onnx.inspect_model(model)
+    assert looked["fits"][0]["options"] == {"decode": "letters"} and looked["fits"][0]["input"] == "image"
+    assert looked["about"] == {"classes": "16: 0, 1, 2, 3, 4, 5, …"}
+    _, stage = play(model, np.zeros((40, 300, 3), np.uint8), decode="letters")
+    assert stage.values("text") == ["a ,b"]
+
+
+def test_the_open_side_of_a_picture_follows_its_shape(tmp_path: Path) -> None:
+    model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 1, 32, "wide"]), {"y": np.ones((1, 2))})
+    role, _ = play(model, np.zeros((40, 300, 3), np.uint8), decode="classes")
+    intake = role._intake_of(role._entry)
+    assert intake.fitted(np.zeros((40, 300, 3), np.uint8)).size == (240, 32)
+    assert intake.fitted(np.zeros((40, 1, 3), np.uint8)).size == (8, 32)
+    assert intake.fitted(np.zeros((2, 4000, 3), np.uint8)).size == (4096, 32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "input", "options"),
+    [
+        (["n", 43844, 1], FLOAT, "audio", {"decode": "letters", "window": 43844, "labels": "letters.txt"}),
+        (["n", 144160], FLOAT, "audio", {"decode": "classes", "window": 144160}),
+        (["n", 900, 120], FLOAT, "vector", {"decode": "classes"}),
+        (["n", 2048], TensorProto.INT32, "vector", {"decode": "classes"}),
+        ([3, 64, 64], FLOAT, "image", {"decode": "classes"}),
+    ],
+)
+def test_sound_pictures_and_vectors_are_told_apart(
+    tmp_path: Path, shape: list[Any], kind: int, input: str, options: dict[str, Any]
+) -> None:
+    given = np.ones((1, 172, 88)) if options["decode"] == "letters" else np.full((1, 3), 0.1)
+    first = Onnx.inspect_model(public(tmp_path / "m.onnx", ("x", kind, shape), {"y": given}))["fits"][0]
+    assert first["input"] == input and first["options"] == options
+
+
+def test_a_model_whose_map_covers_the_picture_is_not_taken_for_a_detector_by_its_layers(tmp_path: Path) -> None:
+    layers = {f"layer{at}": np.ones((1, 64 * at, 64 // 2**at, 64 // 2**at)) for at in (1, 2, 3)}
+    outputs = {"output": np.ones((1, 1, 64, 64)) * 0.5, **layers}
+    assert first_way(public(tmp_path / "m.onnx", ("input", FLOAT, [1, 3, 64, 64]), outputs))["decode"] == "mask"
+
+
+def test_where_nothing_fits_the_question_that_is_open_is_said(tmp_path: Path) -> None:
+    nodes = [node("Add", ["ids", "lengths"], ["sum"])]
+    inputs = {"ids": (TensorProto.INT64, ["batch", "phonemes"]), "lengths": (TensorProto.INT64, ["batch", "phonemes"])}
+    model = write_onnx(tmp_path / "m.onnx", inputs, {"sum": (TensorProto.INT64, ["batch", "phonemes"])}, nodes, {})
+    looked = Onnx.inspect_model(model)
+    assert looked["fits"] == [] and "ids" in looked["hint"] and "feed" in looked["hint"]
+    said = roomful("models", model)
+    assert said.returncode == 0 and "cannot tell by itself" in said.stdout
+
+
+def test_the_newest_vectors_are_gathered_for_a_model_that_wants_several(tmp_path: Path) -> None:
+    nodes = [node("ReduceMean", ["x"], ["flat"], axes=[1, 2], keepdims=0), node("Unsqueeze", ["flat", "one"], ["y"])]
+    model = write_onnx(tmp_path / "m.onnx", {"x": (FLOAT, [1, 3, 2])}, {"y": (FLOAT, [1, 1])}, nodes, {"one": np.array([1], np.int64)})
+    _, stage = play(model, *([number, number] for number in (0.0, 0.3, 0.6, 0.9)), to="vector", decode="probability")
+    assert [found["probability"] for found in stage.values("found")] == pytest.approx([0.3, 0.6])
