@@ -13,7 +13,7 @@ import click
 from mesh.cli.status import door_options
 from mesh.core.names import did_you_mean
 from mesh.errors import RoomfulError
-from mesh.shell.credentials import Credentials, let_in, load_member, save_member
+from mesh.shell.credentials import Credentials, let_in, load_member, next_issue, save_member
 from mesh.shell.keys import (
     FORMAT,
     LENGTH,
@@ -111,7 +111,8 @@ def add(typed: tuple[str, ...], source: Path | None, owner: bool, renew: bool, g
         _print_member(before, path, as_json, "This machine belongs to that room already; nothing was changed.")
         return
     node = before.node if before else (node_id(Store(home())) if given is None else uuid.uuid4().hex)
-    mine = let_in(key, node, before.certificate.issue + 1 if before else 1)
+    store = Store(home()) if given is None else None
+    mine = let_in(key, node, next_issue(store, before.certificate.issue if before else 0))
     save_member(path, mine, replace=before is not None)
     again = " Start its agent anew." if before else ""
     _print_member(mine, path, as_json, f"This machine belongs to the room now. The key itself was not kept here.{again}")

@@ -42,6 +42,7 @@ from mesh.shell.keys import (
 from mesh.shell.storage import Store, node_id
 
 SEED_BYTES = 32
+ISSUE = "issue"  # in the store: the highest number of a certificate that this node was given
 NODE_KEY = "node-key"  # beside an owner's key: its node's own secrets
 _DAMAGED = "Give this machine the key again: move the file away, then roomful key add."
 
@@ -111,6 +112,16 @@ def save_member(path: Path, mine: Credentials, *, replace: bool = False) -> None
         "curve_secret": mine.curve_secret.decode(), "seed": mine.seed.hex(),
     }  # fmt: skip
     save_secret(path, f"{MEMBER_FORMAT}\n{json.dumps(value, indent=1)}\n", replace=replace)
+
+
+def next_issue(store: Store | None, before: int) -> int:
+    """The number of this node's next certificate, above `before` and above every one that it was ever given: also where the key's file was
+    lost meanwhile, since one that was shut out stays out up to its number. Kept in `store`. Raises StorageError."""
+    kept = store.read(ISSUE, 0) if store is not None else 0
+    number = max(before, kept if isinstance(kept, int) else 0) + 1
+    if store is not None:
+        store.write(ISSUE, number)
+    return number
 
 
 def load_member(path: Path) -> Credentials | None:

@@ -5,7 +5,7 @@
     curve.client(socket, theirs, public, secret)   before connect; `theirs`: the key of the one who is called
     curve.call(socket, theirs)                     before each further connect of the same socket
     guard.refused                                  connections turned away for their key
-    guard.cut(keys)                                hangs up on those who were let in by these keys
+    guard.cut(keys, sweep=False)                   hangs up on those who were let in by these keys
     guard.close()                                  before the context is ended
 
 A CURVE server proves who *it* is, but lets in any client, whatever its key, unless somebody answers for it under ZAP
@@ -17,10 +17,13 @@ that has just arrived. Refused (400), a ZeroMQ client never tries again; put off
 will ever come over until the handshake's time is up. So the answer is held until the key is known, or for `hold_s`, which is
 shorter than a handshake may take. At most 256 wait; then the oldest is let go of.
 
-`cut`: ZeroMQ cannot hang up on one peer. The guard keeps from where each key came, and shuts those TCP connections down by
-their descriptors: whoever else calls from that very address is back at once. Decided against: a plain mode (there would be
-rooms that forgot to leave it), pyzmq's own authenticator (it brings asyncio into every role's process, and keys in a folder
-of files), and dropping messages by their sender's key (a stream would still be sent to who was shut out).
+`cut`: ZeroMQ cannot hang up on one peer. The guard keeps from where each key came (a stolen one may come from several places),
+and shuts those TCP connections down by their descriptors: whoever else calls from that very address is back at once. What a
+list names is not all that may have to go: a key that was replaced, or a process that its node no longer speaks of, may still
+have its line. So `sweep` hangs up on everybody who was let in and would not be now. Where more keys came than are remembered,
+all lines are cut. Decided against: a plain mode (there would be rooms that forgot to leave it), pyzmq's own authenticator (it
+brings asyncio into every role's process, and keys in a folder of files), and dropping messages by their sender's key (a stream
+would still be sent to who was shut out).
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ HOLD_S = 1.0
 LOOK_MS = 10  # while somebody waits
 WAITING_MAX = 256
 SEEN_MAX = 4096
+ADDRESSES_MAX = 8  # remembered of one key
 Admits = Callable[[bytes], "bool | None"]  # of a raw key: let in, shut out, not known
 
 
@@ -62,7 +66,8 @@ class Guard:
         self._refused = 0
         self.turned_away: deque[tuple[str, str]] = deque(maxlen=TOLD_MAX)  # (address, why), for whoever tells people
         self._held: dict[tuple[bytes, bytes], tuple[float, list[bytes]]] = {}
-        self._seen: dict[bytes, str] = {}  # key -> the address it was let in from last
+        self._seen: dict[bytes, tuple[str, ...]] = {}  # key -> the addresses it was let in from, the last one last
+        self._forgot = False  # more keys, or addresses of one, than are remembered
         self._door: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         self._door.linger = 0
         self._door.bind(_ADDRESS)
@@ -88,10 +93,15 @@ class Guard:
             self._ringer.close(linger=0)
             self._ringer = None
 
-    def cut(self, keys: Iterable[bytes]) -> int:
-        """Hangs up on the holders of these (raw) keys, who must not be admitted any more; how many connections that was."""
-        addresses = {address for key in keys if (address := self._seen.pop(key, None)) is not None}
-        return sum(_hang_up(fd, addresses) for fd in _descriptors()) if addresses else 0
+    def cut(self, keys: Iterable[bytes], *, sweep: bool = False) -> int:
+        """Hangs up on the holders of these (raw) keys, who must not be admitted any more; with `sweep` on all others who would not be now,
+        too. How many connections that was."""
+        gone = {*keys, *(key for key in list(self._seen) if sweep and not self._admits(key))}
+        unknown = self._forgot and bool(gone - self._seen.keys())
+        addresses = {address for key in gone for address in self._seen.pop(key, ())}
+        if not addresses and not unknown:
+            return 0
+        return sum(_hang_up(fd, None if unknown else addresses) for fd in _descriptors())
 
     def _watch(self) -> None:
         poller = zmq.Poller()
@@ -128,15 +138,21 @@ class Guard:
         if admitted is None and not late:
             return False
         if admitted:
-            if len(self._seen) >= SEEN_MAX:
-                self._seen.pop(next(iter(self._seen)))
-            self._seen[key] = parts[5].decode(errors="replace")
+            self._remember(key, parts[5].decode(errors="replace"))
             self._reply(parts, b"200", b"OK")
         elif admitted is None:
             self._reply(parts, b"300", b"nobody here knows this key yet")
         else:
             self._reply(parts, b"400", b"shut out")
         return True
+
+    def _remember(self, key: bytes, address: str) -> None:
+        """From where it was let in; the keys that have been silent longest are forgotten first."""
+        known = (*(each for each in self._seen.pop(key, ()) if each != address), address)
+        self._forgot |= len(known) > ADDRESSES_MAX or len(self._seen) >= SEEN_MAX
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.pop(next(iter(self._seen)), None)
+        self._seen[key] = known[-ADDRESSES_MAX:]
 
     def _reply(self, parts: list[bytes], code: bytes, words: bytes) -> None:
         if code != b"200":
@@ -205,15 +221,16 @@ def _descriptors() -> list[int]:
     return []
 
 
-def _hang_up(fd: int, addresses: set[str]) -> bool:
-    """Shuts a connection down, if the descriptor is one from these addresses; ZeroMQ then finds it ended."""
+def _hang_up(fd: int, addresses: set[str] | None) -> bool:
+    """Shuts a connection down, if the descriptor is one from these addresses (None: from any); ZeroMQ then finds it ended."""
     with contextlib.suppress(OSError):
         if not stat.S_ISSOCK(os.fstat(fd).st_mode):
             return False
         line = tcp.socket(fileno=os.dup(fd))
         with contextlib.closing(line):
             if line.family in (tcp.AF_INET, tcp.AF_INET6) and line.type == tcp.SOCK_STREAM:
-                if line.getpeername()[0].removeprefix("::ffff:") in addresses:
+                peer = line.getpeername()[0]  # what listens has none: OSError, and is left alone
+                if addresses is None or peer.removeprefix("::ffff:") in addresses:
                     line.shutdown(tcp.SHUT_RDWR)
                     return True
     return False

@@ -137,7 +137,7 @@ class HostLink:
             self._standing.stopping = True
         elif type_ == "keys":  # who may connect is for no role to wait with
             self._standing.vouched = tuple(map(str, order["vouched"]))
-            self._standing.meet([str(each) for each in order.get("cut", ())])
+            self._standing.meet([str(each) for each in order.get("cut", ())], order.get("sweep") is True)
         if type_ not in ("still_here", "keys"):
             self.orders.put(order)
             self._standing.ring()

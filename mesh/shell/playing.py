@@ -69,7 +69,7 @@ class Playing:
         self._guests.tell((config.curve_public, *standing.vouched))
         self._guard = curve.guard(self._context, self._guests.admits, GUESTS_HOLD_S)
         standing.meet = self._meet
-        self._meet([])  # what was told meanwhile
+        self._meet([], False)  # what was told meanwhile
         self._frames = self._context.socket(zmq.XPUB)
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
@@ -141,10 +141,11 @@ class Playing:
         self._guard.close()
         self._context.term()
 
-    def _meet(self, cut: list[str]) -> None:
-        """Lets in whom the agent vouches for, and hangs up on who was shut out. In the watch thread: it waits for no role."""
+    def _meet(self, cut: list[str], sweep: bool) -> None:
+        """Lets in whom the agent vouches for, and hangs up on who was shut out; with `sweep` on all whom it does not vouch for. In the
+        watch thread: it waits for no role."""
         self._guests.tell((self._config.curve_public, *self._standing.vouched))
-        self._guard.cut(curve.raw(each) for each in cut)
+        self._guard.cut((curve.raw(each) for each in cut), sweep=sweep)
 
     # ---- the loop
 

@@ -35,6 +35,7 @@ from mesh.shell.vouching import Pair, new_pair
 
 STOP_GRACE_S = 2.0
 CLOCK_LOOKS = 20
+CUT_MAX = 512
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Processes:
         self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
         self._restarting: set[str] = set()
         self._guests: list[str] = []  # the keys that processes here let in
+        self._cut: list[str] = []  # those that were shut out in this life, for a process that had no line to here then
         self._folders: dict[str, Path] = {}  # instance -> the folder of the revision that its process was started from
         self._states: dict[str, bytes] = {}  # what each instance here remembers, for when its process must be started again
         self._kept = KeptParts(run / "parts.json", host_mark())
@@ -109,9 +111,11 @@ class Processes:
             self.link.send(instance, generations.get(instance, 0), order)
 
     def set_guests(self, publics: list[str], cut: list[str] | None = None) -> None:
-        """The keys that are let in by every process that runs, and by those that will; and those that are hung up on."""
+        """The keys that are let in by every process that runs, and by those that will. With `cut` somebody was shut out: these are hung
+        up on, and all others who are not let in any more."""
         self._guests = publics
-        self.tell_all({"type": "keys", "vouched": publics, "cut": cut or []})
+        self._cut = [*self._cut, *(cut or ())][-CUT_MAX:]
+        self.tell_all({"type": "keys", "vouched": publics, "cut": cut or [], "sweep": cut is not None})
 
     def set_clock(self, course: Course) -> None:
         """The room's time runs so from now on: for every process that runs, and for those that will."""
@@ -275,7 +279,7 @@ class Processes:
         match message.get("type"):
             case "hello":  # what was told before it had a line to here is lost
                 self.link.send(instance, generation, self.course.as_order())
-                self.link.send(instance, generation, {"type": "keys", "vouched": self._guests})
+                self.link.send(instance, generation, {"type": "keys", "vouched": self._guests, "cut": self._cut})
             case "ready":
                 ports = message["frames_port"], message["requests_port"]
                 self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))

@@ -36,7 +36,7 @@ class Register:
         self._nodes: dict[str, Certificate] = {}
         self._operators: dict[str, Certificate] = {}
         self._keys: Mapping[bytes, Certificate] = {}
-        self._vouched: dict[tuple[str, str, int, str, str], bool] = {}
+        self._vouched: dict[tuple[bytes, str, str, int, str, str], bool] = {}
         self.revocations = Revocations()
         self._places: dict[tuple[str, int], str] = {}
         self._lock = threading.Lock()
@@ -131,10 +131,11 @@ class Register:
         known = self._nodes.get(node)
         if known is None or self.is_shut_out(known):
             return False
-        asked = (node, claim.instance, claim.generation, claim.key, claim.vouch)
+        words = (node, claim.instance, claim.generation, claim.key, claim.vouch)
+        asked = (known.signing, *words)  # a node that was let in anew has another: what the one before signed is worth nothing
         found = self._vouched.get(asked)
         if found is None:
             if len(self._vouched) >= VOUCHED_MAX:
                 self._vouched.clear()
-            found = self._vouched[asked] = is_vouched(known.signing, *asked)
+            found = self._vouched[asked] = is_vouched(*asked)
         return found

@@ -33,7 +33,7 @@ class Standing:
         self.active_since_s = time.monotonic()
         self.ring: Callable[[], None] = lambda: None
         self.vouched: tuple[str, ...] = config.vouched  # the keys that are let in; `meet` hears when they change, and whom to hang up on
-        self.meet: Callable[[list[str]], None] = lambda cut: None
+        self.meet: Callable[[list[str], bool], None] = lambda cut, sweep: None
 
     @property
     def muted(self) -> bool:

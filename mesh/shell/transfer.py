@@ -112,8 +112,8 @@ class Transfer:
             self._order(self._hang_up_on_the_lost)
 
     def cut(self, keys: Iterable[bytes]) -> None:
-        """Hangs up on the holders of these (raw) keys, who were shut out."""
-        self._guard.cut(keys)
+        """Hangs up on the holders of these (raw) keys, who were shut out, and on all others who are not admitted any more."""
+        self._guard.cut(keys, sweep=True)
 
     def close(self) -> None:
         """Ends the thread; what has come stays on the disk. May be called twice."""

@@ -133,8 +133,8 @@ class Control:
         return line.send(data)
 
     def cut(self, keys: Iterable[bytes]) -> None:
-        """Hangs up on those who called with these keys, which the register must not admit any more."""
-        self._guard.cut(keys)
+        """Hangs up on those who called with these keys, and with all others that the register does not admit any more."""
+        self._guard.cut(keys, sweep=True)
 
     def address(self, peer: str) -> str | None:
         """The address at which the peer answers now, as proven by the handshake and its id."""

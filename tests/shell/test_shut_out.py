@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.core.frames import TOPIC_END
-from mesh.core.messages import Probe
+from mesh.core.messages import Claim, Probe
 from mesh.errors import WireError
 from mesh.shell import curve
-from mesh.shell.credentials import let_in
+from mesh.shell.credentials import let_in, load_member
 from mesh.shell.keys import InstallationKey, throwaway_key
 from mesh.shell.register import Register
 from mesh.shell.revocations import SPEAKS_S, UNDERSTANDS_S, GroupKeys, read, sign
@@ -178,12 +179,112 @@ def test_a_consumer_that_is_shut_out_hears_nothing_more_of_a_role_and_the_others
         stage.close()
 
 
-def _consumer(context: Any, stage: Stage, pair: tuple[bytes, bytes]) -> Any:
+def test_a_key_that_was_copied_is_hung_up_on_wherever_it_calls_from() -> None:
+    stage, context = Stage(), zmq.Context()
+    context.linger = 0
+    try:
+        # Given one key that calls from two addresses
+        pair = zmq.curve_keypair()
+        stage.guests.tell([pair[0].decode()])
+        thieves = [_consumer(context, stage, pair, source) for source in ("127.0.0.2", "127.0.0.3")]
+        assert all(each.poll(BOUND_S * 1000) for each in thieves)
+        # When it is shut out, then neither hears more than what was on its way
+        assert stage.guard.cut(stage.guests.tell([])) == 2
+        for each in thieves:
+            while each.poll(300):
+                each.recv()
+            assert not each.poll(300)
+    finally:
+        context.destroy(linger=0)
+        stage.close()
+
+
+def test_whoever_came_before_more_keys_than_are_remembered_is_hung_up_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curve, "SEEN_MAX", 1)
+    stage, context = Stage(), zmq.Context()
+    context.linger = 0
+    try:
+        # Given two consumers, of whom the first is forgotten
+        pairs = [zmq.curve_keypair() for _ in range(2)]
+        stage.guests.tell([public.decode() for public, _ in pairs])
+        gone = _consumer(context, stage, pairs[0], "127.0.0.2")
+        assert gone.poll(BOUND_S * 1000)
+        stays = _consumer(context, stage, pairs[1], "127.0.0.3")
+        assert stays.poll(BOUND_S * 1000)
+        # When it is shut out
+        assert stage.guard.cut(stage.guests.tell([pairs[1][0].decode()])) >= 2
+        # Then it hears no more, and the other is back
+        while gone.poll(300):
+            gone.recv()
+        while stays.poll(0):
+            stays.recv()
+        assert stays.poll(BOUND_S * 1000) and not gone.poll(300)
+    finally:
+        context.destroy(linger=0)
+        stage.close()
+
+
+def test_the_line_of_a_certificate_that_was_replaced_before_the_list_came_is_cut_all_the_same() -> None:
+    async def story(node: Callable[..., CallingNode]) -> None:
+        # Given a thief who speaks with a machine's first certificate, and a node that hears of its second before it hears the list
+        key = throwaway_key()
+        one, thief, stays = node("a", key), node("b", key), node("c", key)
+        for each in (thief, stays):
+            each.control.connect(one.id, [HERE], one.port)
+            each.control.send(one.id, b"before")
+        await until(lambda: len(one.heard) == 2)
+        one.register.learn(let_in(key, thief.id, 2).certificate.pack())
+        # When the list comes, on which nobody is whom the node still knows
+        assert one.register.shut_out(sign(key, 1, {thief.id: 1})) == []
+        one.control.cut([])
+        # Then the thief is hung up on and does not come back, and the other does
+        await until(lambda: thief.told("lost"))
+        for each in (thief, stays):
+            each.control.send(one.id, f"after {each.id}".encode())
+        await until(lambda: f"after {stays.id}".encode() in one.heard and one.control.refused > 0)
+        assert f"after {thief.id}".encode() not in one.heard
+
+    play(story)
+
+
+def test_what_a_node_vouched_for_with_a_certificate_that_was_replaced_is_worth_nothing() -> None:
+    # Given a process that a node vouched for, and that was believed
+    key = throwaway_key()
+    register, first, second = Register(let_in(key, A)), let_in(key, B, 1), let_in(key, B, 2)
+    public = zmq.curve_keypair()[0].decode()
+    told = Claim("poet", 1, "holder", "playing", 1, key=public, vouch=first.vouch("poet", 1, public))
+    register.learn(first.certificate.pack())
+    assert register.is_vouched(B, told)
+    # When the node is let in anew, with other secrets, then the old word is not believed, and a new one is
+    register.learn(second.certificate.pack())
+    assert not register.is_vouched(B, told)
+    assert register.is_vouched(B, replace(told, vouch=second.vouch("poet", 1, public)))
+
+
+def test_a_machine_that_lost_its_key_file_and_is_let_in_again_gets_a_number_above_the_list(tmp_path: Path) -> None:
+    # Given a machine that was let in, shut out up to that number, and whose key's file is gone
+    key = throwaway_key()
+    env = {**os.environ, "ROOMFUL_HOME": str(tmp_path)}
+    assert ask(env, "key", "add", key.text).returncode == 0
+    before = load_member(tmp_path / "key")
+    (tmp_path / "key").unlink()
+    # When it is let in again
+    assert ask(env, "key", "add", key.text).returncode == 0
+    after = load_member(tmp_path / "key")
+    # Then it is the same node with a later certificate, which the list does not mean
+    assert before is not None and after is not None and before.node == after.node
+    register = Register(let_in(key, A))
+    register.shut_out(sign(key, 1, {before.node: before.certificate.issue}))
+    register.learn(after.certificate.pack())
+    assert register.admits(after.certificate.curve) is True and register.admits(before.certificate.curve) is not True
+
+
+def _consumer(context: Any, stage: Stage, pair: tuple[bytes, bytes], source: str = HERE) -> Any:
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
     curve.client(socket, stage.public, *pair)
     socket.subscribe(b"")
-    socket.connect(f"tcp://{HERE}:{stage.port}")
+    socket.connect(f"tcp://{source}:0;{HERE}:{stage.port}")
     return socket
 
 
@@ -290,6 +391,10 @@ def test_a_role_that_plays_lets_in_whom_its_agent_names_and_hangs_up_on_whom_it_
             agent.until(lambda: not _heard(gone, agent), "the end of what it hears")
             agent.until(lambda: _heard(stays, agent), "the other to hear it")
             assert not _heard(gone, agent) and talker.process.poll() is None
+            # And when all are hung up on who are not named, of whom the agent knows no more than that
+            talker.tell(type="keys", vouched=[], cut=[], sweep=True)
+            agent.until(lambda: not _heard(stays, agent), "the end of what the other hears")
+            assert talker.process.poll() is None
         finally:
             context.destroy(linger=0)
 
