@@ -1,12 +1,26 @@
 """A conversation as a model wants it written: the Jinja template that chat models carry in their file.
 
-Templates were written by many hands for one program each; what they refuse (a system prompt, a role they do not know) is
-tried again in a form that they take, and only then refused in words.
+Templates were written by many hands for one program each. What they refuse (a system prompt, a role they do not know) or leave out without
+a word (a system prompt, or a text where they expect a list of parts) is tried again in a form that they take, and only then refused in
+words: a visitor's words that never reach the model would go unnoticed for the whole of an exhibition.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from mesh.errors import RoleError
+
+TRIAL = "Aye so it is"  # words that no template has of its own
+Messages = list[dict[str, Any]]
+
+
+def forms(system: str, text: str) -> list[Messages]:
+    """The ways to say the same, the plainest first: with a system's words of their own, with these before the visitor's, and both again
+    with texts as lists of parts."""
+    user = {"role": "user", "content": text}
+    plain = [[{"role": "system", "content": system}, user], [{"role": "user", "content": f"{system}\n\n{text}"}]] if system else [[user]]
+    return [*plain, *([{**each, "content": [{"type": "text", "text": each["content"]}]} for each in form] for form in plain)]
 
 
 class Chat:
@@ -17,22 +31,44 @@ class Chat:
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
         self._model = model
+        self._settled: dict[str, int] = {}  # what the model is told -> the form that the template takes
         try:
             self._shown = Jinja2ChatFormatter(template=template, bos_token=begin, eos_token=end)
         except Exception as error:  # whatever Jinja says of somebody's template
             raise self._fault(error) from error
 
     def prompt(self, system: str, text: str) -> str:
-        """`text` as a visitor's words, after what the model is told, up to where the model begins to speak."""
-        user = [{"role": "user", "content": text}]
-        if not system:
-            return self._written(user)
-        try:
-            return self._written([{"role": "system", "content": system}, *user])
-        except RoleError:  # a template without a place for it: it stands before the first words
-            return self._written([{"role": "user", "content": f"{system}\n\n{text}"}])
+        """`text` as a visitor's words, after what the model is told, up to where the model begins to speak. RoleError where the template
+        takes them in no form."""
+        if system not in self._settled:
+            self._settled[system] = self._settle(system)
+        return self._written(forms(system, text)[self._settled[system]])
 
-    def _written(self, messages: list[dict[str, str]]) -> str:
+    def _settle(self, system: str) -> int:
+        """The number of the first form in which the template refuses nothing and leaves nothing out: tried once, not for each visitor."""
+        refusal = None
+        for number, form in enumerate(forms(system, TRIAL)):
+            try:
+                written = "".join(self._written(form).split())
+            except RoleError as error:  # such as a template without a place for what the model is told
+                refusal = refusal or error
+                continue
+            if "".join(system.split()) in written and "".join(TRIAL.split()) in written:
+                return number
+        raise refusal or RoleError(
+            f"the chat template of {self._model} leaves out what it is given", where="option chat",
+            instead="give option chat_template a Jinja file of your own, or leave chat out and write option template",
+        )  # fmt: skip
+
+    def after_an_answer(self) -> str:
+        """What the template writes behind a whole answer, by which the model was taught to end one; "" where that cannot be told."""
+        try:
+            written = self._written([{"role": "user", "content": "a"}, {"role": "assistant", "content": TRIAL}])
+        except RoleError:
+            return ""
+        return written.partition(TRIAL)[2]
+
+    def _written(self, messages: Messages) -> str:
         try:
             return str(self._shown(messages=messages).prompt)  # type: ignore[arg-type]
         except Exception as error:

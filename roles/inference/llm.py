@@ -174,8 +174,13 @@ class Llm(Role):
         return self._fitting(whole)
 
     def _written(self, value: Any) -> str:
-        text = filled(self.options.template, value)
-        return text if self._chat is None else self._chat.prompt(self.options.system, text)
+        if self._chat is None:
+            return filled(self.options.template, value)
+        if isinstance(value, Mapping):
+            value = {key: self._voice.without_marks(item) if isinstance(item, str) else item for key, item in value.items()}
+        elif isinstance(value, str):
+            value = self._voice.without_marks(value)
+        return self._chat.prompt(self.options.system, filled(self.options.template, value))
 
     def pieces(self, prompt: list[int], seed: int, so_far: tuple[int, ...] = ()) -> Iterator[Piece]:
         """The answer to `prompt` as text that can be shown as it comes; joined, it is the whole answer. Each piece is marked

@@ -12,6 +12,7 @@ whole blocks are kept. An answer is then the same, bit for bit, whether anything
 from __future__ import annotations
 
 import ctypes
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -53,6 +54,8 @@ class Voice:
         self._context: Any = None
         self._kept: list[int] = []  # the tokens of the whole blocks that the context holds
         self._law: Law | None = None
+        self._marks: re.Pattern[str] | None = None
+        self._end_of_turn: int | None = None  # of a conversation, where its template shows one
         self._meaning: Meaning | None = None
         self._wanted: Callable[[], bool] = lambda: True
         self._gives_up: Any = None  # kept: llama.cpp holds only a pointer to it
@@ -89,7 +92,8 @@ class Voice:
         return self._law
 
     def tokens(self, text: str) -> list[int]:
-        """The ids of `text`, begun as the model's file says (its own add_bos); special words in it are taken as such."""
+        """The ids of `text`, begun as the model's file says (its own add_bos); special words in it are taken as such. Some files ask for
+        an end mark as well, as for training: who is to go on with the text must not read that it is over."""
         spoken = text.encode()
         begin = self._piece(self._engine.llama_vocab_bos(self._vocabulary), special=True)
         add = not (begin and spoken.startswith(begin))  # a chat template may have written the beginning itself
@@ -98,7 +102,9 @@ class Voice:
         count = self._engine.llama_tokenize(self._vocabulary, spoken, len(spoken), ids, room, add, True)
         if count < 0:
             raise RoleError(f"the prompt cannot be put into tokens ({count})", where=self._file.name)
-        return list(ids[:count])
+        end = self._engine.llama_vocab_eos(self._vocabulary)
+        ended = self.speaks and self._engine.llama_vocab_get_add_eos(self._vocabulary) and count > 0 and ids[count - 1] == end
+        return list(ids[: count - 1] if ended else ids[:count])
 
     def spoken(self, token: int) -> bytes:
         """A token's bytes: perhaps a word, perhaps half a letter, nothing for a special token."""
@@ -144,7 +150,7 @@ class Voice:
                     drawn = obedience.draw(self._logits(), said, taste, seed, position, limit - position)
                 else:
                     drawn = draw(self._logits(), said, taste, seed, position)
-                if drawn is None or self._engine.llama_vocab_is_eog(self._vocabulary, drawn):
+                if drawn is None or drawn == self._end_of_turn or self._engine.llama_vocab_is_eog(self._vocabulary, drawn):
                     return
                 if obedience is not None:
                     obedience.accept(drawn)
@@ -188,7 +194,30 @@ class Voice:
             self._piece(token, special=True).decode("utf-8", "replace")
             for token in (self._engine.llama_vocab_bos(self._vocabulary), self._engine.llama_vocab_eos(self._vocabulary))
         )
-        return Chat(text, begin, end, self._file.name)
+        chat = Chat(text, begin, end, self._file.name)
+        self._end_of_turn = self._mark_at_the_beginning(chat.after_an_answer())
+        return chat
+
+    def without_marks(self, text: str) -> str:
+        """`text` without the model's own marks of a conversation: a visitor who types them does not speak as the artist."""
+        if self._marks is None:
+            control = self._engine.LLAMA_TOKEN_ATTR_CONTROL
+            found = [token for token in range(self.words) if self._engine.llama_vocab_get_attr(self._vocabulary, token) & control]
+            words = {self._piece(token, special=True).decode("utf-8", "replace") for token in found}
+            longest = sorted((re.escape(each) for each in words if len(each) > 2), key=len, reverse=True)
+            self._marks = re.compile("|".join(longest) or "(?!)")
+        while (plain := self._marks.sub("", text)) != text:
+            text = plain
+        return text
+
+    def _mark_at_the_beginning(self, text: str) -> int | None:
+        """The special token with which `text` begins, but for blanks. A model that says it has ended its turn, also where its file
+        counts another one, or none, as an end: it would go on with a visitor's words."""
+        for token in self.tokens(text.lstrip()):
+            piece = self._piece(token, special=True)
+            if token != self._engine.llama_vocab_bos(self._vocabulary) and piece.strip():
+                return token if not self._piece(token, special=False) and text.lstrip().encode().startswith(piece) else None
+        return None
 
     def meaning(self, ids: Sequence[int], pooling: str = "auto") -> np.ndarray[Any, np.dtype[np.float32]]:
         """A text's tokens as a vector, float32 of length 1; what goes beyond the context is left out."""

@@ -21,7 +21,8 @@ def _byte_letters() -> list[str]:
 
 
 def write_gguf(
-    path: Path, *, seed: int = 1, context: int = 128, merges: Sequence[str] = (), sharpness: float = 4.0, chat_template: str | None = None
+    path: Path, *, seed: int = 1, context: int = 128, merges: Sequence[str] = (), sharpness: float = 4.0, chat_template: str | None = None,
+    end: bool = False,
 ) -> Path:
     """A one-layer Llama of 64 wide with random weights and a byte-level vocabulary; what it says is nonsense, and always the same."""
     rng = np.random.default_rng(seed)
@@ -46,6 +47,8 @@ def write_gguf(
     out.add_bos_token_id(len(words) - 2)
     out.add_eos_token_id(len(words) - 1)
     out.add_add_bos_token(True)
+    if end:
+        out.add_add_eos_token(True)
     if chat_template is not None:
         out.add_chat_template(chat_template)
 

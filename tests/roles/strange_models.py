@@ -12,6 +12,12 @@ from tests.roles.small_models import _byte_letters
 
 WIDE, HIDDEN, HEADS = 64, 96, 4
 CHAT = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
+GEMMA = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<end_of_turn>\n"
+    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+PHI = "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|over|>\n{% endfor %}<|assistant|>\n"
 
 
 class _Writer:
@@ -54,15 +60,15 @@ class _Writer:
         self.out.add_eos_token_id(len(words) - 1)
         return len(words)
 
-    def sentence_words(self) -> int:
+    def sentence_words(self, *marks: str) -> int:
         """A SentencePiece vocabulary: marks, one token for each byte, and words with their blank before them."""
         plain = ["▁", *map(chr, range(33, 127)), "▁the", "▁a", "ing", "▁room", "▁light", "é"]
-        words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *plain]
+        words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *plain, *marks]
         self.out.add_tokenizer_model("llama")
         self.out.add_tokenizer_pre("default")
         self.out.add_token_list(words)
-        self.out.add_token_scores([0.0] * 259 + [-float(at) for at in range(len(plain))])
-        self.out.add_token_types([2, 3, 3] + [6] * 256 + [1] * len(plain))
+        self.out.add_token_scores([0.0] * 259 + [-float(at) for at in range(len(plain) + len(marks))])
+        self.out.add_token_types([2, 3, 3] + [6] * 256 + [1] * len(plain) + [3] * len(marks))
         self.out.add_bos_token_id(1)
         self.out.add_eos_token_id(2)
         self.out.add_unk_token_id(0)
@@ -126,6 +132,80 @@ def gpt2(path: Path, context: int = 128) -> Path:
     it.tensor("blk.0.attn_qkv.weight", 3 * WIDE, WIDE)
     it.zeros(3 * WIDE, "blk.0.attn_qkv")
     it.tensor("blk.0.attn_output.weight", WIDE, WIDE)
+    it.feed_forward(gate=False)
+    return it.close()
+
+
+def gemma2(path: Path, context: int = 256) -> Path:
+    """As Gemma 2: norms behind as before each part, scores held down, attention that sees a window in every second layer, a template that
+    refuses a system's words and writes the beginning mark itself."""
+    it = _Writer(path, "gemma2", 7, context)
+    it.out.add_layer_norm_rms_eps(1e-6)
+    it.out.add_key_length(WIDE // HEADS)
+    it.out.add_value_length(WIDE // HEADS)
+    it.out.add_attn_logit_softcapping(50.0)
+    it.out.add_final_logit_softcapping(30.0)
+    it.out.add_sliding_window(48)
+    it.out.add_chat_template(GEMMA)
+    words = it.sentence_words("<start_of_turn>", "<end_of_turn>")
+    it.tensor("token_embd.weight", words, WIDE, scale=0.7)
+    it.ones("output_norm", *(f"blk.0.{name}" for name in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")))
+    it.attention()
+    it.feed_forward()
+    return it.close()
+
+
+def qwen3(path: Path, context: int = 256) -> Path:
+    """As Qwen 3: norms for queries and keys, no biases."""
+    it = _Writer(path, "qwen3", 8, context)
+    it.out.add_layer_norm_rms_eps(1e-6)
+    it.out.add_key_length(WIDE // HEADS)
+    it.out.add_value_length(WIDE // HEADS)
+    words = it.byte_words("<|user|>", "<|system|>", "<|assistant|>", "<|endoftext|>")
+    it.out.add_add_bos_token(False)
+    it.out.add_chat_template(CHAT)
+    it.tensor("token_embd.weight", words, WIDE, scale=0.7)
+    it.ones("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm")
+    for name in ("attn_q_norm", "attn_k_norm"):
+        it.out.add_tensor(f"blk.0.{name}.weight", np.ones(WIDE // HEADS, np.float32))
+    it.attention()
+    it.feed_forward()
+    return it.close()
+
+
+def phi3(path: Path, context: int = 256) -> Path:
+    """As Phi 3: queries, keys and values in one tensor, gate and way up in one, a window, an end of turn that is no end of text."""
+    it = _Writer(path, "phi3", 9, context)
+    it.out.add_layer_norm_rms_eps(1e-5)
+    it.out.add_rope_dimension_count(WIDE // HEADS)
+    it.out.add_sliding_window(48)
+    it.out.add_rope_scaling_orig_ctx_len(context)
+    it.out.add_chat_template(PHI)
+    words = it.sentence_words("<|user|>", "<|assistant|>", "<|over|>")
+    it.tensor("token_embd.weight", words, WIDE, scale=0.7)
+    it.ones("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm")
+    it.tensor("output.weight", words, WIDE, scale=0.5)
+    it.tensor("blk.0.attn_qkv.weight", 3 * WIDE, WIDE)
+    it.tensor("blk.0.attn_output.weight", WIDE, WIDE)
+    it.tensor("blk.0.ffn_up.weight", 2 * HIDDEN, WIDE)
+    it.tensor("blk.0.ffn_down.weight", WIDE, HIDDEN)
+    return it.close()
+
+
+def phi2(path: Path, context: int = 256) -> Path:
+    """As Phi 2: attention and feed-forward side by side after one norm with a bias, a bias on the way out."""
+    it = _Writer(path, "phi2", 10, context)
+    it.out.add_layer_norm_eps(1e-5)
+    it.out.add_rope_dimension_count(8)
+    words = it.byte_words("<|endoftext|>")
+    it.out.add_add_bos_token(False)
+    it.tensor("token_embd.weight", words, WIDE, scale=0.7)
+    it.ones("output_norm", "blk.0.attn_norm")
+    it.zeros(WIDE, "output_norm", "blk.0.attn_norm", "blk.0.attn_output", "blk.0.ffn_down")
+    it.zeros(HIDDEN, "blk.0.ffn_up")
+    it.zeros(words, "output")
+    it.tensor("output.weight", words, WIDE, scale=0.5)
+    it.attention(bias=True)
     it.feed_forward(gate=False)
     return it.close()
 
@@ -199,4 +279,5 @@ def lora(path: Path, *, seed: int = 1, rank: int = 4, scale: float = 0.4) -> Pat
     return path
 
 
-SPEAKERS: dict[str, Callable[[Path], Path]] = {"sentence pieces": llama_of_sentence_pieces, "qwen": qwen, "gpt2": gpt2, "mamba": mamba}
+SPEAKERS: dict[str, Callable[[Path], Path]] = {"sentence pieces": llama_of_sentence_pieces, "qwen": qwen, "gpt2": gpt2, "mamba": mamba,
+                                             "gemma2": gemma2, "qwen3": qwen3, "phi3": phi3, "phi2": phi2}  # fmt: skip
