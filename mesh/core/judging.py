@@ -152,8 +152,9 @@ class Judge:
             return evidence.due_s(timing.suspect_s if self._hears_nobody() else self._stale_s() + timing.dead_s)
         due = evidence.due_s(timing.link_suspect_s if member.by_link else timing.suspect_s)
         if evidence.sequence < 0:
-            return max(due, member.met_s + timing.meet_s)
-        # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come.
+            due = max(due, member.met_s + timing.meet_s)
+        # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come. In a room of 40 one death
+        # makes 28 change whom they watch, and each was suspected by all who had never heard it themselves.
         return due if member.watched_s is None else max(due, member.watched_s + timing.suspect_s)
 
     def _hears_nobody(self) -> bool:
