@@ -162,7 +162,8 @@ class Contacts:
         for node, incarnation, version, age_ms in digest.entries:
             member = self.membership.members.get(node)
             if member is not None and incarnation == member.record.incarnation:
-                effects += self.membership.hearsay(member, age_ms / 1000, now)
+                if member.by_link or not self.membership.watches(node):  # else beats tell it sooner, which stand in no stalled line
+                    effects += self.membership.hearsay(member, age_ms / 1000, now)
                 if member.health == DEAD and age_ms / 1000 >= self.timing.suspect_s:
                     effects += self.membership.tell_node(digest.node, self.membership.verdict_on(member))
             effects += self._want_state(node, incarnation, version, digest.node, now)

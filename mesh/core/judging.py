@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import log2
 
 from mesh.core.effects import Effect, Report, SendControl
-from mesh.core.members import ALIVE, DEAD, SUSPECT, Member, Table, hash_order
+from mesh.core.members import ALIVE, DEAD, SECONDHAND, SUSPECT, Member, Table, hash_order
 from mesh.core.messages import Beat, BeatsWanted, Digest, Probe, ProbeFor
 
 AGES_MAX = 16
@@ -117,7 +117,9 @@ class Judge:
             if member.health == SUSPECT:
                 effects += self._pursue(member, now)
             elif not watches(member.record.node):
-                if member.evidence.freshest_s <= lately_s and now >= self._stale_due(member):
+                if now >= self._believed_due(member):
+                    effects += self.table.change(member, SUSPECT, now)
+                elif member.evidence.freshest_s <= lately_s and now >= self._stale_due(member):
                     effects += self._probe(member, now)
             elif member.by_link and now >= member.asked_beats_s + self.table.timing.link_ask_s:
                 member.asked_beats_s = now
@@ -156,6 +158,11 @@ class Judge:
         # Who has only begun to watch knows no more than hearsay: a beat or two must have had the time to come. In a room of 40 one death
         # makes 28 change whom they watch, and each was suspected by all who had never heard it themselves.
         return due if member.watched_s is None else max(due, member.watched_s + timing.suspect_s)
+
+    def _believed_due(self, member: Member) -> float:
+        """When one that only others watch is suspected because they said so, too early then, and nothing was heard of it since."""
+        evidence = member.evidence
+        return evidence.due_s(self.table.timing.suspect_s * SECONDHAND) if member.accused_s >= evidence.freshest_s else NEVER
 
     def _hears_nobody(self) -> bool:
         """Whether none of those this node watches is alive to it, so that nobody tells it of the others either."""
@@ -223,8 +230,9 @@ class Judge:
     def next_deadline(self) -> float:
         """When `beat`, `knock` or `judge` next has something to do; a digest goes with a beat. Signs of life only put judging off, so when
         that is due is found once after each judging and each change of the table: a call too early costs less than that at every beat."""
-        if self._judged_changes != self.table.changes:
-            self._judged_changes = self.table.changes
+        known = self.table.changes + self.table.accusations
+        if self._judged_changes != known:
+            self._judged_changes = known
             self._judge_due_s = min(map(self._due, self.table.present()), default=NEVER)
         due_s = self.beat_due_s if self.beat_due_s < self._judge_due_s else self._judge_due_s
         return self.knock_due_s if self.knock_due_s < due_s else due_s
@@ -233,7 +241,7 @@ class Judge:
         if member.health == ALIVE:
             due = self._doubt_due(member)
             if not self.table.watches(member.record.node):
-                return min(due, self._stale_due(member))
+                return min(due, self._stale_due(member), self._believed_due(member))
             return min(due, member.asked_beats_s + self.table.timing.link_ask_s) if member.by_link else due
         return min(self._death_due(member), member.probed_s + self.table.timing.probe_s)
 

@@ -20,6 +20,7 @@ from mesh.core.messages import Datagram, NodeRecord, NodeState, Verdict
 from mesh.core.timing import Timing
 
 ALIVE, SUSPECT, DEAD, LEFT = "alive", "suspect", "dead", "left"
+SECONDHAND = 0.75  # of suspect_s: the silence after which those who only hear of a member believe others that accuse it
 
 # The legal changes of health and what alone may bring each about. Nothing else changes a member's health.
 TRANSITIONS: dict[tuple[str, str], str] = {
@@ -58,6 +59,7 @@ class Member:
     behind_since_s: float | None = None  # since when a newer state of it is known to exist than the one known here
     probed_s: float = 0.0
     accusers: frozenset[str] = frozenset()  # observers that hold it dead
+    accused_s: float = float("-inf")  # when it was held suspect by others last, too early to believe them
     double: Double | None = None
     datagram_s: float = float("-inf")  # when a datagram of it came last
     by_link: bool = False  # it is heard over the link only: its datagrams do not come through
@@ -80,6 +82,7 @@ class Table:
     members: dict[str, Member] = field(default_factory=dict)
     sequence: int = 0
     changes: int = 0
+    accusations: int = 0  # how often `accused_s` of any was set
     alarms: set[str] = field(default_factory=set)
     stale_links: set[str] = field(default_factory=set)  # peers out of touch for a while: the line to them may be in a TCP stall as long
     # What follows from who is here, found again after each change.

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from mesh.core.detector import Evidence
 from mesh.core.effects import Effect, Report, Save, SendControl, SendDatagram
-from mesh.core.members import ALIVE, DEAD, LEFT, SUSPECT, Double, Member, Table
+from mesh.core.members import ALIVE, DEAD, LEFT, SECONDHAND, SUSPECT, Double, Member, Table
 from mesh.core.messages import Ack, Beat, Datagram, NodeRecord, Probe, ProbeFor, Verdict
 
 DOUBLE_BEATS, DOUBLE_S = 20, 5.0  # a second boot that speaks so often and so long is no echo of a past life
@@ -210,12 +210,15 @@ class Membership(Table):
 
     def _denounced(self, member: Member, verdict: Verdict, now: float) -> list[Effect]:
         """Others hold it suspect or dead. Who watches it believes their own ears; who does not needs two such words, and knows of a
-        healthy one by hearsay that is a beat old and some delay, so that a late accusation must not find it silent."""
+        healthy one by hearsay that is a beat old and some delay, so that a late accusation must not find it silent. One that comes too
+        early is kept in mind: if nothing newer is heard of the accused, it is believed then (`Judge._believed_due`)."""
         watching = self.watches(verdict.subject)
-        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s * (1 if watching else 0.75)
+        heard_lately = member.evidence.silence_s(now) < self.timing.suspect_s * (1 if watching else SECONDHAND)
         if heard_lately and member.evidence.sequence > verdict.sequence:
             return self.tell_node(verdict.node, self.verdict_on(member)) if member.health == ALIVE else []
         if heard_lately:
+            member.accused_s = now
+            self.accusations += 1
             return []
         accusers = member.accusers
         effects = self.change(member, SUSPECT, now)

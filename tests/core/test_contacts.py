@@ -124,12 +124,25 @@ def test_two_nodes_that_cannot_reach_each_other_learn_of_each_other_through_a_th
     assert member.here and member.state is not None and member.state.claims
 
 
-def test_a_digest_carries_how_lately_each_was_heard() -> None:
+MANY = tuple(f"m{number}" for number in range(14))
+
+
+def test_a_digest_carries_how_lately_each_was_heard_that_only_others_watch() -> None:
+    post = Post(*MANY)
+    far = next(each for each in post.table.present() if not post.table.watches(each.record.node))
+    post.hear(Digest("n-m1", ((far.record.node, 1, 0, 100),)), 5.0)
+    assert far.evidence.freshest_s == 4.9
+    post.hear(Digest("n-m1", ((far.record.node, 7, 0, 0),)), 6.0)
+    assert far.evidence.freshest_s == 4.9
+
+
+@pytest.mark.parametrize("by_link", [False, True])
+def test_a_digest_whose_line_may_have_stalled_makes_nobody_fresher_whose_beats_come(by_link: bool) -> None:
     post = Post("door", "shelf")
+    door = post.table.members["n-door"]
+    door.by_link = by_link
     post.hear(Digest("n-shelf", (("n-door", 1, 0, 100),)), 5.0)
-    assert post.table.members["n-door"].evidence.freshest_s == 4.9
-    post.hear(Digest("n-shelf", (("n-door", 7, 0, 0),)), 6.0)
-    assert post.table.members["n-door"].evidence.freshest_s == 4.9
+    assert door.evidence.freshest_s == (4.9 if by_link else 0.0)
 
 
 def test_the_digest_of_a_node_held_dead_is_answered_with_that_verdict() -> None:

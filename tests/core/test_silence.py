@@ -6,8 +6,8 @@ import pytest
 
 from mesh.core.effects import Effect, Report, SendControl, SendDatagram
 from mesh.core.judging import NEVER, Judge
-from mesh.core.members import ALIVE, DEAD, SUSPECT, Member
-from mesh.core.messages import Beat, BeatsWanted, Probe, ProbeFor
+from mesh.core.members import ALIVE, DEAD, SECONDHAND, SUSPECT, Member
+from mesh.core.messages import Beat, BeatsWanted, Probe, ProbeFor, Verdict
 from mesh.core.timing import WIRED
 from tests.core.cases import beat, membership
 
@@ -233,3 +233,55 @@ def test_only_a_carrier_that_comes_back_knocks_for_the_dead_and_only_while_there
     assert judge.knock_due_s == 9.0
     judge.carried(True, 0.6)
     assert judge.knock_due_s == 0.6
+
+
+# ---- an accusation that comes too early
+
+
+def accused_early() -> tuple[Judge, Member]:
+    """One whom only others watch, heard of at 5.0 and held suspect by one of its observers at 5.1."""
+    judge = watch(*MANY)
+    judge.beat_due_s = judge.knock_due_s = NEVER
+    table = judge.table
+    far = next(each for each in table.present() if not table.watches(each.record.node))
+    for each in table.present():
+        each.evidence.hear(5, 5.0)
+    by = next(node for node in table.observers(far.record.node) if node != table.me.node)
+    table.heard(Verdict(by, far.record.node, 1, 9, SUSPECT, far.record.boot), "10.0.0.1", 5.1)  # type: ignore[attr-defined]
+    return judge, far
+
+
+def test_an_accusation_that_comes_too_early_is_believed_when_nothing_newer_is_heard_of_the_accused() -> None:
+    judge, far = accused_early()
+    due_s = 5.0 + WIRED.suspect_s * SECONDHAND
+    assert far.health == ALIVE
+
+    judge.judge(due_s - 0.001)
+    assert far.health == ALIVE
+    assert judge.next_deadline() == pytest.approx(due_s)
+
+    effects = judge.judge(due_s)
+    assert far.health == SUSPECT
+    assert [each.event for each in effects if isinstance(each, Report)] == ["node_suspect"]
+    assert not sent(effects, Verdict)  # those who watch it have told
+
+
+def test_an_accusation_that_comes_too_early_is_forgotten_when_the_accused_is_heard_of() -> None:
+    judge, far = accused_early()
+
+    far.evidence.hear_of(0.01, 5.12)
+    judge.judge(5.12 + WIRED.suspect_s)
+
+    assert far.health == ALIVE
+    assert judge.next_deadline() > 5.12 + WIRED.suspect_s
+
+
+def test_when_an_early_accusation_is_due_is_found_at_once() -> None:
+    judge, far = accused_early()
+    far.accused_s = float("-inf")
+    judge.next_deadline()
+    by = next(node for node in judge.table.observers(far.record.node) if node != "n-me")
+
+    judge.table.heard(Verdict(by, far.record.node, 1, 9, SUSPECT, far.record.boot), "10.0.0.1", 5.1)  # type: ignore[attr-defined]
+
+    assert judge.next_deadline() == pytest.approx(5.0 + WIRED.suspect_s * SECONDHAND)
