@@ -32,9 +32,10 @@ class Contestant:
     name = ""
     about = ""
     why_not = ""
+    encrypts = False  # what goes from one machine to another
 
-    def round_trips(self, count: int, size: int) -> list[float]:
-        """Microseconds of each round trip."""
+    def round_trips(self, count: int, size: int, *, far: bool = False) -> list[float]:
+        """Microseconds of each round trip; as between machines, over TCP and encrypted, when `far`: only of those who encrypt."""
         raise NotImplementedError
 
     def pictures(self, width: int, height: int, seconds: float) -> dict[str, Any]:
@@ -50,9 +51,10 @@ class Roomful(Contestant):
     """Real role processes, through the Role API."""
 
     name, about = "roomful", "encrypted between machines; shared memory on one"
+    encrypts = True
 
-    def round_trips(self, count: int, size: int) -> list[float]:
-        return plays.round_trips(count, size)
+    def round_trips(self, count: int, size: int, *, far: bool = False) -> list[float]:
+        return plays.round_trips(count, size, far=far)
 
     def pictures(self, width: int, height: int, seconds: float) -> dict[str, Any]:
         return plays.pictures(width, height, seconds)
@@ -64,10 +66,11 @@ class Roomful(Contestant):
 class Bare(Contestant):
     """Plain pyzmq: DEALER and ROUTER, PUSH and PULL over TCP, a queue of those who are free."""
 
-    name, about = "pyzmq", "round trip over ipc, pictures over TCP, neither encrypted"
+    name, about = "pyzmq", "on one machine: round trip over ipc, pictures over TCP, neither encrypted; between machines CURVE"
+    encrypts = True
 
-    def round_trips(self, count: int, size: int) -> list[float]:
-        return bare.round_trips(count, size)
+    def round_trips(self, count: int, size: int, *, far: bool = False) -> list[float]:
+        return bare.round_trips(count, size, far=far)
 
     def pictures(self, width: int, height: int, seconds: float) -> dict[str, Any]:
         return bare.pictures(width, height, seconds, encrypted=False)
@@ -82,7 +85,7 @@ class Zenoh(Contestant):
     name, about = "zenoh", "not encrypted; its shared memory for pictures"
     why_not = "" if find_spec("zenoh") else "eclipse-zenoh is not installed: pip install -e '.[bench]'"
 
-    def round_trips(self, count: int, size: int) -> list[float]:
+    def round_trips(self, count: int, size: int, *, far: bool = False) -> list[float]:
         with _started("answer") as server, _started("ask", _line(server), count, size) as asker:
             return list(json.loads(_line(asker))["samples"])
 
@@ -126,7 +129,7 @@ class Dora(Contestant):
         "dora-rs and dora-rs-cli are not installed: pip install -e '.[bench]'"
     )
 
-    def round_trips(self, count: int, size: int) -> list[float]:
+    def round_trips(self, count: int, size: int, *, far: bool = False) -> list[float]:
         pong = _node("pong", "answer", outputs=["pong"], inputs={"ping": "ping/ping"})
         return list(_flow([pong, _node("ping", "ask", count, size, outputs=["ping"], inputs={"pong": "pong/pong"})])["samples"])
 

@@ -1,12 +1,13 @@
 """Roomful beside what a user could pick instead: bare pyzmq, Eclipse Zenoh and dora-rs, doing the same work in turn in one run.
 
-    round trip      100 bytes from one process to another and back
+    round trip      100 bytes from one process to another and back; and as between machines, encrypted, of those who encrypt
     pictures        640x480x3 and 1920x1080x3 on one machine, as many as come through
     pool            300 questions, 12 open, to processes that take 10, 20 and 40 ms: what share of the sum of their speeds
     killed, stopped one of three processes, while it answers: how many questions are never answered, and the longest wait
 
 Every contestant takes its turn in every round, so that what else the machine does meets all of them; absolute figures drift from run to
-run, the ratios to bare pyzmq are what counts. Run: python -m benchmarks.side_by_side [--rounds N] [--only NAME,…] [--help]
+run, the ratios to bare pyzmq are what counts. A whole run writes its table into the README and draws the plot beside this file.
+Run: python -m benchmarks.side_by_side [--rounds N] [--only NAME,…] [--help]
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from mesh.shell.bench.rows import least, machine, p99, rates
 HERE = Path(__file__).resolve().parent
 POOL_MS, FAULT_MS = (10.0, 20.0, 40.0), (200.0, 200.0, 200.0)
 BASE = "pyzmq"
+README = HERE.parent / "README.md"
+BEGINS, ENDS = "<!-- side by side: written by make bench -->", "<!-- side by side ends -->"
 
 
 @dataclass(slots=True)
@@ -49,6 +52,10 @@ class Heat:
         """A fault is brought about once: what is waited for in vain takes long."""
         return self.name in ("killed", "stopped")
 
+    def takes(self, contestant: Contestant) -> bool:
+        """Whether it can take part."""
+        return self.name != "round_trip_network" or contestant.encrypts
+
     def run(self, contestant: Contestant, quick: bool) -> None:
         """One turn."""
         try:
@@ -60,6 +67,8 @@ class Heat:
         kept = self.samples.setdefault(contestant.name, [])
         if self.name == "round_trip":
             kept += contestant.round_trips(1000 if quick else 5000, 100)
+        elif self.name == "round_trip_network":
+            kept += contestant.round_trips(1000 if quick else 5000, 100, far=True)
         elif self.name.startswith("pictures"):
             width, height = (640, 480) if "480" in self.name else (1920, 1080)
             kept += rates(contestant.pictures(width, height, 1.5 if quick else 3.0)["arrivals"])
@@ -76,7 +85,7 @@ class Heat:
         values = self.samples.get(name)
         if not values:
             return {"name": self.name, "who": name, "value": None, "p99": None, "unit": self.unit, "ratio": None,
-                    "failed": self.failed.get(name, "it measured nothing")}
+                    "failed": self.failed.get(name, "it measured nothing") if name in self.samples or name in self.failed else ""}
         base = self.samples.get(BASE)
         value = median(values)
         return {
@@ -89,6 +98,7 @@ def heats() -> list[Heat]:
     """All of them, in the order of the table."""
     return [
         Heat("round_trip", "100 bytes there and back", "us", False),
+        Heat("round_trip_network", "the same as between machines, encrypted on both sides", "us", False),
         Heat("pictures_480p", "640x480 pictures on one machine", "frames/s", True),
         Heat("pictures_1080p", "1920x1080 pictures on one machine", "frames/s", True),
         Heat("pool", "unequal machines: share of the sum of their speeds", "", True),
@@ -111,7 +121,7 @@ def table(done: Sequence[Heat], who: Sequence[Contestant]) -> Table:
 def cell(row: dict[str, Any]) -> str:
     """One figure in words."""
     if row["value"] is None:
-        return "failed"
+        return "failed" if row["failed"] else ""
     digits = 3 if not row["unit"] else 0 if row["value"] >= 100 else 1
     lost = "" if row["lost"] is None else f", {row['lost']} lost" if row["lost"] else ", none lost"
     ratio = "" if row["ratio"] is None or lost else f" ({row['ratio']:.2f} x)"
@@ -123,6 +133,15 @@ def markdown(done: Sequence[Heat], who: Sequence[Contestant]) -> str:
     lines = ["| median / p99 | " + " | ".join(each.name for each in who) + " |", "|---|" + "---|" * len(who)]
     lines += [f"| {heat.title} | " + " | ".join(cell(heat.row(each.name)) for each in who) + " |" for heat in done]
     return "\n".join(lines)
+
+
+def into_readme(text: str, table: str) -> str:
+    """The README with this table in the place of the one before, and what it was measured on."""
+    before, begins, rest = text.partition(BEGINS)
+    _, ends, after = rest.partition(ENDS)
+    if not (begins and ends):
+        raise SystemExit(f"{README.name} has no place for the table: it lies between {BEGINS} and {ENDS}")
+    return f"{before}{BEGINS}\n{table}\n\n{machine()}, through the Role API; ratios to bare pyzmq in brackets.\n{ENDS}{after}"
 
 
 def bars(done: Sequence[Heat], who: Sequence[Contestant]) -> list[Bar]:
@@ -145,7 +164,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"which of {','.join(each.name for each in heats())} [default: all]")
     parser.add_argument("--who", default="", help="which contestants [default: all that are installed]")
     parser.add_argument("--quick", action="store_true", help="one short round")
-    parser.add_argument("--plot", type=Path, default=None, help="write the plot here [default: side_by_side.svg, after a whole run]")
+    parser.add_argument("--plot", type=Path, default=None, help="write the plot here [default: side_by_side.svg, in a whole run]")
     given = parser.parse_args()
     console = Console(stderr=True)
     for each in contestants():
@@ -154,7 +173,8 @@ def main() -> None:
     who = [each for each in contestants() if not each.why_not and (not given.who or each.name in given.who.split(","))]
     done = [each for each in heats() if not given.only or each.name in given.only.split(",")]
     with progress() as bar:
-        turns = [(heat, each) for heat in done for _ in range(1 if given.quick or heat.is_fault else given.rounds) for each in who]
+        rounds = {heat.name: 1 if given.quick or heat.is_fault else given.rounds for heat in done}
+        turns = [(heat, each) for heat in done for _ in range(rounds[heat.name]) for each in who if heat.takes(each)]
         for heat, each in bar.track(turns, description="side by side"):
             heat.run(each, given.quick)
     Console(width=max(120, Console().width)).print(table(done, who))
@@ -163,7 +183,10 @@ def main() -> None:
         for name, why in heat.failed.items():
             console.print(f"[red]{name} failed at {heat.name}: {why}[/red]")
     print(json.dumps([heat.row(each.name) for heat in done for each in who]), flush=True)
-    where = given.plot or (HERE / "side_by_side.svg" if not (given.quick or given.only or given.who) else None)
+    whole = not (given.quick or given.only or given.who)
+    if whole:
+        README.write_text(into_readme(README.read_text(), markdown(done, who)))
+    where = given.plot or (HERE / "side_by_side.svg" if whole else None)
     if where is not None:
         where.write_text(plot(bars(done, who), f"times bare pyzmq, in one run ({machine()})"))
 
