@@ -54,6 +54,10 @@ def _pulse(said: dict[str, Any]) -> dict[str, Any]:
             said[name] = {key: value for key, value in said[name].items() if isinstance(value, (int, float))}
     if "ages" in said:
         said["ages"] = {key: value for key, value in said["ages"].items() if isinstance(value, dict) and _are_numbers(value)}
+    turned = said.get("turned_away")
+    if turned is not None:
+        pairs = turned if isinstance(turned, list) else []
+        said["turned_away"] = [each for each in pairs if isinstance(each, list) and len(each) == 2 and {*map(type, each)} == {str}]
     if not isinstance(said.get("faulty", ""), str):
         said.pop("faulty")
     return said

@@ -92,6 +92,7 @@ class Agent:
         self.processes.adopt()
         for event in self.distributing.first():
             self.feed(event)
+        self.processes.turned_away = lambda address, what: self.refusals.note(address, what, self.now())
         self.processes.measured = {**machine.measure(), **self.settings.capabilities}
         self.feed(Measured(self.processes.measured))
         self._dial_remembered(held)

@@ -85,6 +85,10 @@ class Guard:
         """How many connections were turned away."""
         return self._refused
 
+    def news(self) -> list[tuple[str, str]]:
+        """(address, why) of those who were turned away since this was asked last; the last hundred."""
+        return [self.turned_away.popleft() for _ in range(len(self.turned_away))]
+
     def close(self) -> None:
         """Ends the thread; from here on nobody is let in. May be called twice."""
         if self._ringer is not None:

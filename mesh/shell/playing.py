@@ -369,6 +369,7 @@ class Playing:
             "straight": {ear.input.name: ear.input.straight for ear in ears if ear.input.straight},
             "requests": self._asking.asker.counters(),
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
+            "turned_away": self._guard.news(),
             "refused": {
                 "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
                 "frames": sum(ear.input.refused for ear in ears), "followed": self._follow_line.refused,

@@ -72,6 +72,7 @@ class Processes:
         self._playing: dict[str, str] = {}  # instance of a ladder -> the model that it plays here
         self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
         self._restarting: set[str] = set()
+        self.turned_away: Callable[[str, str], None] = lambda address, what: None
         self._guests: list[str] = []  # the keys that processes here let in
         self._cut: list[str] = []  # those that were shut out in this life, for a process that had no line to here then
         self._folders: dict[str, Path] = {}  # instance -> the folder of the revision that its process was started from
@@ -284,6 +285,8 @@ class Processes:
                 ports = message["frames_port"], message["requests_port"]
                 self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))
             case "pulse":
+                for address, why in message.pop("turned_away", ()):
+                    self.turned_away(address, f"at the port of {instance}: {why}")
                 self.pulses[instance] = message
                 self._pulsed_s[instance] = self._now()
             case "state":

@@ -80,7 +80,7 @@ class Control:
 
     def news(self) -> list[tuple[str, str]]:
         """(address, why) of calls that were turned away since this was asked last; the last hundred."""
-        return [self._guard.turned_away.popleft() for _ in range(len(self._guard.turned_away))]
+        return self._guard.news()
 
     @property
     def refused(self) -> int:

@@ -27,6 +27,12 @@ def test_what_a_host_says_is_understood_as_it_is() -> None:
     assert understood({"type": "state", "data": b"\x80", "pid": 4}) == {"type": "state", "data": b"\x80"}
 
 
+def test_who_was_turned_away_at_its_port_is_handed_on_where_it_is_an_address_and_a_reason() -> None:
+    told = [["10.0.0.9", "another key"], ["x"], [1, 2], "ab", None, {"a": "b"}]
+    assert understood({"type": "pulse", "turned_away": told}) == {"type": "pulse", "turned_away": [["10.0.0.9", "another key"]]}
+    assert understood({"type": "pulse", "turned_away": "10.0.0.9"}) == {"type": "pulse", "turned_away": []}
+
+
 WRONG = [{"frames_port": -1}, {"frames_port": 70_000}, {"requests_port": "x"}, {"pid": None}, {"pid": 2**70}, {"pid": True}]
 
 

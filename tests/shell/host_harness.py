@@ -37,6 +37,7 @@ class Host:
         self.config = config
         self.said: list[dict[str, Any]] = []
         self.pulse: dict[str, Any] = {}
+        self.turned_away: list[list[str]] = []  # by all pulses: each tells what is new
         self.routes: dict[str, Any] = {"inputs": {}, "asks": {}, "roles": {}}
         self.log = agent.folder / f"{config['instance'].replace('/', '.')}.{config['generation']}.log"
         with self.log.open("wb") as log:
@@ -180,6 +181,7 @@ class Agent:
                 self._strangers.add(identity)
             elif message["type"] == "pulse":
                 host.pulse = message
+                host.turned_away += message.get("turned_away", [])
             else:
                 host.said.append(message)
             wait_s = 0.0

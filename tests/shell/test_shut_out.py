@@ -399,6 +399,23 @@ def test_a_role_that_plays_lets_in_whom_its_agent_names_and_hangs_up_on_whom_it_
             context.destroy(linger=0)
 
 
+def test_a_role_says_which_address_was_turned_away_at_its_own_port_and_why(tmp_path: Path) -> None:
+    context: Any = zmq.Context()
+    context.linger = 0
+    with Agent(tmp_path, TALKER) as agent:
+        try:
+            # Given a role's process, when somebody calls with a key that nobody vouches for
+            talker = agent.start("talker", "Talker")
+            ready = talker.first("ready")
+            assert ready is not None
+            stranger = _subscriber(context, ready["frames_port"], zmq.curve_keypair())
+            # Then one of its pulses names the address, with the reason, once it has been refused
+            agent.until(lambda: talker.turned_away, "a pulse that names it")
+            assert talker.turned_away[0][0] == HERE and "key" in talker.turned_away[0][1] and not stranger.poll(0)
+        finally:
+            context.destroy(linger=0)
+
+
 def _subscriber(context: Any, port: int, pair: tuple[bytes, bytes]) -> Any:
     socket = context.socket(zmq.SUB)
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
