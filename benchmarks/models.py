@@ -22,7 +22,7 @@ from tests.roles.small_models import write_gguf
 from tests.roles.stage import put_on
 from tests.roles.strange_models import SPEAKERS, lora
 from tests.roles.test_llm_rules import FREE, SCHEMA
-from tests.shell.pieces import ROLES, small_piece
+from tests.shell.pieces import DEPLOYMENT, ROLES, small_piece
 from tests.shell.rehearsed import Rehearsed
 
 KEPT: dict[str, Any] = {}
@@ -86,18 +86,41 @@ def known_question(runs: int) -> None:
     role.teardown()
 
 
+OPTIONED = ROLES.replace("    def setup(self):\n        self.count = 0", """    class Options(Options):
+        start: int = 0
+
+    def setup(self):
+        self.count = 0
+        self.say(f"edit {self.options.start}")""").replace("import Event, Role", "import Event, Options, Role")
+WITH_OPTION = DEPLOYMENT.replace('kind: "./roles.py:Drift", on', 'kind: "./roles.py:Drift", options: {start: 0}, on')
+PAGED = WITH_OPTION + "  page: {kind: display.web, inputs: {line: poet.verse}, each: [b], options: {page: wall.html, quality: 50}}\n"
+
+
 def edits(folder: Path, runs: int) -> None:
-    """From a file being saved until the edited role plays, in a rehearsal of three machines: its code, and its page."""
-    room, times = Rehearsed(small_piece(folder / "piece"), folder / "home"), []
+    """From a file being saved until the edited role plays, in a rehearsal of three machines: its code, its options, and a page."""
+    piece = small_piece(folder / "piece", deployment=PAGED, roles=OPTIONED)
+    (piece / "wall.html").write_text("<p data-stream=line></p>")
+    room = Rehearsed(piece, folder / "home")
+    ways = {
+        "an edited role": ("drift", "roles.py", lambda number: OPTIONED.replace("{self.options.start}", str(number))),
+        "a role with another option": ("drift", "deployment.yaml", lambda number: PAGED.replace("start: 0", f"start: {number}")),
+        "a page with another option": ("page@b", "deployment.yaml", lambda number: PAGED.replace("quality: 50", f"quality: {number}")),
+        "an edited page": ("page@b", "wall.html", lambda number: f"<p data-stream=line></p><!-- {number} -->"),
+    }
     try:
-        room.playing("drift", "words", "poet/1", "poet/2", "wall@c")
-        for number in range(runs):
-            began_s = time.perf_counter()
-            (room.folder / "roles.py").write_text(ROLES.replace("self.count = 0", f"self.count = {number}; self.say('edit {number}')"))
-            room.until(lambda event, wanted=f"edit {number}": event["event"] == "role_event" and event.get("what") == wanted)
-            room.until(lambda event: event["event"] == "role_state" and (event["instance"], event["state"]) == ("drift", "playing"))
-            times.append((time.perf_counter() - began_s) * 1000)
-        told("an edited role plays, after its file was saved", times)
+        room.playing("drift", "words", "poet/1", "poet/2", "wall@c", "page@b")
+        for what, (instance, file, text) in ways.items():
+            (piece / "roles.py").write_text(OPTIONED)
+            times = []
+            for number in range(1, runs + 1):
+                began_s = time.perf_counter()
+                (piece / file).write_text(text(number))
+                room.until(lambda event, name=instance, file=file: event["event"] == "role_edit" and event["instance"] == name
+                           and event["file"] == file and not event["what"])  # fmt: skip
+                room.until(lambda event, name=instance: event["event"] == "role_state"
+                           and (event["instance"], event["state"]) == (name, "playing"))  # fmt: skip
+                times.append((time.perf_counter() - began_s) * 1000)
+            told(f"{what} plays, after its file was saved", times)
     finally:
         room.end()
 
@@ -111,17 +134,23 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     asked.add_argument("runs", type=int, nargs="?", default=1000)
     asked.add_argument("--keep", type=Path)
+    asked.add_argument("--edits", action="store_true", help="measure edits alone, RUNS of each sort")
     arguments = asked.parse_args()
     runs = arguments.runs
     with tempfile.TemporaryDirectory() as folder:
-        first_token(max(20, runs // 10))
-        known_question(max(20, runs // 10))
-        adapters(Path(folder))
-        parse(Path(folder), runs)
-        edits(Path(folder), 10)
+        edits(Path(folder), runs if arguments.edits else 10)
+        if not arguments.edits:
+            measure_models(Path(folder), runs)
     print(machine())
     if arguments.keep:
         arguments.keep.write_text(json.dumps({**KEPT, "machine": machine()}, indent=1) + "\n", encoding="utf-8")
+
+
+def measure_models(folder: Path, runs: int) -> None:
+    first_token(max(20, runs // 10))
+    known_question(max(20, runs // 10))
+    adapters(folder)
+    parse(folder, runs)
 
 
 if __name__ == "__main__":

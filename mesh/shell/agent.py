@@ -23,7 +23,6 @@ from mesh.core.codec import BEAT_MARK, decode, encode
 from mesh.core.effects import Effect
 from mesh.core.events import Carrier, Event, Heard, LinkHint, LinkUp, Measured, PeerFound, Tick, Wanted
 from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut, Verdict
-from mesh.core.names import role_name
 from mesh.core.node import SAVED, Node
 from mesh.core.refusals import Refusals
 from mesh.core.timing import PRESETS
@@ -33,7 +32,7 @@ from mesh.shell.answers import Answers
 from mesh.shell.beats import Beats
 from mesh.shell.deafness import Deafness
 from mesh.shell.distributing import Distributing, Held
-from mesh.shell.edits import LOOK_S, Edits
+from mesh.shell.editing import Editing
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
@@ -98,7 +97,9 @@ class Agent:
         self._dial_remembered(held)
         self._tasks.append(loop.create_task(self._still_here()))
         if self.settings.rehearsal and held.deployment is not None and held.folder is not None:
-            self._tasks.append(loop.create_task(self._watch_edits(Edits(held.folder, held.deployment))))
+            editing = Editing(
+                held.folder, held.deployment, self.processes, lambda: self.node.cast, self.feed, self.report, self._is_first)
+            self._tasks.append(loop.create_task(editing.watch()))
         await self._stopping.wait()
         await self._close()
 
@@ -302,16 +303,9 @@ class Agent:
                 self.report("report", {"machine": self.node.me.name, "roles": self.roles_now()})
             await asyncio.sleep(STILL_HERE_S)
 
-    async def _watch_edits(self, edits: Edits) -> None:
-        """In a rehearsal an edited role, or page, plays at once."""
-        while True:
-            await asyncio.sleep(LOOK_S)
-            for role, path in edits.look().items():
-                renew = self.processes.renew if path.endswith(".py") else self.processes.restart
-                for instance in [each for each in self.node.cast.parts if role_name(each) == role]:
-                    renew(instance, path)
-                if any(role_name(each) == role for each in self.node.cast.gave_up):  # it may be mended: it is tried again at once
-                    self.feed(Wanted("undrain"))
+    def _is_first(self) -> bool:
+        """Whether this node, of those that are here, speaks for all."""
+        return all(self.node.me.node <= other.record.node for other in self.node.membership.present())
 
     # ---- the network
 

@@ -32,20 +32,25 @@ class Edits:
         self._folder, self._deployment = folder, deployment
         self._known = dict(self._files())
         self._unsure: dict[str, Stamp | None] = {}
+        self.settled: list[str] = []  # the files that the last look found changed
         self._meant = {role.name: self._meaning(role) for role in deployment.roles}
 
     def look(self) -> dict[str, str]:
         """The roles that a file which has changed since the last look concerns, each with that file's path in the folder."""
         now = dict(self._files())
         changed = {path: now.get(path) for path in {*now, *self._known} if now.get(path) != self._known.get(path)}
-        settled = [path for path, stamp in changed.items() if path in self._unsure and self._unsure[path] == stamp and stamp is not None]
+        self.settled = [path for path, stamp in changed.items() if stamp is not None and self._unsure.get(path) == stamp]
         self._unsure = changed
         found: dict[str, str] = {}
-        for path in settled:
+        for path in self.settled:
             self._known[path] = now[path]
             concerned = [role for role in self._deployment.roles if self._concerns(path, role)]
             found.update({role.name: path for role in (self._otherwise(path, concerned) if path.endswith(".py") else concerned)})
         return found
+
+    def know(self, deployment: Deployment) -> None:
+        """From now on the roles are these."""
+        self._deployment = deployment
 
     def _otherwise(self, path: str, roles: list[RoleSpec]) -> list[RoleSpec]:
         """Of the roles that a file of Python concerns, those that are not what they were."""

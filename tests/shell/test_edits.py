@@ -14,7 +14,7 @@ import pytest
 
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.shell.edits import Edits, own_files
-from tests.shell.pieces import ROLES, small_piece
+from tests.shell.pieces import DEPLOYMENT, ROLES, small_piece
 from tests.shell.rehearsed import Rehearsed
 from tests.shell.until import until
 
@@ -121,6 +121,37 @@ def test_an_edited_role_plays_a_mistake_does_not_and_the_others_stay_as_they_wer
     summary = room.end()
     assert {role["state"] for role in summary["roles"].values()} == {"playing"}
     assert all(role["restarts"] == 0 for role in summary["roles"].values())
+
+
+OPTIONED = ROLES.replace("class Drift(Role):", "class Drift(Role):\n    class Options(Options):\n        start: int = 0\n").replace(
+    "self.count = 0", "self.count = self.options.start\n        self.say(f'starts at {self.options.start}')").replace(
+    "import Event, Role", "import Event, Options, Role")  # fmt: skip
+
+
+def test_a_role_whose_options_changed_starts_again_with_them_alone_and_a_mistake_there_is_told(tmp_path: Path) -> None:
+    # Given a room that plays
+    text = DEPLOYMENT.replace('Drift", on', 'Drift", options: {start: 0}, on')
+    room = Rehearsed(small_piece(tmp_path / "piece", deployment=text, roles=OPTIONED), tmp_path / "home")
+    try:
+        room.playing("drift", "words", "poet/1", "poet/2", "wall@c")
+        before = hosts(room.process.pid)
+        # When an option is written that there is not
+        (room.folder / "deployment.yaml").write_text(text.replace("start: 0", "begin: 7"))
+        mistake = room.until(lambda event: event["event"] == "role_edit")
+        # Then that is told, and all plays on
+        assert "begin" in mistake["what"] and mistake["file"] == "deployment.yaml"
+        assert hosts(room.process.pid) == before
+        # When another value is written, and another wire, which is not of the options
+        (room.folder / "deployment.yaml").write_text(text.replace("start: 0", "start: 70").replace("copies: 2", "copies: 1"))
+        later = room.until(lambda event: event["event"] == "role_edit")
+        assert "beside options" in later["what"]
+        room.until(lambda event: event["event"] == "role_event" and event.get("what") == "starts at 70")
+        room.until(lambda event: event["event"] == "role_edit" and (event["instance"], event["what"]) == ("drift", ""))
+        # Then that role alone has another process
+        asyncio.run(until(lambda: [name for pid, name in before.items() if pid not in hosts(room.process.pid)] == ["drift"], 20))
+        assert len(hosts(room.process.pid)) == len(before)
+    finally:
+        room.end()
 
 
 def test_a_role_that_could_not_play_from_the_start_plays_once_its_mistake_is_mended(tmp_path: Path) -> None:
