@@ -2,7 +2,8 @@
 
 EB Garamond comes with Roomful (page/type, under the SIL Open Font License); an artist's own font goes before it, fonts of
 the system behind it. A letter that none of them has would be drawn as an empty box, in front of visitors: it is left out, and
-the technician hears of it. SDL_ttf shapes with HarfBuzz, so that kerning, ligatures and accents are right.
+the technician hears of it: of the first few in lines, of all in `missing`. SDL_ttf shapes with HarfBuzz, so that kerning, ligatures and
+accents are right.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SYSTEM_FONTS = ("notosans", "dejavusans", "notosanscjkjp", "notosanscjksc", "not
 NOWHERE = "\uffff"  # no font has it: Unicode promises that it is no letter
 JOINERS = "\u200c\u200d"  # part or join the letters of Persian
 PICTURES_MAX = 2000
+SAID_MAX, MISSING_MAX = 8, 60  # letters
 
 Colour = tuple[int, int, int]
 
@@ -38,6 +40,7 @@ class Lettering:
         self._pygame, self._say, self.size = pygame, say, size
         self._fonts = [pygame.font.Font(str(path), size) for path in (*fonts, *OWN_FONTS)]
         self._asked_system = False
+        self.missing: list[str] = []  # letters that were asked for and that no font has, the first of them
         self._home: dict[str, Any] = {}  # letter -> its font, None where there is none
         self._pictures: OrderedDict[tuple[str, Colour], Any] = OrderedDict()
         self.line_height = round(size * 1.24)
@@ -121,9 +124,18 @@ class Lettering:
                 self._fonts += [self._pygame.font.Font(path, self.size) for path in found]
                 home = self._first_with(letter)
             if home is None:
-                self._say(f"no font has the letter “{letter}” (U+{ord(letter):04X}): put one that has it in the folder, as option font")
+                self._miss(letter)
             self._home[letter] = home
         return self._home[letter]
+
+    def _miss(self, letter: str) -> None:
+        if letter in self.missing or len(self.missing) >= MISSING_MAX:
+            return
+        self.missing.append(letter)
+        if len(self.missing) <= SAID_MAX:
+            self._say(f"no font has the letter “{letter}” (U+{ord(letter):04X}): put one that has it in the folder, as option font")
+        elif len(self.missing) == SAID_MAX + 1:
+            self._say("no font has others of these letters either: `roomful status` lists them")
 
     def _first_with(self, letter: str) -> Any:
         if not letter.isprintable() or ord(letter) > 0x10FFFF:

@@ -51,6 +51,7 @@ class Projector(Role):
             raise RoleError("no projector is named", where=f"{self.name}, option host", instead="write its address, such as 192.168.1.50")
         self._order: bool | None = None
         self._told: dict[str, Any] = {}
+        self._misread: set[str] = set()
         self._beamers = [Beamer(host.strip(), options.port, options.password, options.poll) for host in hosts]
         for beamer in self._beamers:
             beamer.wish(self._wanted())
@@ -65,8 +66,11 @@ class Projector(Role):
         value = frame.value.get("power", "") if isinstance(frame.value, dict) else frame.value
         order = ORDERS.get(str(value).strip().lower())
         if order is None and value is not None:
-            self.say(f"{str(value)[:40]!r} is neither on nor off")
+            if input not in self._misread:  # once: a sensor that is wired to it by mistake says something many times a second
+                self._misread.add(input)
+                self.say(f"{str(value)[:40]!r} on input {input} is neither on nor off: wire true, false, on or off to it")
             return
+        self._misread.discard(input)
         self._order = order
         self.tick()
 

@@ -175,6 +175,7 @@ class Screen(Role):
             raise RoleError(
                 f"{options.font} is not a font: {broken}", where=f"{self.name}, option font", instead="give a .ttf, .otf or .woff2 file"
             ) from broken
+        self._lettering = lettering
         now_s = time.monotonic()
         before: Scene | None = getattr(self, "_scene", None)
         self._scene = Scene(self._pygame, size, look, lettering, self.fallback, self.fallback_files, options.quiet, now_s, self.say)
@@ -196,6 +197,7 @@ class Screen(Role):
         if now_s < self._judged_s + 1.0:
             return
         self._judged_s = now_s
+        self.publish("letters_missing", "".join(self._lettering.missing))
         if now_s - self._drawn_s >= 1.0:
             self._draw(now_s)  # also while nothing moves: a frozen window system shows here
         if self._scene.dark(self._window.surface, now_s):

@@ -189,7 +189,7 @@ class Sound(Role):
             if not self.settings.get("rehearsal"):
                 missing.where = f"{self.name}, {missing.where or 'option device'}"
                 raise
-            self.say(f"{missing.what}; it plays on, and nobody hears it")
+            self.say(f"{missing.what} ({missing.instead}); it plays on, and nobody hears it")
             return Paced(self._mixer, None)
 
     def _voice(self) -> Speech:

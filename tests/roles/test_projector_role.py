@@ -186,3 +186,10 @@ def test_a_closed_room_s_projector_is_switched_off(tmp_path: Any, monkeypatch: p
 def test_no_projector_named_is_said(tmp_path: Any) -> None:
     with pytest.raises(RoleError, match="no projector is named"):
         put_on(Projector, tmp_path, host=[])[0].setup()
+
+
+def test_what_is_neither_on_nor_off_is_said_once_and_changes_nothing(tmp_path: Any) -> None:
+    with projector() as standin, playing(tmp_path, standin) as (role, stage):
+        for value in range(50):
+            role.on_frame("reading", Frame(value + 500))
+        assert len([line for line in stage.said if "neither on nor off" in line and "reading" in line]) == 1

@@ -346,3 +346,10 @@ def test_the_state_that_is_kept_is_plain(tmp_path: Path, hand: Hand) -> None:
         role.on_frame("image", Frame(RED))
     kept = json.loads((tmp_path / "state" / "shown.json").read_text())
     assert [text for _, text in kept["texts"]["line"]] == ["Kept."] and kept["pictures"] == {"image": "picture-0.png"}
+
+
+def test_letters_that_no_font_has_are_left_out_and_told_as_a_fact(tmp_path: Path, hand: Hand) -> None:
+    with playing(tmp_path) as (role, stage):
+        role.on_frame("line", Frame("moon \ue123\ue124 light", request="a"))
+        hand.pass_time(role, 3)
+        assert stage.facts["letters_missing"] == "\ue123\ue124"

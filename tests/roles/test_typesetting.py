@@ -30,6 +30,15 @@ def lettering() -> Lettering:
     return Lettering(pygame, [], 40, said.append)
 
 
+def lettering_without_the_system(words: list[str]) -> Lettering:
+    import pygame
+
+    pygame.font.init()
+    own = Lettering(pygame, [], 40, words.append)
+    own._asked_system = True
+    return own
+
+
 said: list[str] = []
 
 
@@ -107,6 +116,15 @@ def test_an_empty_box_is_never_shown_in_place_of_a_letter(letter: str) -> None:
     own._asked_system = True
     # When one of them stands in a word, then it is left out and said, and the letters beside it are there
     assert own.width(f"a{letter}b") == own.width("ab") and len(words) == 1 and f"U+{ord(letter):04X}" in words[0]
+
+
+def test_of_many_letters_that_no_font_has_a_few_are_said_and_all_are_known() -> None:
+    words: list[str] = []
+    own = lettering_without_the_system(words)
+    letters = "".join(chr(0xE200 + number) for number in range(30))
+    for _ in range(2):
+        assert own.width(letters) == 0
+    assert own.missing == list(letters) and len(words) == 9 and "status" in words[-1]
 
 
 def test_signs_that_are_not_seen_are_no_letters_that_are_missing(lettering: Lettering) -> None:
