@@ -12,10 +12,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from mesh.core.effects import Effect, HangUp, Save, SendControl
-from mesh.core.events import Heard, LinkUp
+from mesh.core.events import Heard, LinkUp, PeerFound
 from mesh.core.members import ALIVE, DEAD
 from mesh.core.membership import Membership
-from mesh.core.messages import Ack, Beat, BeatsWanted, Digest, Hello, NodeState, Probe, ProbeFor, State, StateWanted, Verdict
+from mesh.core.messages import (
+    PROTOCOL,
+    Ack,
+    Beat,
+    BeatsWanted,
+    Digest,
+    Hello,
+    NodeRecord,
+    NodeState,
+    Probe,
+    ProbeFor,
+    State,
+    StateWanted,
+    Verdict,
+)
+from mesh.core.other_works import OtherWorks
 from mesh.core.peers import Peers
 from mesh.core.timing import Timing
 
@@ -38,9 +53,12 @@ class Contacts:
     lives: dict[str, tuple[int, bool]] = field(default_factory=dict)  # node -> (incarnation, here) that was acted upon
     redialled_s: dict[str, float] = field(default_factory=dict)
     seen_changes: int = -1
+    others: OtherWorks = field(default_factory=OtherWorks)
 
     def heard(self, event: Heard, told: State, now: float) -> list[Effect]:
         """Take in one message. `told` is this node's own state as it was told last."""
+        if self.others.met and getattr(event.message, "node", "") in self.others.met:
+            return []
         match event.message:
             case Beat() as beat:
                 effects = self.membership.heard(beat, event.address, now - self._waited_s(event))
@@ -65,8 +83,26 @@ class Contacts:
         newest may have found no more room in the buffer, and what was heard counts as heard now."""
         return event.age_s if event.age_s < self.timing.dead_s else 0.0
 
+    def found(self, event: PeerFound, now: float) -> list[Effect]:
+        """Discovery names a node: perhaps one of this installation, perhaps of another work that has its key."""
+        effects = self.peers.found(event.record, now)
+        if not event.same_key or event.record.protocol != PROTOCOL or self._belongs(event.record) or event.record.node in self.peers.known:
+            return effects
+        return [*effects, *self.others.announced(event.record)]
+
+    def _belongs(self, record: NodeRecord) -> bool:
+        """Whether a node is of this installation, as far as that can be said; one that waits to be sent a work is of none yet."""
+        return self.peers.welcomes(record) or self.peers.installation == self.peers.waiting
+
+    def unlinked(self, node: str, now: float) -> None:
+        """The line to a peer broke."""
+        self.peers.unlinked(node, now)
+        self.others.unlinked(node)
+
     def link_up(self, event: LinkUp, told: State) -> list[Effect]:
-        """A line to a peer answers: say who this is and what it plays."""
+        """A line to a peer answers: say who this is and what it plays; to another work, only who."""
+        if self.others.linked(event.node):
+            return [SendControl(event.node, Hello(self.membership.me))]
         self.peers.linked(event.node, event.address)
         member = self.membership.members.get(event.node)
         if member is not None:
@@ -172,6 +208,11 @@ class Contacts:
     def _on_hello(self, hello: Hello, now: float) -> list[Effect]:
         record = hello.record
         effects = self.join(record.installation, now)
+        if not self._belongs(record):
+            self.peers.found(record, now, itself=True)
+            self.peers.known.pop(record.node, None)
+            return [*effects, *self.others.introduced(record, self.membership.me)]
+        self.others.joins(record.node)
         effects += [*self.peers.found(record, now, itself=True), *self.peers.nudge(record.node, now)]
         new = record.node not in self.membership.members
         effects += self.membership.meet(record, self.peers.address(record.node), now)

@@ -21,9 +21,10 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PeerFound:
-    """Discovery says that a node may exist. Never that it is alive."""
+    """Discovery says that a node may exist. Never that it is alive. `same_key`: whoever said so knew this installation's key once."""
 
     record: NodeRecord
+    same_key: bool = False
 
 
 class Heard(NamedTuple):

@@ -42,6 +42,7 @@ class NodeRecord:
     protocol: Count = PROTOCOL
     revision: Name = ""  # hash of the deployment it holds
     certificate: Annotated[str, Field(max_length=512)] = ""  # what the installation's key says of it: `mesh.shell.certificates`
+    work: Name = ""  # the name in its deployment; told over encrypted lines only
 
 
 @dataclass(frozen=True, slots=True)

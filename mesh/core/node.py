@@ -177,11 +177,11 @@ class Node:
                 self.judge.lag(event.lag_s)
                 return []
             case PeerFound():
-                return self.peers.found(event.record, now)
+                return self.contacts.found(event, now)
             case LinkUp():
                 return self.contacts.link_up(event, self._told())
             case LinkHint():
-                self.peers.unlinked(event.node, now)
+                self.contacts.unlinked(event.node, now)
                 return self.judge.hint(event.node, now)
             case Carrier():
                 self.judge.carried(event.up, now)
@@ -222,7 +222,7 @@ class Node:
         self.instances = instances(event.deployment)
         self.awaited = waits_for(event.deployment)
         self.state = replace(self.state, revision=event.revision)
-        self.me = self.membership.me = replace(self.membership.me, revision=event.revision[1])
+        self.me = self.membership.me = replace(self.membership.me, revision=event.revision[1], work=event.deployment.installation)
         self.dirty = True
         joined = self.contacts.join(event.installation, now)
         return [*joined, *self.distribution.reads(event.revision), *self.cast.renew(event.touched, self._view(now))]

@@ -63,7 +63,7 @@ class Peers:
         if record.protocol != PROTOCOL and not itself:
             self._is_strange(record)
             return []
-        if record.installation not in (self.installation, self.waiting or self.installation):
+        if not self.welcomes(record):
             self._is_strange(record)
             return []
         peer = self.known.get(record.node)
@@ -78,6 +78,10 @@ class Peers:
             return []
         self.known[record.node] = Peer(record, now + self.timing.dial_s, now, self.timing.dial_s, vouched=itself)
         return [*([] if itself else self._forget_unproven()), Dial(record)]
+
+    def welcomes(self, record: NodeRecord) -> bool:
+        """Whether it is of this installation, or waits for its first."""
+        return record.installation in (self.installation, self.waiting or self.installation)
 
     def _hear_rumour(self, peer: Peer, record: NodeRecord, now: float) -> list[Effect]:
         if _reach(record) == _reach(peer.record):

@@ -44,7 +44,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -
         if peer.node not in node.membership.members:
             machines[_free(peer.name or peer.node[:8], machines)] = _absent("seen", _unmet(node, peer, hints), peer)
     for stranger in node.peers.strangers.values():
-        machines[_free(stranger.name or stranger.node[:8], machines)] = _absent("stranger", _strange(stranger), stranger)
+        machines[_free(stranger.name or stranger.node[:8], machines)] = _absent("stranger", _strange(node, stranger), stranger)
     for machine in node.deployment.machines if node.deployment else ():
         if machine.name not in machines:
             why = "never seen: is it switched on, on this network, and started as `roomful agent --name " + machine.name + "`?"
@@ -53,7 +53,7 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -
         "installation": node.deployment.installation if node.deployment else "",
         "order": node.state.order.state, "machines": machines, "roles": _who_plays(node), "revision": list(node.state.revision),
         "kept": [list(each) for each in node.distribution.others()],
-        "alarms": sorted(node.membership.alarms),
+        "alarms": sorted([*node.membership.alarms, *node.contacts.others.alarms(node.me)]),
     }
 
 
@@ -152,7 +152,10 @@ def _unmet(node: Node, peer: NodeRecord, hints: Mapping[str, tuple[str, str]]) -
     return HINTS.get(hint, "seen, but not reached yet").format(address=address or ", ".join(peer.addresses))
 
 
-def _strange(record: NodeRecord) -> str:
+def _strange(node: Node, record: NodeRecord) -> str:
+    other = node.contacts.others.met.get(record.node)
+    if other is not None:
+        return f"it plays another work, {other.work or 'without a name'}, with the same key: give one of the two a key of its own"
     if record.protocol != PROTOCOL:
         return f"it speaks protocol version {record.protocol}, this room {PROTOCOL}: install the same version of Roomful on both"
     return "it belongs to another installation: another name in its deployment file, or another key"

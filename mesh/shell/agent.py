@@ -174,7 +174,7 @@ class Agent:
     def _on_seed(self, found: NodeRecord) -> None:
         """A seed answered, and so has the key: a machine that waits for its first deployment belongs to that room."""
         mine = self.node.membership.me.installation
-        self.feed(PeerFound(replace(found, installation=mine) if mine == self.settings.key.hash("") else found))
+        self.feed(PeerFound(replace(found, installation=mine) if mine == self.settings.key.hash("") else found, True))
 
     async def _hand_over(self) -> None:
         """Before a machine leaves, the others take what it plays, loaded first; what only it can play ends with it."""
@@ -352,8 +352,8 @@ class Agent:
         self.feed(LinkHint(peer))
 
     def _on_found(self, record: discovery.NodeRecord) -> None:
-        self.vouching.introductions.read(record.introduction)
-        self.feed(PeerFound(as_met(record)))
+        same_key = self.vouching.introductions.read(record.introduction)
+        self.feed(PeerFound(as_met(record), same_key))
 
     def _on_links(self) -> None:
         """An interface came or went: the node must know whether it is its own cable that is out."""

@@ -70,12 +70,14 @@ class Introductions:
         """My certificate, as it stands in my mDNS record."""
         return base64.b85encode(box(self._register)).decode()
 
-    def read(self, text: str) -> None:
-        """Takes in what an mDNS record holds."""
+    def read(self, text: str) -> bool:
+        """Takes in what an mDNS record holds. Whether it was put there under this installation's key."""
         with contextlib.suppress(ValueError):
             opened = unbox(self._register, base64.b85decode(text))
             if opened is not None:
                 self._register.learn(opened[1])
+            return opened is not None
+        return False
 
     def hear(self, data: bytes, sender: tuple[str, int]) -> bool:
         """Takes in a datagram, if it is an introduction, and answers if it asks."""
