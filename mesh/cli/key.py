@@ -13,7 +13,7 @@ import click
 from mesh.cli.status import door_options
 from mesh.core.names import did_you_mean
 from mesh.errors import RoomfulError
-from mesh.shell.credentials import Credentials, let_in, load_member, next_issue, save_member
+from mesh.shell.credentials import Credentials, let_in, load_member, next_issue, renew_owner, save_member
 from mesh.shell.keys import (
     FORMAT,
     LENGTH,
@@ -92,9 +92,14 @@ def add(typed: tuple[str, ...], source: Path | None, owner: bool, renew: bool, g
     path = given or default_key_path()
     if source is not None:
         key = load_key(source)
+    elif renew and not typed and (kept := _kept(path)) is not None:
+        key = kept
     else:
         key = parse_key(" ".join(typed) or _typed())
     if path.exists() and _is_same(path, key):
+        if renew:
+            _renew_owner(path, given, as_json)
+            return
         _print(key, path, as_json, "This machine has this very key already; nothing was changed.")
         return
     before = _member(path)
@@ -116,6 +121,15 @@ def add(typed: tuple[str, ...], source: Path | None, owner: bool, renew: bool, g
     save_member(path, mine, replace=before is not None)
     again = " Start its agent anew." if before else ""
     _print_member(mine, path, as_json, f"This machine belongs to the room now. The key itself was not kept here.{again}")
+
+
+def _renew_owner(path: Path, given: Path | None, as_json: bool) -> None:
+    """Of a machine that keeps the whole key: the file stays, and its node is let in anew."""
+    if given is not None:
+        raise KeyFileError("a whole key has nothing to renew: it is this machine's node that is let in anew", where=str(given),
+                           instead="On the machine that was shut out, without --file: `roomful key add --renew`.")
+    said = "This machine's node is let in anew, and it keeps the key as before. Start its agent anew."
+    _print_member(renew_owner(path, Store(home())), path, as_json, said)
 
 
 @command.command("list", epilog="\b\nExamples:\n  roomful key list\n  roomful key list --json")
@@ -202,6 +216,11 @@ def _typed() -> str:
 
 def _member(path: Path) -> Credentials | None:
     return load_member(path) if path.exists() else None
+
+
+def _kept(path: Path) -> InstallationKey | None:
+    """The whole key, where this machine keeps it."""
+    return load_key(path) if path.exists() and _member(path) is None else None
 
 
 def _is_same(path: Path, key: InstallationKey) -> bool:

@@ -147,16 +147,36 @@ def load_credentials(path: Path, store: Store) -> Credentials:
     if member is not None:
         return member
     key, node = load_key(path), node_id(store)
-    pair = store.folder / NODE_KEY
+    curve_secret, seed, number = _own_pair(store) or _new_pair(store, 0)  # damaged: the owner can vouch for another
+    return _vouched(key, node, number, OWNER, curve_secret, seed, keep=True)
+
+
+def renew_owner(path: Path, store: Store) -> Credentials:
+    """Other secrets for the node of a machine that keeps the whole key, under a number above every earlier one: it was shut out, and its
+    owner lets it in again. Its agent must start anew. Raises KeyFileError and StorageError."""
+    key, before = load_key(path), _own_pair(store)
+    curve_secret, seed, number = _new_pair(store, before[2] if before is not None else 1)
+    return _vouched(key, node_id(store), number, OWNER, curve_secret, seed, keep=True)
+
+
+def _own_pair(store: Store) -> tuple[bytes, bytes, int] | None:
+    """(CURVE secret, seed, number of the certificate) of an owner's node; None where there are none that are whole."""
     try:
-        value = json.loads(read_secret(pair))
-        curve_secret, seed = str(value["curve_secret"]).encode(), bytes.fromhex(value["seed"])
+        value = json.loads(read_secret(store.folder / NODE_KEY))
+        curve_secret, seed, number = str(value["curve_secret"]).encode(), bytes.fromhex(value["seed"]), int(value.get(ISSUE, 1))
         zmq.curve_public(curve_secret)
-    except (KeyFileError, ValueError, KeyError, TypeError, zmq.ZMQError):  # none yet, or damaged: the owner can vouch for another
-        _, curve_secret = zmq.curve_keypair()
-        seed = secrets.token_bytes(SEED_BYTES)
-        save_secret(pair, json.dumps({"curve_secret": curve_secret.decode(), "seed": seed.hex()}) + "\n", replace=True)
-    return _vouched(key, node, 1, OWNER, curve_secret, seed, keep=True)
+    except (KeyFileError, ValueError, KeyError, TypeError, AttributeError, zmq.ZMQError):
+        return None
+    return (curve_secret, seed, number) if len(seed) == SEED_BYTES and 0 < number < 2**32 else None
+
+
+def _new_pair(store: Store, before: int) -> tuple[bytes, bytes, int]:
+    number = next_issue(store, before)
+    _, curve_secret = zmq.curve_keypair()
+    seed = secrets.token_bytes(SEED_BYTES)
+    kept = {"curve_secret": curve_secret.decode(), "seed": seed.hex(), ISSUE: number}
+    save_secret(store.folder / NODE_KEY, json.dumps(kept) + "\n", replace=True)
+    return curve_secret, seed, number
 
 
 def for_command(path: Path, home: Path) -> Credentials:

@@ -19,7 +19,8 @@ from mesh.core.frames import TOPIC_END
 from mesh.core.messages import Claim, Probe
 from mesh.errors import WireError
 from mesh.shell import curve
-from mesh.shell.credentials import let_in, load_member
+from mesh.shell.certificates import OWNER
+from mesh.shell.credentials import NODE_KEY, let_in, load_credentials, load_member
 from mesh.shell.keys import InstallationKey, throwaway_key
 from mesh.shell.register import Register
 from mesh.shell.revocations import SPEAKS_S, UNDERSTANDS_S, GroupKeys, read, sign
@@ -277,6 +278,33 @@ def test_a_machine_that_lost_its_key_file_and_is_let_in_again_gets_a_number_abov
     register.shut_out(sign(key, 1, {before.node: before.certificate.issue}))
     register.learn(after.certificate.pack())
     assert register.admits(after.certificate.curve) is True and register.admits(before.certificate.curve) is not True
+
+
+def test_an_owners_machine_that_was_shut_out_is_let_in_again_and_keeps_the_key(tmp_path: Path) -> None:
+    # Given a machine that keeps the whole key, and was shut out
+    env = {**os.environ, "ROOMFUL_HOME": str(tmp_path)}
+    assert ask(env, "key", "new").returncode == 0
+    before = load_credentials(tmp_path / "key", Store(tmp_path))
+    assert before.owner is not None
+    elsewhere = Register(let_in(before.owner, A))
+    elsewhere.learn(before.certificate.pack())
+    elsewhere.shut_out(sign(before.owner, 1, {before.node: before.certificate.issue}))
+    assert elsewhere.admits(before.certificate.curve) is False
+    # When it is let in anew, for which nothing need be typed
+    said = ask(env, "key", "add", "--renew")
+    assert said.returncode == 0 and "Start its agent anew" in said.stderr, said.stderr
+    after = load_credentials(tmp_path / "key", Store(tmp_path))
+    # Then the same node calls with other secrets under a number that the list does not mean, and it keeps the key
+    elsewhere.learn(after.certificate.pack())
+    assert elsewhere.admits(after.certificate.curve) is True and elsewhere.admits(before.certificate.curve) is not True
+    assert after.node == before.node and after.owner == before.owner and after.certificate.kind == OWNER
+    assert len({before.seed, after.seed, before.curve_secret, after.curve_secret}) == 4
+    # And the number rises again the next time, and where its secrets were lost
+    assert ask(env, "key", "add", "--renew").returncode == 0
+    third = load_credentials(tmp_path / "key", Store(tmp_path)).certificate.issue
+    (tmp_path / NODE_KEY).unlink()
+    fourth = load_credentials(tmp_path / "key", Store(tmp_path)).certificate.issue
+    assert before.certificate.issue < after.certificate.issue < third < fourth
 
 
 def _consumer(context: Any, stage: Stage, pair: tuple[bytes, bytes], source: str = HERE) -> Any:
