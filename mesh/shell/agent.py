@@ -269,6 +269,7 @@ class Agent:
                 self.control.connect(effect.record.node, effect.record.addresses, effect.record.control_port)
             case effects.HangUp():
                 self.control.disconnect(effect.node)
+                self.distributing.hang_up(effect.node)
             case effects.Launch():
                 self.processes.launch(effect)
             case effects.Halt():

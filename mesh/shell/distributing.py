@@ -166,6 +166,11 @@ class Distributing:
                 here[member.record.node] = (address, member.state.transfer_port)
         self.transfer.reach(here)
 
+    def hang_up(self, node: str) -> None:
+        """The control plane makes its line to that machine anew, which was silent for a while: so does the transfer."""
+        if self.transfer is not None:
+            self.transfer.hang_up(node)
+
     def described(self) -> dict[str, Any]:
         """What `roomful up` shows of this machine, and what it needs to know before it asks."""
         said = self._agent.node.distribution

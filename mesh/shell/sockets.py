@@ -15,6 +15,7 @@ import zmq
 BATCH = 200  # messages handed on before the loop gets its turn
 MESSAGE_BYTES_MAX = 8_000_000
 SEND_QUEUE_MAX = 1_000
+CONNECT_MS = 1_500  # one lost first packet is sent again after 1 s; TCP itself waits 1, 3, 7, 15 s for a cable that is back long since
 BACKLOG = 2_048  # calls that wait to be accepted: with ZeroMQ's 100 a flood of strangers' costs a friend's call a second or more
 
 
@@ -73,6 +74,7 @@ def bounded(socket: zmq.Socket[bytes]) -> zmq.Socket[bytes]:
     socket.setsockopt(zmq.HANDSHAKE_IVL, 2_000)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.TCP_MAXRT, 3_000)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
     socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
     socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)

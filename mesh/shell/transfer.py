@@ -4,6 +4,7 @@
     port = transfer.bind("*", 47601)
     transfer.fetch(revision)                    get it; what was being fetched is not wanted any more. None: nothing is
     transfer.reach({node: (address, port)})     the others, whenever they change
+    transfer.hang_up(node)                      its line is of no use any more, and is made anew
     transfer.progress                           {"revision", "stage", "have", "count", …} of what is being fetched, or {}
     transfer.close()
 
@@ -111,6 +112,11 @@ class Transfer:
             self._peers = dict(peers)
             self._order(self._hang_up_on_the_lost)
 
+    def hang_up(self, node: str) -> None:
+        """The machine was silent, and is heard again or gone: the line to it may stand in a stall for long. What it was asked for is asked
+        again, over a new line."""
+        self._order(lambda: self._hang_up(node))
+
     def cut(self, keys: Iterable[bytes]) -> None:
         """Hangs up on the holders of these (raw) keys, who were shut out, and on all others who are not admitted any more."""
         self._guard.cut(keys, sweep=True)
@@ -180,10 +186,17 @@ class Transfer:
     def _hang_up_on_the_lost(self) -> None:
         for node, line in list(self._lines.items()):
             if self._peers.get(node) != line.where:
-                line.close()
-                del self._lines[node]
-                if self._fetch is not None and self._fetch.plan is not None:
-                    self._fetch.plan.lost(node)
+                self._hang_up(node)
+
+    def _hang_up(self, node: str) -> None:
+        line = self._lines.pop(node, None)
+        if line is None:
+            return
+        line.close()
+        if self._fetch is not None:
+            self._fetch.asked_s.pop(node, None)
+            if self._fetch.plan is not None:
+                self._fetch.plan.lost(node)
 
     # ---- fetching
 

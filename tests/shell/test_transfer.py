@@ -221,3 +221,30 @@ def test_a_fetch_that_is_not_wanted_any_more_gives_way_to_the_next(host: Callabl
     until(lambda: other.transfer.progress)
     other.transfer.fetch(revision)
     assert other.end() == (revision, other.store.path / revision, "") and other.transfer.progress == {}
+
+
+def test_a_line_to_a_machine_that_was_silent_is_made_anew_and_what_was_asked_is_asked_again(
+    host: Callable[[str], Host], work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Line] = []
+
+    class Noted(Line):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr("mesh.shell.transfer.Line", Noted)
+    # Given one that asks another for what that has not got yet
+    first, other = host("first"), host("other")
+    revision = manifest_of(work)
+    introduce(first, other)
+    other.transfer.fetch(revision_hash(revision.encode()))
+    until(lambda: made)
+    # When the control plane hears that machine again after a silence
+    other.transfer.hang_up(first.name)
+    # Then the old line is closed and another made, to the same place
+    until(lambda: len(made) > 1)
+    assert made[0].socket.closed and not made[1].socket.closed and made[0].where == made[1].where
+    # And over that one it comes
+    first.store.give(work)
+    assert other.end()[1] is not None
