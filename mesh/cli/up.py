@@ -94,6 +94,7 @@ def _carry_out(update: Any, plan: Any, unchanged: bool, force: bool, as_json: bo
         click.echo(json.dumps({
             "revision": list(plan.before) if unchanged else [plan.number, plan.hash], "machines": playing, "late": late,
             "cannot": found.cannot, "away": plan.away, "sent_bytes": update.sent_bytes, "restarted": list(plan.change.restarted),
+            "timing": plan.change.timing,
             "ready_s": round(ready_s, 3),
         }))  # fmt: skip
     else:
@@ -178,6 +179,8 @@ def _show(update: Any, plan: Any) -> None:
             click.echo(f"  {what + ':':<14}{', '.join(names)}")
     if not any(named.values()):
         click.echo("  no role changes")
+    if roles.timing:
+        click.echo(f"  {'timing:':<14}{roles.timing}, from when on each machine its agent is started anew: until then as it was")
     changed = list(plan.files.items())
     for path, how in changed[:SHOWN]:
         click.echo(f"  {how + ':':<14}{path}")

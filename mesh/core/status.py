@@ -13,6 +13,7 @@ from mesh.core.claims import HOLDER, PLAYING, READY, STARTING
 from mesh.core.members import Member
 from mesh.core.messages import PROTOCOL, Claim, NodeRecord, NodeState
 from mesh.core.node import Node
+from mesh.core.timing import PRESETS
 
 # What the transport found at a peer's addresses, by its hint, in words.
 HINTS = {
@@ -82,6 +83,9 @@ def _why_myself(node: Node, now: float) -> str:
         said.append("cut off: it hears none of the others and plays on alone")
     elif not node.standing.start.settled:
         said.append("waits for the machines that the file names, at most the boot grace")
+    wanted = node.deployment.timing
+    if node.timing in PRESETS.values() and PRESETS[wanted] != node.timing:
+        said.append(f"its agent was started with another timing than its file now names ({wanted}): start it anew")
     if not node.judge.carrier:
         said.append("its network cable is out, or the switch is off")
     steadiness = node.standing.steadiness

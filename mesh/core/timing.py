@@ -114,3 +114,4 @@ WIRED = Timing()
 #   hold_s     = 3 x dead_s, rounded up;   together_s = suspect_s - 50 ms: one burst is one silence
 WIRELESS = Timing(suspect_s=0.55, dead_s=0.9, probe_s=0.15, hold_s=3.0, together_s=0.5)
 PRESETS = {"wired": WIRED, "wireless": WIRELESS}
+WAITING_TIMING = "wired"  # of an agent that was started without a deployment

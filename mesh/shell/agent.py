@@ -25,7 +25,7 @@ from mesh.core.events import Carrier, Event, Heard, LinkHint, LinkUp, Measured, 
 from mesh.core.messages import Answer, Beat, Call, Message, NodeRecord, ShutOut, Verdict
 from mesh.core.node import SAVED, Node
 from mesh.core.refusals import Refusals
-from mesh.core.timing import PRESETS
+from mesh.core.timing import PRESETS, WAITING_TIMING
 from mesh.errors import RoomfulError, WireError
 from mesh.shell import discovery, machine
 from mesh.shell.answers import Answers
@@ -125,7 +125,7 @@ class Agent:
         self.processes = Processes(
             settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
         self.node = Node(
-            me, self.now(), PRESETS[deployment.timing if deployment is not None else "wired"],
+            me, self.now(), PRESETS[deployment.timing if deployment is not None else WAITING_TIMING],
             {key: self.store.read(key) for key in SAVED}, max(time.time(), self.processes.course.read(self.now())) - self.now(),
             self.distributing.trusts, settings.key.hash(""),
         )

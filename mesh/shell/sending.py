@@ -30,6 +30,7 @@ from mesh.core.distribution import FETCH, PLAY, signed_words
 from mesh.core.manifest import Manifest, changed_paths, is_hash, lacking, parse, revision_hash, room_needed
 from mesh.core.parcels import MANIFEST_NUMBER, Parcel
 from mesh.core.spec import Deployment
+from mesh.core.timing import WAITING_TIMING
 from mesh.errors import NoRoomError, RoomfulError, WireError
 from mesh.shell import folder as folders
 from mesh.shell.arriving import RESERVE_BYTES, read_chunk
@@ -185,7 +186,9 @@ class Update:
             old = self._sketch(*before, old_folder)
             new = new or self._sketch(*after, new_folder)
             if old is None or new is None:
-                return Change(added=tuple(role.name for role in new.roles) if new is not None else ())
+                if new is None:
+                    return Change()
+                return Change(added=tuple(role.name for role in new.roles), timing=new.timing if new.timing != WAITING_TIMING else "")
             return change(old, old_folder, new, new_folder, files)
 
     def _sketch(self, manifest: Manifest, revision: str, into: Path) -> Deployment | None:

@@ -5,6 +5,14 @@ inputs or fallback, or a file that it is made of. Where it is placed, how many c
 process. Of Python it is the meaning that counts, as when an artist edits while a rehearsal plays: a comment restarts nothing.
 
 What cannot be known is taken for touched: an own role whose code speaks of a file that changed.
+
+Decided against: starting the new process before the old one ends, as where a role moves to another machine. The two would be one
+instance under one epoch on one machine: both would want its ports, its screen, sound card or camera, and its memory a second time,
+which the placement has not set aside; and the new code may read otherwise what the old one keeps. So a touched role is silent while
+its own process starts, and its stand-ins and fallbacks are what they are at any fault; all others play on.
+
+A changed `timing:` touches no role, and is not taken over by agents that run: those who watch each other must judge by one measure, and
+each holds silences that were measured by the old one. `up` says it before it sends, and `status` until the agent was started anew.
 """
 
 from __future__ import annotations
@@ -26,6 +34,7 @@ class Change:
     removed: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
     placed: tuple[str, ...] = ()  # what was changed concerns only where they play
+    timing: str = ""  # the preset that agents run on once they were started anew, where it is another
 
 
 def change(old: Deployment, old_folder: Path, new: Deployment, new_folder: Path, files: Iterable[str]) -> Change:
@@ -41,6 +50,7 @@ def change(old: Deployment, old_folder: Path, new: Deployment, new_folder: Path,
     return Change(
         tuple(name for name in after if name not in before), tuple(name for name in before if name not in after), tuple(restarted),
         tuple(name for name in both if name not in restarted and before[name] != after[name]),
+        new.timing if new.timing != old.timing else "",
     )
 
 

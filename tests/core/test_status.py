@@ -24,6 +24,7 @@ from mesh.core.events import (
 from mesh.core.messages import Hello, NodeState, Signed, State, Verdict
 from mesh.core.node import Node
 from mesh.core.status import ASIDE, DRAINED, HINTS, status
+from mesh.core.timing import WIRELESS
 from tests.core.cases import ROOM, beat, claim, record, said
 
 HERE = {"memory_bytes": 4 << 30, "cores": 4}
@@ -210,6 +211,19 @@ def test_a_machine_whose_datagrams_do_not_come_through() -> None:
     _arrives(node, "shelf", 0.1, state=said())
     node.membership.members["n-shelf"].by_link = True
     assert "open UDP port 5000 in its firewall" in _why(node, "shelf")
+
+
+def test_an_agent_that_runs_on_another_timing_than_its_file_names_says_so_until_it_is_started_anew() -> None:
+    # Given an agent that was started on the wired timing
+    node = _node()
+    assert "timing" not in _why(node, "door")
+    # When a revision names the other
+    node.handle(DeploymentRead(replace(ROOM, timing="wireless"), (2, "next")), 0.1)
+    # Then it says so, and one that was started with that does not
+    assert "another timing" in _why(node, "door") and "start it anew" in _why(node, "door")
+    anew = Node(record("door"), 0.0, WIRELESS)
+    anew.handle(DeploymentRead(replace(ROOM, timing="wireless"), (2, "next")), 0.0)
+    assert "timing" not in _why(anew, "door")
 
 
 def test_a_machine_that_was_seen_but_never_reached() -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from mesh.cli.up import _show
 from mesh.core.deployment import read
 from mesh.core.manifest import changed_paths
 from mesh.core.spec import Deployment
 from mesh.shell.revisions import manifest_of
+from mesh.shell.sending import Plan
 from mesh.shell.touched import Change, change
 
 FILE = """
@@ -106,3 +108,21 @@ def test_where_a_role_plays_is_nothing_to_its_process(tmp_path: Path) -> None:
 def test_roles_that_come_and_go_are_named(tmp_path: Path) -> None:
     found = changed(tmp_path, {YAML: ("mood", "temper")})
     assert found.added == ("temper",) and found.removed == ("mood",)
+
+
+def test_another_timing_touches_no_role_and_up_says_that_agents_take_it_over_when_started_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a revision that changes the timing and nothing else
+    before = write(tmp_path / "before", FILES)
+    after = write(tmp_path / "after", {**FILES, "deployment.yaml": FILE + "timing: wireless\n"})
+    files = changed_paths(manifest_of(before), manifest_of(after))
+    # Then no process is to start anew, and the change is named
+    found = change(deployment(before), before, deployment(after), after, files)
+    assert found == Change(timing="wireless")
+    # And `up` shows it before it asks
+    _show(None, Plan(2, "b" * 64, b"", manifest_of(after), after, files, found, {}, {}, {}, (1, "a" * 64)))
+    shown = capsys.readouterr().out
+    assert "no role changes" in shown and "wireless" in shown and "agent is started anew" in shown
+    # And back again it is named as well
+    assert change(deployment(after), after, deployment(before), before, files).timing == "wired"
