@@ -22,7 +22,7 @@ REASONS: dict[str, str] = {
     "membership._on_beat: halved: subject is not None and (subject.health == SUSPECT or now - age_ms / 1000 > subject.evidence.freshest_s) "
     "without subject.health == SUSPECT or now - age_ms / 1000 > subject.evidence.freshest_s": "what is not fresher changes nothing",
     "placement_parts.parts: taken away: contended in first_with": _FASTER,
-    "placement_repair.repair: taken away: not idle and before == [seats.seat[index] for index in part]": _FASTER,
+    "placement_repair._make_room: taken away: not idle and before == [seats.seat[index] for index in part]": _FASTER,
     "placement_room.bits: negated: len(self._bits) < _BITS_KEPT_MAX": _FASTER,
     "placement_room.bits: taken away: len(self._bits) < _BITS_KEPT_MAX": _FASTER,
     "placement_search._find_reach: taken away: here == everything": _FASTER,
