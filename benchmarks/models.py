@@ -117,8 +117,9 @@ def edits(folder: Path, runs: int) -> None:
                 (piece / file).write_text(text(number))
                 room.until(lambda event, name=instance, file=file: event["event"] == "role_edit" and event["instance"] == name
                            and event["file"] == file and not event["what"])  # fmt: skip
-                room.until(lambda event, name=instance: event["event"] == "role_state"
-                           and (event["instance"], event["state"]) == (name, "playing"))  # fmt: skip
+                if instance != "drift":  # ended and begun again; of code, whose successor is set up first, this was its beginning
+                    room.until(lambda event, name=instance: event["event"] == "role_state"
+                               and (event["instance"], event["state"]) == (name, "playing"))  # fmt: skip
                 times.append((time.perf_counter() - began_s) * 1000)
             told(f"{what} plays, after its file was saved", times)
     finally:
