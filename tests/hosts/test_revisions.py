@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,24 @@ def test_a_machine_that_was_off_catches_up_from_the_others_when_who_sent_it_is_g
     assert there.read_bytes() == (work / "models" / "big.bin").read_bytes()
     room.power_on("a")
     room.until(lambda: room.plays() and len(played(room)) == 1, "everything to play", 2 * SOON_S)
+
+
+def test_a_machine_whose_cable_was_out_while_a_revision_was_on_its_way_plays_it_once_the_cable_is_back(room: Room, work: Path) -> None:
+    # Given a room that plays, and cables that take some seconds for a model
+    begin(room, work)
+    for name in NAMES:
+        room.network.narrows(name, 50)
+    (work / "models" / "big.bin").write_bytes(os.urandom(20_000_000))
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(up, room, "a", str(work))
+        # When a cable goes out after the first chunks have come there, for longer than until the machine is held dead
+        room.until(lambda: room.ask("c", "revisions")["progress"].get("have", 0) >= 2, "the first chunks", SOON_S)
+        room.unplug("c")
+        room.until(lambda: room.health("a").get("c") == "dead", "it to be missed")
+        room.network.plug("c")
+        # Then it has the rest, and plays it like the others
+        sending.result()
+    room.until(lambda: len(played(room)) == 1 and next(iter(played(room)))[0] == 2, "all to play it", SOON_S)
 
 
 def test_nothing_changes_when_one_machine_cannot_and_it_is_said_which_and_why(room: Room, work: Path) -> None:
