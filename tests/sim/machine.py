@@ -70,7 +70,7 @@ class Machine:
     inbox: list[Event] = field(default_factory=list)
     aside: list[tuple[float, Heard]] = field(default_factory=list)  # (when, what): heartbeats that wait until it is awake anyhow
     handling: bool = False
-    turning: bool = False  # to another revision, at this moment
+    turning: bool = False  # to another revision, at this moment: also when it slept as that was read
     wake_t: float = float("inf")
     due_s: float = 0.0
     late_ticks: int = 0

@@ -101,9 +101,7 @@ class Sending:
         if machine.boot != boot or agent is None or agent.deployment is None:
             return
         new = self.deployments[effect.hash]
-        machine.turning = True
         self.world.feed(machine, DeploymentRead(new, (effect.number, effect.hash), touched(agent.deployment, new)))
-        machine.turning = False
 
     def prune(self, machine: Machine, effect: Prune) -> None:
         machine.disk["whole"] = [each for each in (machine.disk.get("whole") or [FIRST]) if each in effect.keep]

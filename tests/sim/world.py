@@ -33,6 +33,7 @@ from mesh.core.effects import (
 )
 from mesh.core.events import (
     Carrier,
+    DeploymentRead,
     Event,
     Heard,
     Measured,
@@ -324,7 +325,7 @@ class World:
                 machine.inbox.append(event)
             return
         self.trace = crc32(b"%.9f %s %s" % (self.t, machine.name.encode(), NAMES[type(event)]), self.trace)
-        machine.handling = True
+        machine.handling, machine.turning = True, type(event) is DeploymentRead
         clock, datagram = machine.clock, self.network.datagram
         plain = not (self.with_codec or self.watchers)
         for effect in agent.handle(event, clock.zero_s + self.t * clock.rate):
@@ -332,7 +333,7 @@ class World:
                 datagram(machine, effect.address, effect.message)
             else:
                 self._perform(machine, effect)
-        machine.handling = False
+        machine.handling = machine.turning = False
         if machine.inbox and machine.agent is agent:
             inbox, machine.inbox = machine.inbox, []
             for waiting in inbox:
