@@ -334,7 +334,8 @@ class Cast:
         part = self.parts.get(name)
         if part is None or part.claim.generation != generation:
             return []
-        delay_s = self.record(name).ended(now, faulty=end.faulty, worked_s=end.worked_s)
+        record = self.record(name)
+        delay_s = record.edited() if end.edited else record.ended(now, faulty=end.faulty, worked_s=end.worked_s)
         report = Report("role_state", {"instance": name, "state": "ended", "why": why})
         if delay_s is None:
             self.gave_up[name] = why

@@ -79,6 +79,7 @@ class RoleEnded:
     clean: bool = False
     faulty: bool = False  # it was ended because it ran without working
     worked_s: float | None = None  # for how long it had said that it works
+    edited: bool = False  # it was ended to show what was edited, which is no failure however often it happens
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,13 @@ class Record:
         """The process is set up and works."""
         self.playing_since_s = now
 
+    def edited(self) -> float:
+        """The process ended because what it shows was edited. Returns the seconds until the next start: none, and nothing is held
+        against it."""
+        self.playing_since_s = None
+        self.restarts += 1
+        return FIRST_DELAY_S
+
     def ended(self, now: float, *, faulty: bool = False, worked_s: float | None = None) -> float | None:
         """The process ended unasked. Returns the seconds until the next start, or None: give up here.
 

@@ -257,9 +257,10 @@ class Processes:
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
         if not end.asked:
             self._down_the_ladder(end.instance)
-        clean = end.asked and not faulty and end.instance not in self._restarting
+        edited = end.asked and end.instance in self._restarting
         self._restarting.discard(end.instance)
-        self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s))
+        clean = end.asked and not faulty and not edited
+        self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s, edited=edited))
         waiting = self._waiting.pop(end.instance, None)
         if waiting is not None:
             self._launch(waiting)

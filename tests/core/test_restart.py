@@ -31,6 +31,15 @@ def test_a_short_stretch_of_playing_does_not() -> None:
     assert record.ended(1.0 + STABLE_S - 0.1) == 0.5
 
 
+def test_an_edit_is_no_failure_however_often_it_happens() -> None:
+    record = Record()
+    for at in range(20):
+        record.played(float(at))
+        assert record.edited() == 0.0
+    assert (record.failures, record.faults, record.restarts) == (0, 0, 20)
+    assert record.ended(20.5) == 0.0, "the first crash is followed by a start at once all the same"
+
+
 def test_all_restarts_are_counted_for_status() -> None:
     record = Record()
     for now in range(3):
