@@ -58,7 +58,7 @@ def recognise(role: Any, file: Path) -> dict[str, Any]:
     labels = read_labels(None, session.metadata, file.parent)
     if labels:
         about["classes"] = f"{len(labels)}: {', '.join(labels[:6])}{', …' if len(labels) > 6 else ''}"
-    fits, hint = _fits(role, file, session)
+    fits, hint = _fits(role, file, session, labels)
     return {"inputs": _listed(session.inputs), "outputs": _listed(session.outputs), "about": about, "fits": fits, "hint": hint}
 
 
@@ -73,7 +73,7 @@ def _listed(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
             for name, entry in entries.items()]  # fmt: skip
 
 
-def _fits(kind: Any, file: Path, session: Session) -> tuple[list[dict[str, Any]], str]:
+def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[list[dict[str, Any]], str]:
     """The ways, the likeliest first; where there is none, what was in the way of the first."""
     hint = ""
     for options in _frames(session):
@@ -84,9 +84,9 @@ def _fits(kind: Any, file: Path, session: Session) -> tuple[list[dict[str, Any]]
             continue
         outputs, input, wanted = played.outputs, played.input, dict(options)
         found = []
-        for decode, why in _decodes(outputs, played.size, session, heard=input == "audio", follows=_follows(session, options)):
+        for decode, why in _decodes(outputs, played.size, session, labels, heard=input == "audio", follows=_follows(session, options)):
             tried = {"decode": decode, **wanted}
-            unknown = decode == "letters" and not read_labels(None, session.metadata, file.parent)
+            unknown = decode == "letters" and not labels
             letters = {"labels": [str(at) for at in range(next(iter(outputs.values())).shape[-1])]} if unknown else {}
             if _reads_it(played, {**tried, **letters}):
                 found.append({"options": {**tried, "labels": "letters.txt"} if unknown else tried, "why": why, "input": input})
@@ -202,12 +202,11 @@ def _follows(session: Session, options: Mapping[str, Any]) -> bool:
 
 
 def _decodes(
-    outputs: Mapping[str, Array], size: Size, session: Session, heard: bool, follows: bool
+    outputs: Mapping[str, Array], size: Size, session: Session, labels: list[str], heard: bool, follows: bool
 ) -> Iterator[tuple[str, str]]:
     """Decoders that the outputs look like, the likeliest first, each with why."""
     if not outputs:
         return
-    labels = read_labels(None, session.metadata, session.file.parent)
     task = TASKS.get(session.metadata.get("task", ""))
     if task:
         yield task, f"it says of itself that it is made to {session.metadata['task']}"

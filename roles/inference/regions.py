@@ -8,6 +8,7 @@ models of text are trained on shrunken regions. Decided against: OpenCV's contou
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -30,28 +31,26 @@ def map_in(outputs: Mapping[str, Array], wanted: str | None = None) -> Array | N
     return value.reshape(value.shape[-2:])
 
 
-def regions(outputs: Mapping[str, Array], size: Size, options: object) -> Candidates:
+def regions(outputs: Mapping[str, Array], size: Size, options: Any) -> Candidates:
     """What lies above option `threshold`, in the model's pixels; the score is the mean of the map within."""
-    plane = map_in(outputs, getattr(options, "scores", None))
+    plane = map_in(outputs, options.scores)
     if plane is None:
         given = ", ".join(f"{name} {list(value.shape)}" for name, value in outputs.items())
         raise RoleError(
             f"the model gives no single map: {given}", where="option detector: map", instead="name the map in option scores"
         )
     sure = plane.astype(np.float64)
-    activation = getattr(options, "activation", "auto")
-    if activation == "sigmoid" or (activation == "auto" and (sure.min(initial=0) < -0.1 or sure.max(initial=0) > 1.1)):
+    if options.activation == "sigmoid" or (options.activation == "auto" and (sure.min(initial=0) < -0.1 or sure.max(initial=0) > 1.1)):
         sure = sigmoid(sure)
     scale = np.array([size[0] / plane.shape[1], size[1] / plane.shape[0]])
-    grow = float(getattr(options, "grow", 0.0))
     boxes, angles, scores = [], [], []
-    for rows, starts, ends in _parts(sure > float(getattr(options, "threshold", 0.5))):
+    for rows, starts, ends in _parts(sure > options.threshold):
         edges = np.concatenate([np.stack([x, rows + y], axis=1) for x in (starts, ends) for y in (0.0, 1.0)]) * scale
         middle, half, angle = _rectangle(edges)
         if min(half) * 2 < LEAST:
             continue
         sides = half * 2
-        half = half + sides.prod() * grow / (2 * sides.sum())
+        half = half + sides.prod() * options.grow / (2 * sides.sum())
         inside = sum(float(sure[row, start:end].sum()) for row, start, end in zip(rows, starts, ends, strict=True))
         boxes.append([*(middle - half), *(middle + half)])
         angles.append(angle)
@@ -89,10 +88,10 @@ def _parts(on: Array) -> list[tuple[Array, Array, Array]]:
             else:
                 here += 1
     owners = np.array([root(at) for at in range(len(rows))])
-    names, where = np.unique(owners, return_inverse=True)
+    where = np.unique(owners, return_inverse=True)[1]
     sizes = np.bincount(where, ends - starts)
     largest = np.argsort(-sizes, kind="stable")[:REGIONS_MAX]
-    return [(rows[where == at], starts[where == at], ends[where == at]) for at in largest if len(names)]
+    return [(rows[where == at], starts[where == at], ends[where == at]) for at in largest]
 
 
 def _rectangle(points: Array) -> tuple[Array, Array, float]:

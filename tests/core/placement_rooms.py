@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import product
+from random import Random
 
 from mesh.core.instances import Candidate, Capabilities, Held, Instance, instances
 from mesh.core.kind import Kind
@@ -25,6 +26,18 @@ def role(name: str, *, of: tuple[str, ...] = (), kind: str = PLAIN, memory: floa
     if keys.get("copies", 1) != 1 or keys.get("each"):
         keys.setdefault("standby", "none")
     return RoleSpec(name, kind, inputs=wires, needs=needs, **keys)  # type: ignore[arg-type]
+
+
+def where_it_may_play(draw: Random, shape: str, names: str) -> dict[str, object]:
+    """The keys of a drawn role that say where: of a `shape` "each", "copies" or "single", on machines of these one-letter names."""
+    keys: dict[str, object] = {}
+    if shape == "each":
+        keys["each"] = tuple(draw.sample(names, min(len(names), draw.randint(1, 2))))
+    else:
+        keys["on"] = tuple(draw.choice([*names, "any", "any", "label:x"]) for _ in range(draw.randint(1, 3)))
+    if shape == "copies":
+        keys |= {"copies": draw.randint(2, 3), "spread": draw.random() < 0.4}
+    return keys
 
 
 def room(*roles: RoleSpec, machines: Sequence[Machine | str] = ()) -> Deployment:

@@ -10,7 +10,7 @@ import pytest
 from mesh.core.instances import Candidate, Held, instances
 from mesh.core.placement import place
 from mesh.core.spec import Deployment, Machine, Needs, RoleSpec
-from tests.core.placement_rooms import GB, LLM, PLAIN, SCREEN, Judge, machine, role, room
+from tests.core.placement_rooms import GB, LLM, PLAIN, SCREEN, Judge, machine, role, room, where_it_may_play
 
 SEEDS = (169, 573, 576, 1222, 2983, 3047, 4558, 7350)
 Drawn = tuple[Deployment, list[Candidate], list[Held], frozenset[str], frozenset[str]]
@@ -20,12 +20,7 @@ def drawn_role(rng: Random, names: str, earlier: list[RoleSpec]) -> RoleSpec:
     """A role of any sort, wired to earlier ones."""
     shape = rng.choice(["single", "single", "copies", "each"])
     keys: dict[str, object] = {"standby": rng.choice(["none", "cold", "warm", "hot"]) if shape == "single" else "none"}
-    if shape == "each":
-        keys["each"] = tuple(rng.sample(names, min(len(names), rng.randint(1, 2))))
-    else:
-        keys["on"] = tuple(rng.choice([*names, "any", "any", "label:x"]) for _ in range(rng.randint(1, 3)))
-    if shape == "copies":
-        keys |= {"copies": rng.randint(2, 3), "spread": rng.random() < 0.4}
+    keys |= where_it_may_play(rng, shape, names)
     if earlier and rng.random() < 0.25:
         keys["with_"] = rng.choice(earlier).name
     keys["needs"] = Needs(int(rng.choice([0, 0, 0.5, 1, 1.5, 2, 3]) * GB), camera=rng.random() < 0.1)

@@ -13,7 +13,7 @@ import pytest
 from mesh.core.instances import Candidate, Held, instances
 from mesh.core.placement import place
 from mesh.core.spec import Deployment, Machine, Needs, RoleSpec
-from tests.core.placement_rooms import GB, LLM, PLAIN, SCREEN, Judge, machine, role, room
+from tests.core.placement_rooms import GB, LLM, PLAIN, SCREEN, Judge, machine, role, room, where_it_may_play
 
 ROOMS = 120
 WENT_ROUND = (895, 1196, 1786, 2541, 2784, 2942, 3910, 4108)  # seeds of rooms in which holders once moved to and fro, or for nobody
@@ -28,12 +28,7 @@ def a_role(draw: Random, names: str, earlier: list[RoleSpec]) -> RoleSpec:
     """Any sort of role, wired to earlier ones."""
     shape = draw.choice(["single", "single", "copies", "each"])
     keys: dict[str, object] = {"standby": "none"}
-    if shape == "each":
-        keys["each"] = tuple(draw.sample(names, min(len(names), draw.randint(1, 2))))
-    else:
-        keys["on"] = tuple(draw.choice([*names, "any", "any", "label:x"]) for _ in range(draw.randint(1, 3)))
-    if shape == "copies":
-        keys |= {"copies": draw.randint(2, 3), "spread": draw.random() < 0.4}
+    keys |= where_it_may_play(draw, shape, names)
     if earlier and draw.random() < 0.25:
         keys["with_"] = draw.choice(earlier).name
     keys["needs"] = Needs(int(draw.choice([0, 0.5, 1, 1.5, 2, 3]) * GB), camera=draw.random() < 0.1)
@@ -126,12 +121,7 @@ def crowd(seed: int) -> tuple[Deployment, list[Candidate]]:
     while count < most:
         keys: dict[str, object] = {}
         shape = draw.choice(["single", "single", "single", "copies", "each"])
-        if shape == "each":
-            keys["each"] = tuple(draw.sample(names, min(len(names), draw.randint(1, 2))))
-        else:
-            keys["on"] = tuple(draw.choice([*names, "any", "any", "label:x"]) for _ in range(draw.randint(1, 3)))
-        if shape == "copies":
-            keys |= {"copies": draw.randint(2, 3), "spread": draw.random() < 0.4}
+        keys |= where_it_may_play(draw, shape, names)
         keys["standby"] = "none" if shape != "single" else draw.choice(["none", "cold", "warm", "hot"])
         if wanted and draw.random() < 0.15:
             keys["with_"] = draw.choice(wanted).name

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,3 +115,21 @@ def until(condition: Any, *, within_s: float = 10.0, what: str = "it") -> Any:
             raise AssertionError(f"{what} did not come about within {within_s:g} s")
         _PAUSE.wait(0.01)
     return value
+
+
+@contextmanager
+def playing(kind: type[Role]) -> Iterator[Callable[..., tuple[Any, Recorder]]]:
+    """Plays models: (model, **options) -> a role of this kind that is set up, and its stage. All are torn down at the end."""
+    roles: list[Role] = []
+
+    def played(model: Path, **options: Any) -> tuple[Any, Recorder]:
+        role, stage = put_on(kind, model.parent, model=model, **options)
+        roles.append(role)
+        role.setup()
+        return role, stage
+
+    try:
+        yield played
+    finally:
+        for role in roles:
+            role.teardown()

@@ -13,7 +13,7 @@ from mesh.role import Frame
 from roles.inference.letters import Letters
 from roles.inference.llm import Llm
 from tests.roles.small_models import write_gguf
-from tests.roles.stage import Recorder, put_on
+from tests.roles.stage import Recorder, playing
 from tests.roles.strange_models import gemma2, phi2, phi3, qwen, qwen3
 
 Play = Callable[..., tuple[Any, Recorder]]
@@ -21,17 +21,8 @@ Play = Callable[..., tuple[Any, Recorder]]
 
 @pytest.fixture
 def play() -> Iterator[Play]:
-    roles = []
-
-    def played(model: Path, **options: Any) -> tuple[Any, Recorder]:
-        role, stage = put_on(Llm, model.parent, model=model, **options)
-        roles.append(role)
-        role.setup()
-        return role, stage
-
-    yield played
-    for role in roles:
-        role.teardown()
+    with playing(Llm) as played:
+        yield played
 
 
 def written(role: Any, words: str) -> str:

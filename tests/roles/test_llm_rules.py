@@ -16,7 +16,7 @@ from mesh.role import Frame, Piece
 from roles.inference.llm import Llm
 from roles.inference.proof import EVERY_S
 from tests.roles.small_models import write_gguf
-from tests.roles.stage import Recorder, put_on
+from tests.roles.stage import Recorder, playing
 from tests.roles.strange_models import SPEAKERS, bert, lora, qwen
 
 SCHEMA: dict[str, Any] = {
@@ -41,17 +41,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def play() -> Iterator[Callable[..., tuple[Any, Recorder]]]:
-    roles = []
-
-    def played(model: Path, **options: Any) -> tuple[Any, Recorder]:
-        role, stage = put_on(Llm, model.parent, model=model, **options)
-        roles.append(role)
-        role.setup()
-        return role, stage
-
-    yield played
-    for role in roles:
-        role.teardown()
+    with playing(Llm) as played:
+        yield played
 
 
 def pieces(role: Any, prompt: str, request: str = "a:1:1.0") -> list[Piece]:

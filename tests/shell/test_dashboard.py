@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import json
 import re
@@ -24,6 +23,7 @@ from mesh.shell.dashboard.orders import BYTES_MAX
 from mesh.shell.dashboard.server import Dashboard
 from mesh.shell.dashboard.words import FILE, Words, load_or_make, spelled
 from tests.roles.stage import until
+from tests.roles.test_visitors_phone import raw
 
 SAID = {
     "installation": "whispering-room", "order": "up", "revision": [3, "6e3574cea6"], "alarms": [],
@@ -99,13 +99,7 @@ class Served:
                 yield json.loads(line)
 
     def raw(self, words: bytes, source: str = "127.0.0.9") -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), 10, source_address=(source, 0)) as line:
-            line.sendall(words)
-            answer = b""
-            with contextlib.suppress(OSError):
-                while chunk := line.recv(65536):
-                    answer += chunk
-        return answer
+        return raw(self.port, words, source=source, patience_s=10.0)
 
 
 def proof(word: str, nonce: str, path: str, body: str) -> str:

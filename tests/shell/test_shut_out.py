@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -157,9 +158,7 @@ def test_a_line_that_stands_is_cut_and_the_others_go_on() -> None:
 
 
 def test_a_consumer_that_is_shut_out_hears_nothing_more_of_a_role_and_the_others_do() -> None:
-    stage, context = Stage(), zmq.Context()
-    context.linger = 0
-    try:
+    with _on_stage() as (stage, context):
         # Given two consumers of a role
         pairs = [zmq.curve_keypair() for _ in range(2)]
         stage.guests.tell([public.decode() for public, _ in pairs])
@@ -175,15 +174,10 @@ def test_a_consumer_that_is_shut_out_hears_nothing_more_of_a_role_and_the_others
         while stays.poll(0):
             stays.recv()
         assert stays.poll(BOUND_S * 1000) and not gone.poll(300)
-    finally:
-        context.destroy(linger=0)
-        stage.close()
 
 
 def test_a_key_that_was_copied_is_hung_up_on_wherever_it_calls_from() -> None:
-    stage, context = Stage(), zmq.Context()
-    context.linger = 0
-    try:
+    with _on_stage() as (stage, context):
         # Given one key that calls from two addresses
         pair = zmq.curve_keypair()
         stage.guests.tell([pair[0].decode()])
@@ -195,16 +189,11 @@ def test_a_key_that_was_copied_is_hung_up_on_wherever_it_calls_from() -> None:
             while each.poll(300):
                 each.recv()
             assert not each.poll(300)
-    finally:
-        context.destroy(linger=0)
-        stage.close()
 
 
 def test_whoever_came_before_more_keys_than_are_remembered_is_hung_up_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(curve, "SEEN_MAX", 1)
-    stage, context = Stage(), zmq.Context()
-    context.linger = 0
-    try:
+    with _on_stage() as (stage, context):
         # Given two consumers, of whom the first is forgotten
         pairs = [zmq.curve_keypair() for _ in range(2)]
         stage.guests.tell([public.decode() for public, _ in pairs])
@@ -220,9 +209,6 @@ def test_whoever_came_before_more_keys_than_are_remembered_is_hung_up_on_too(mon
         while stays.poll(0):
             stays.recv()
         assert stays.poll(BOUND_S * 1000) and not gone.poll(300)
-    finally:
-        context.destroy(linger=0)
-        stage.close()
 
 
 def test_the_line_of_a_certificate_that_was_replaced_before_the_list_came_is_cut_all_the_same() -> None:
@@ -305,6 +291,18 @@ def test_an_owners_machine_that_was_shut_out_is_let_in_again_and_keeps_the_key(t
     (tmp_path / NODE_KEY).unlink()
     fourth = load_credentials(tmp_path / "key", Store(tmp_path)).certificate.issue
     assert before.certificate.issue < after.certificate.issue < third < fourth
+
+
+@contextmanager
+def _on_stage() -> Iterator[tuple[Stage, zmq.Context[Any]]]:
+    """A stage, and sockets of those who call it."""
+    stage, context = Stage(), zmq.Context()
+    context.linger = 0
+    try:
+        yield stage, context
+    finally:
+        context.destroy(linger=0)
+        stage.close()
 
 
 def _consumer(context: Any, stage: Stage, pair: tuple[bytes, bytes], source: str = HERE) -> Any:
