@@ -36,6 +36,7 @@ LATELY_MAX = 256  # frames; far fewer than the utterances that a listener rememb
 LATELY_S = 1.0  # a listener's line to a process that has just begun to play takes that long at most to stand
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
 BACKLOG = 2_048  # calls that wait to be accepted, so that a flood of strangers' does not push out a friend's
+CONNECT_MS = 1_500  # then it is tried anew: TCP itself waits 1, 3, 7, 15 s for a cable that is back long since
 HWM = {"text": 1000, "event": 1000, "vector": 100, "audio": 100, "image": 8}
 LOOK_S = 0.02  # how late, at the most, it is seen that somebody new listens
 FORMS_MAX = 8  # in which one stream is packed at once
@@ -48,6 +49,7 @@ def bounded(socket: zmq.Socket[Any], hwm: int) -> zmq.Socket[Any]:
     socket.sndhwm = socket.rcvhwm = hwm
     socket.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX + 2 * 1024 * 1024)
     socket.setsockopt(zmq.HANDSHAKE_IVL, 5_000)
+    socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
     socket.setsockopt(zmq.BACKLOG, BACKLOG)
     socket.setsockopt(zmq.HEARTBEAT_IVL, 2_000)
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, 6_000)
