@@ -135,7 +135,7 @@ class Contacts:
         """Whoever held this node dead hung up on it, and a line that was cut for a while may stall for as long again."""
         effects: list[Effect] = []
         for node in sorted(self.membership.stale_links):
-            if now - self.redialled_s.get(node, -NEVER) >= self.timing.dial_s:
+            if now - self.redialled_s.get(node, -NEVER) >= self.timing.stalled_s:
                 self.redialled_s[node] = now
                 self.peers.unlinked(node, now)
                 effects += [HangUp(node), *self.peers.nudge(node, now)]

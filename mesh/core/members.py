@@ -56,6 +56,7 @@ class Member:
     state: NodeState | None = None
     met_s: float = 0.0
     spoke_s: float = 0.0  # when this boot of it last spoke to this node itself, in any way
+    heard_me_s: float = float("inf")  # when it last heard this node, as its heartbeats say; not yet said
     behind_since_s: float | None = None  # since when a newer state of it is known to exist than the one known here
     probed_s: float = 0.0
     accusers: frozenset[str] = frozenset()  # observers that hold it dead

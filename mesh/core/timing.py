@@ -68,6 +68,9 @@ class Timing:
     that of its first word; a line to nowhere costs one packet a second."""
     dial_max_s: float = 10.0
     """s to which that grows. Last-known peers are dialled for ever, so a partition without mDNS heals within that."""
+    stalled_s: float = 0.6
+    """s without a word, in either direction, after which the line to a peer is made anew when words come again = TCP's first two
+    retransmissions (0.2 + 0.4 s). A line that was cut for longer may stall for as long again, one that was cut for less for no longer."""
     knock_s: float = 0.25
     """s between two rounds in which the dead are told that they are held dead = suspect_s, rounded up. Two sides that can talk again
     know it after one such step, and two holders of one instance are gone within a second."""

@@ -221,6 +221,38 @@ def test_the_line_to_a_peer_that_was_out_of_touch_for_long_is_stale_and_to_no_ot
     assert not table.stale_links
 
 
+@pytest.mark.parametrize("gap_s, stale", [(WIRED.stalled_s, True), (WIRED.stalled_s - 0.01, False)])
+def test_after_a_gap_in_its_own_words_the_line_to_a_watched_peer_is_stale_whoever_else_heard_it(gap_s: float, stale: bool) -> None:
+    table = membership("door", "shelf")
+    member = table.members["n-door"]
+    member.watched_s = 1.0
+    table.heard(beat("door", 1), "10.0.0.1", 1.5)
+    assert not table.stale_links
+    member.evidence.hear_of(0.0, 1.5 + gap_s / 2)
+    table.heard(beat("door", 2), "10.0.0.1", 1.5 + gap_s)
+    assert (table.stale_links == {"n-door"}) is stale
+
+
+def test_a_gap_says_nothing_of_one_that_is_not_watched_nor_of_the_time_before_it_was() -> None:
+    table = membership("door")
+    table.heard(beat("door", 1), "10.0.0.1", 1.0)
+    table.heard(beat("door", 2), "10.0.0.1", 9.0)
+    assert not table.stale_links
+    table.members["n-door"].watched_s = 17.9
+    table.heard(beat("door", 3), "10.0.0.1", 18.0)
+    assert not table.stale_links
+
+
+@pytest.mark.parametrize("gap_s, stale", [(WIRED.stalled_s, True), (WIRED.stalled_s - 0.01, False)])
+def test_the_line_to_a_peer_is_stale_when_that_one_says_that_it_did_not_hear_this_node_for_so_long(gap_s: float, stale: bool) -> None:
+    table = membership("door")
+    table.heard(beat("door", 1, ages=(("n-me", 0),)), "10.0.0.1", 1.0)
+    table.heard(beat("door", 2, ages=()), "10.0.0.1", 1.1)  # it suspects this node
+    assert not table.stale_links
+    table.heard(beat("door", 3, ages=(("n-me", 100),)), "10.0.0.1", 1.1 + gap_s)
+    assert (table.stale_links == {"n-door"}) is stale
+
+
 def test_machines_without_a_name_or_of_different_names_are_no_alarm() -> None:
     table = membership("door")
     assert events(table.meet(record("shelf"), "", 0.1)) == ["node_up"]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from mesh.core.timing import WIRELESS
 from tests.sim.network import Weather
 from tests.sim.rooms import whispering
 from tests.sim.story import FOUR, STARTED, Story
@@ -91,6 +92,24 @@ def test_two_machines_that_cannot_reach_each_other_still_agree_through_the_other
     story.world.stage.crash("door", "eye")
     story.wait(3.0)
     assert all(len(machines) == 1 for machines in story.where().values())
+
+
+@pytest.mark.parametrize("deaf", ["left", "door", ""], ids=["one does not hear the other", "nor the other way", "neither hears the other"])
+def test_after_a_cut_too_short_for_a_death_no_word_waits_for_a_line_in_a_stall(deaf: str) -> None:
+    story = Story(*FOUR, timing=WIRELESS).start()
+    story.wait(3.0)
+    network = story.world.network
+    for one, other in (("door", "left"), ("left", "door")):
+        if deaf in ("", other):
+            network.block(one, other)
+    for name in ("door", "left"):
+        story.world.want(name, "drain")  # words that wait in the lines between them
+        story.world.want(name, "undrain")
+    story.wait(1.0)
+    network.heal()
+    lines = [(story.world.machines[one].lines, story.world.machines[other].node) for one, other in (("door", "left"), ("left", "door"))]
+    story.until(lambda: all(lines[node].up and not lines[node].flight for lines, node in lines), 0.3)
+    assert not story.said("node_dead")
 
 
 def test_a_radio_in_which_nothing_passes_for_a_moment_is_at_most_a_suspicion() -> None:
