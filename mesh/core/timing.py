@@ -95,6 +95,9 @@ class Timing:
     unclaimed_s: float = 1.0
     """s that an instance may stay unclaimed by its first choice until the next in order takes it, for each rank once more = listen_s. A
     claim is on its way for less than 0.1 s, or, with its line in a stall, 0.6 s."""
+    bide_s: float = 0.3
+    """s for which a standby's start or end must have been wished = 3 x beat_s. The words of sides that meet, and of machines that turn to
+    another revision, come within that; nobody waits for a standby."""
     provisional_s: float = 180.0
     """s within which claims made while a whole room starts may be handed over once: longer than the slowest boot (120 s) and the
     boot_grace (20 s), with some to spare."""

@@ -13,10 +13,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mesh.core.cast import Part
 from mesh.core.claims import STARTING
 from mesh.core.clock import Course, course_of
 from mesh.core.messages import Claim
+from mesh.core.parts import Part
 
 
 class KeptParts:

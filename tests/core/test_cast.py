@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from mesh.core.cast import OUTGROWN_S, Cast, Part, View
+from mesh.core.cast import Cast, View
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING, Ledger
 from mesh.core.effects import Effect, End, Halt, Launch, Report, Tell
 from mesh.core.events import RoleEnded, RoleTooLarge
 from mesh.core.instances import Instance, instances
 from mesh.core.messages import Claim, NodeState
+from mesh.core.parts import OUTGROWN_S, Part
 from mesh.core.placement import Placement
 from mesh.core.restart import ALONE_S
 from mesh.core.timing import WIRED
@@ -52,6 +53,11 @@ class Stage:
 
     def decide(self, now: float = 10.0) -> list[Effect]:
         return self.cast.decide(self.view(), now)
+
+    def bide(self, since_s: float = 10.0) -> list[Effect]:
+        """What is done once it has been wished for long enough, and not before."""
+        assert not self.decide(since_s) and self.cast.next_look_s == since_s + WIRED.bide_s
+        return self.decide(since_s + WIRED.bide_s)
 
     def mine(self) -> Claim:
         return self.cast.parts[self.instance.name].claim
@@ -333,7 +339,7 @@ def _standby(state: str = READY, **others: NodeState) -> Stage:
 def test_the_next_in_order_loads_a_standby_as_the_file_wants_it() -> None:
     stage = _standby()
     stage.cast.parts.clear()
-    (launch, *_) = stage.decide()
+    (launch, *_) = stage.bide()
     assert isinstance(launch, Launch) and launch.standby == "warm"
     assert (stage.mine().part, stage.mine().state) == (STANDBY, STARTING)
 
@@ -388,13 +394,56 @@ def test_a_standby_stays_until_its_successor_is_loaded() -> None:
     stage.loaded = "c"
     assert stage.decide() == []
     stage.others["c"] = said(claim("presence", 3, part=STANDBY, state=READY))
+    assert Halt("presence", 1) in stage.bide()
+
+
+def test_a_standby_that_is_wanted_for_a_moment_only_is_not_begun_nor_one_that_is_unwanted_as_briefly_ended() -> None:
+    """Given a standby here, or none; when the wish comes and goes; then each time it must last anew."""
+    for ready in (True, False):
+        stage = _standby()
+        if not ready:
+            stage.cast.parts.clear()
+        for now in (10.0, 10.4):
+            stage.loaded, stage.order = ("c", ()) if ready else ("me", ("me",))
+            assert stage.decide(now) == [] and stage.decide(now + WIRED.bide_s * 0.9) == []
+            stage.loaded, stage.order = ("me", ("me",)) if ready else ("c", ())
+            assert stage.decide(now + WIRED.bide_s) == []
+        stage.loaded, stage.order = ("c", ()) if ready else ("me", ("me",))
+        assert isinstance(stage.bide(11.0)[0], Halt if ready else Launch)
+        assert not stage.cast.bides_since_s
+
+
+def test_a_standby_makes_room_at_once_for_what_starts_here_and_ends_at_once_where_its_role_does() -> None:
+    stage = _standby()
+    stage.loaded, stage.order = "c", ()
+    stage.cast.parts["mood"] = Part(claim("mood", state=STARTING), "none")
+    both = Placement({"presence": "b", "mood": "me"}, {}, {}, loaded={"presence": "c"})
+    effects = stage.cast.decide(replace(stage.view(), instances=(EVERY["presence"], EVERY["mood"]), placement=both), 10.0)
+    assert Halt("presence", 1) in effects
+    stage = _standby()
+    stage.placed, stage.loaded, stage.order = None, "c", ()
     assert Halt("presence", 1) in stage.decide()
+
+
+def test_a_standby_that_starts_makes_no_room_for_another() -> None:
+    stage = _standby()
+    stage.loaded, stage.order = "c", ()
+    stage.cast.parts["presence"] = Part(claim("presence", 3, part=STANDBY, state=STARTING), "warm")
+    assert Halt("presence", 1) in stage.bide()
+
+
+def test_a_holder_never_waits_for_its_start_or_its_end() -> None:
+    stage = Stage("presence")
+    assert "Launch" in _kinds(stage.decide())
+    stage = Stage("presence", b=said(claim("presence", 9, heard=9))).holds()
+    stage.placed = "b"
+    assert "Halt" in _kinds(stage.decide())
 
 
 def test_a_planned_successor_loads_first_and_then_takes_over() -> None:
     stage = Stage("eye", b=said(claim("eye", 3)))
     stage.placed = "me"
-    (launch, *_) = stage.decide()
+    (launch, *_) = stage.bide()
     assert isinstance(launch, Launch) and launch.standby == "warm"
     stage.cast.ready("eye", 1, (7, 8), 99, 10.5)
     effects = stage.decide()

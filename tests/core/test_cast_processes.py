@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mesh.core.cast import Part
 from mesh.core.claims import HOLDER, PLAYING, READY, STANDBY, STARTING
 from mesh.core.effects import Effect, End, Halt, Launch, Report
 from mesh.core.events import RoleEnded, RoleTooLarge
 from mesh.core.instances import instances
+from mesh.core.parts import Part
 from mesh.core.placement import Placement
 from tests.core.cases import ROOM, claim, said
 from tests.core.test_cast import Stage
@@ -106,7 +106,7 @@ def test_a_state_is_told_as_that_of_a_standby_or_of_a_holder() -> None:
     assert state_told(stage.decide()) == STARTING
     stage = Stage("presence", b=said(claim("presence")))
     stage.placed, stage.loaded = "b", "me"
-    assert state_told(stage.decide()) == "warm standby, starting"
+    assert state_told(stage.bide()) == "warm standby, starting"
 
 
 def test_a_claim_above_another_names_that_one_if_it_is_known() -> None:
@@ -130,7 +130,7 @@ def test_a_node_that_has_not_settled_takes_nothing_that_its_first_choice_leaves(
 
 def test_a_planned_successor_that_still_loads_does_not_take_over() -> None:
     stage = Stage(b=said(claim("eye")))
-    stage.decide()
+    stage.bide()
     assert (stage.mine().part, stage.mine().state) == (STANDBY, STARTING)
     assert stage.decide(20.0) == []
     assert stage.mine().part == STANDBY

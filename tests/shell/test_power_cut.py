@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from mesh.core.cast import Part
 from mesh.core.messages import Claim
 from mesh.core.node import SAVED, Node
+from mesh.core.parts import Part
 from mesh.shell.kept import KeptParts
 from mesh.shell.keys import KeyFileError, load_key, new_key, parse_key, save_key, throwaway_key
 from mesh.shell.seeds import remembered

@@ -35,6 +35,7 @@ PLACEMENT = tuple(
 MODULES: dict[str, tuple[str, ...]] = {
     "claims": ("test_claims.py", "test_cast.py"),
     "cast": ("test_cast.py", "test_cast_processes.py"),
+    "parts": ("test_cast.py", "test_cast_processes.py"),
     "detector": ("test_detector.py", "test_membership.py"),
     "members": ("test_words.py", "test_membership.py", "test_judging.py"),
     "membership": ("test_words.py", "test_membership.py", "test_contacts.py"),
