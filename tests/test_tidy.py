@@ -39,7 +39,7 @@ CORE_MAY_IMPORT = {
 CORE_MAY_NOT_CALL = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
 ENGINES = {
     "cv2", "llama_cpp", "mcap", "mido", "onnxruntime", "paho", "pygame", "pythonosc", "rtmidi", "sacn", "serial", "sounddevice",
-    "soundfile", "starlette", "uvicorn", "websockets",
+    "soundfile", "starlette", "tokenizers", "uvicorn", "websockets",
 }  # fmt: skip
 ROLES_MAY_IMPORT = {"mesh.role", "mesh.errors", "roles", "numpy", "pydantic"} | ENGINES
 # Where the name that is imported is not the name that is installed.

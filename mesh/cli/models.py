@@ -18,7 +18,7 @@ Examples:
   roomful models my-piece --json
 """
 WIDE = 14  # of the column of words
-INPUT_OF = {"image": "eye.image", "audio": "ear.sound", "vector": "ROLE.STREAM"}
+INPUT_OF = {"image": "eye.image", "audio": "ear.sound", "vector": "ROLE.STREAM", "text": "ROLE.STREAM"}
 
 
 @click.command(epilog=EPILOG)

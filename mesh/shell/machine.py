@@ -26,6 +26,7 @@ import psutil
 EXTRAS: dict[str, tuple[str, ...]] = {
     "llm": ("llama_cpp",),
     "onnx": ("onnxruntime",),
+    "text": ("tokenizers",),
     "camera": ("cv2",),
     "web": ("starlette", "uvicorn"),
     "osc": ("pythonosc",),

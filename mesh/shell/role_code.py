@@ -30,6 +30,7 @@ _EXTRA_OF = {
     "llama_cpp": "llm",
     "onnxruntime": "onnx",
     "starlette": "web",
+    "tokenizers": "text",
     "uvicorn": "web",
     "websockets": "web",
 }

@@ -15,6 +15,7 @@ import numpy as np
 
 from mesh.errors import RoleError
 from mesh.role import Frame
+from roles.inference.against import pooled
 from roles.inference.boxes import find_things
 from roles.inference.candidates import sigmoid, softmax
 from roles.inference.intake import Array, Fit, Size
@@ -25,6 +26,7 @@ from roles.inference.spelling import spelled
 
 SMALL_MAX = 64  # other outputs of up to so many numbers travel with the classes
 MANY = 10  # so many scores that all lie in 0..1 are no logits
+VECTOR_WORDS = ("embed", "pooler")
 EVENT_NUMBERS_MAX = 4096  # larger outputs of a raw model are left out of the event
 
 Outputs = Mapping[str, Array]
@@ -55,7 +57,7 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
         "keypoints": lambda outputs, fit, size, frame: Found({"figures": figures(outputs, fit, size, labels, options, hints)}),
         "mask": lambda outputs, fit, size, frame: _mask(outputs, fit, size, frame, labels, options),
         "letters": lambda outputs, fit, size, frame: _letters(outputs, labels, options),
-        "embedding": lambda outputs, fit, size, frame: _embedding(outputs, options.scores),
+        "embedding": lambda outputs, fit, size, frame: _embedding(outputs, options, size),
         "raw": lambda outputs, fit, size, frame: Found(raw(outputs), {"values": next(iter(outputs.values()))} if outputs else {}),
     }
     if options.decode in known:
@@ -67,8 +69,8 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
 
 def sides_of(frame: Frame, size: Size) -> tuple[int, int]:
     """(height, width) of the frame's picture; the model's own where there is none."""
-    shape = np.shape(frame.value)
-    return (shape[0], shape[1]) if len(shape) in (2, 3) else (size[1], size[0])
+    shape, kind = np.shape(frame.value), getattr(frame.value, "dtype", None)
+    return (shape[0], shape[1]) if len(shape) in (2, 3) and kind == np.uint8 and size != (1, 1) else (size[1], size[0])
 
 
 def _boxes(outputs: Outputs, fit: Fit, size: Size, frame: Frame, labels: list[str], options: Any, hints: Mapping[str, str]) -> Found:
@@ -89,8 +91,8 @@ def _letters(outputs: Outputs, labels: list[str], options: Any) -> Found:
     return Found(event, {"text": event["text"]} if event["text"] else {})
 
 
-def _embedding(outputs: Outputs, wanted: str | None) -> Found:
-    vector = embedding(outputs, wanted)
+def _embedding(outputs: Outputs, options: Any, size: Size) -> Found:
+    vector = embedding(outputs, options.scores, options.pooling, size != (1, 1))
     return Found({"values": vector.tolist()}, {"values": vector})
 
 
@@ -144,12 +146,16 @@ class Probability:
         return float(row[0]) if bare else float(sigmoid(row)[0])
 
 
-def embedding(outputs: Outputs, wanted: str | None) -> Array:
-    """The model's vector, float32 of length 1."""
-    name = wanted or next((name for name, value in outputs.items() if value.size > 1), next(iter(outputs), ""))
+def embedding(outputs: Outputs, wanted: str | None, pooling: str = "auto", seen: bool = True) -> Array:
+    """The model's vector, float32 of length 1: of the output named, or whose name tells, or the first that is one row, or pooled of
+    many."""
+    rows = [name for name, value in outputs.items() if value.size == max(value.shape, default=1) > 1]
+    told = [name for name in rows if any(word in name.lower() for word in VECTOR_WORDS)]
+    others = [name for name, value in outputs.items() if value.size > 1]
+    name = wanted or next(iter([*told, *rows, *others] if pooling == "auto" else [*others, *rows]), next(iter(outputs), ""))
     if name not in outputs:
         raise _no_scores(outputs, f"the model has no output {name!r}")
-    vector = outputs[name].astype(np.float32).reshape(-1)
+    vector = pooled(outputs[name], pooling, seen)
     length = float(np.linalg.norm(vector))
     return vector / length if length > 0 else vector
 
@@ -167,6 +173,7 @@ def classes(outputs: Outputs, labels: list[str], wanted: str | None, activation:
     row = np.squeeze(_unquantised(outputs[name]))
     if row.ndim == 2 and min(row.shape) > 0:  # a sound in several stretches, each with its scores
         row = row.mean(axis=0)
+    row = row.reshape(1) if row.ndim == 0 else row
     if row.ndim != 1:
         raise _no_scores(outputs, f"output {name!r} is not one row of scores")
     if labels and len(labels) != len(row):

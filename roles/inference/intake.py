@@ -2,21 +2,19 @@
 
 Most of the work of using somebody else's model is here, and getting it wrong is silent: the model answers,
 wrongly. So everything is read from the model where the model says it, and asked of the artist, with the
-option's name, where it does not. Pictures are averaged over areas when they shrink (as OpenCV's INTER_AREA);
-point sampling would hand a small model noise. OpenCV does it where it is installed, numpy where not, with the
-same result to one grey level; decided against: requiring OpenCV on a machine that has no camera.
+option's name, where it does not. How a picture becomes smaller is `sampling`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 
 from mesh.errors import RoleError
+from roles.inference.sampling import Array, Size, scaled
 
 NUMBER_TYPES = {
     "tensor(float)": "float32",
@@ -34,9 +32,6 @@ GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as O
 CHANNELS = (1, 3)
 SIDE_MIN = 16  # of a picture
 SIDE_MAX = 4096  # of a side that follows the picture's shape
-
-Array = np.ndarray[Any, Any]
-Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +71,9 @@ class Intake:
     resize: str  # stretch | letterbox | crop
     pad: int
     corner: bool = False  # a letterbox has its bars right and below only
+    crop_share: float = 1.0  # of a cropped picture, so much of what its sides allow
+    sampling: str = "area"  # area | linear | nearest | cubic | smooth
+    standardise: bool = False
     multiple: int = 0  # above 0: the picture's own size, rounded to it, in place of `size`, or of the side that follows
 
     def fitted(self, picture: Array) -> Intake:
@@ -92,11 +90,14 @@ class Intake:
 
     def prepare(self, picture: Array) -> tuple[Array, Fit]:
         """A uint8 picture, RGB (height, width, 3) or grey (height, width), as the model's input, and where it lies in it."""
-        placed, fit = place(in_colour(picture, self.colour), self.size, self.resize, self.pad, self.corner)
+        placed, fit = place(
+            in_colour(picture, self.colour), self.size, self.resize, self.pad, self.corner, self.crop_share, self.sampling
+        )
         if self.scale != 1.0 or self.mean.any() or (self.std != 1.0).any():
             values = (placed.astype(np.float32) * np.float32(self.scale) - self.mean) / self.std
         else:
             values = placed
+        values = standardised(values) if self.standardise else values
         values = values[:, :, None] if values.ndim == 2 else values
         if self.layout == "nchw":
             values = values.transpose(2, 0, 1)
@@ -122,7 +123,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     if len(rows) != (2 if layout == "nhw" else 3):
         raise _no_picture(wants)
     channels, height, width = _sides(rows, layout)
-    number_type = _number_type(kind, options.dtype)
+    number_type = number_type_of(kind, options.dtype)
     whole = number_type not in ("float32", "float16", "float64")
     scale = options.scale if options.scale is not None else (1.0 if whole else 1.0 / 255.0)
     middle = 128.0 if number_type == "int8" and options.scale is None and options.mean == 0 else options.mean  # bytes about 0
@@ -147,6 +148,9 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
         resize=options.resize,
         pad=options.pad,
         corner=options.place == "corner",
+        crop_share=options.crop_share,
+        sampling=options.sampling,
+        standardise=options.standardise,
         multiple=options.multiple or 8 if follows else options.multiple or 32 if frame else 0,
     )
 
@@ -235,7 +239,8 @@ def _colour(channels: int | None, asked: str, wants: str) -> str:
     return asked
 
 
-def _number_type(kind: str, asked: str) -> str:
+def number_type_of(kind: str, asked: str = "auto") -> str:
+    """The number type of an input of this ONNX type; RoleError where option dtype says another, or there is none."""
     own = NUMBER_TYPES.get(kind)
     if own is None:
         raise RoleError(f"the model's input is a {kind}, which Roomful cannot make", instead="export it with a float or uint8 input")
@@ -246,7 +251,7 @@ def _number_type(kind: str, asked: str) -> str:
 
 def as_vector(value: Any, name: str, shape: Sequence[Any], kind: str) -> Array:
     """A vector frame in the model's number type and shape; leading sides of 1 are added. RoleError where it does not fit."""
-    vector = as_numbers(np.asarray(value), _number_type(kind, "auto"))
+    vector = as_numbers(np.asarray(value), number_type_of(kind, "auto"))
     while vector.ndim > len(shape) and vector.shape[0] == 1:
         vector = vector.reshape(vector.shape[1:])
     while vector.ndim < len(shape):
@@ -275,7 +280,7 @@ def constants(feed: Mapping[str, Any], entries: Mapping[str, Any]) -> dict[str, 
 def zeros(name: str, entry: Any, asked: Sequence[int] | None) -> Array:
     """What a state input holds at first: zeros of its shape, open sides as 1 or as option `state_shape` says."""
     shape = list(asked) if asked is not None else [side if isinstance(side, int) and side > 0 else 1 for side in entry.shape]
-    return np.zeros(shape, _number_type(entry.type, "auto"))
+    return np.zeros(shape, number_type_of(entry.type, "auto"))
 
 
 def in_colour(picture: Array, colour: str) -> Array:
@@ -291,15 +296,25 @@ def in_colour(picture: Array, colour: str) -> Array:
     return picture[:, :, ::-1] if colour == "bgr" else picture
 
 
-def place(picture: Array, size: Size, how: str, pad: int, corner: bool = False) -> tuple[Array, Fit]:
-    """The picture in a frame of `size` (width, height): stretched, whole with bars (letterbox), or covering it (crop)."""
+def standardised(values: Array) -> Array:
+    """The numbers less their mean, by their deviation: of one picture, or of one stretch of sound."""
+    plain = values.astype(np.float32)
+    even: Array = (plain - plain.mean()) / np.sqrt(plain.var() + 1e-7)
+    return even
+
+
+def place(
+    picture: Array, size: Size, how: str, pad: int, corner: bool = False, share: float = 1.0, sampling: str = "area"
+) -> tuple[Array, Fit]:
+    """The picture in a frame of `size` (width, height): stretched, whole with bars (letterbox), or covering it (crop), of which `share` is
+    then taken. `sampling` is how it is made smaller or larger."""
     width, height = size
     if how == "stretch":
-        return scaled(picture, size), Fit(0, 0, width, height)
+        return scaled(picture, size, sampling), Fit(0, 0, width, height)
     across, down = width / picture.shape[1], height / picture.shape[0]
-    scale = min(across, down) if how == "letterbox" else max(across, down)
+    scale = min(across, down) if how == "letterbox" else max(across, down) / share
     inner = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    small = scaled(picture, inner)
+    small = scaled(picture, inner, sampling)
     left, top = (0, 0) if corner and how == "letterbox" else ((width - inner[0]) // 2, (height - inner[1]) // 2)
     fit = Fit(left, top, *inner)
     if how == "crop":
@@ -307,54 +322,3 @@ def place(picture: Array, size: Size, how: str, pad: int, corner: bool = False) 
     framed = np.full((height, width, *picture.shape[2:]), pad, np.uint8)
     framed[top : top + inner[1], left : left + inner[0]] = small
     return framed, fit
-
-
-def scaled(picture: Array, size: Size) -> Array:
-    """uint8 (height, width[, channels]) -> the same at `size` (width, height): area averages to shrink, bilinear to grow."""
-    if (picture.shape[1], picture.shape[0]) == size:
-        return picture
-    cv2 = _opencv()
-    if cv2 is not None:
-        shrinks = size[0] <= picture.shape[1] and size[1] <= picture.shape[0]
-        smaller: Array = cv2.resize(np.ascontiguousarray(picture), size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-        return smaller
-    return scaled_plainly(picture, size)
-
-
-@cache
-def _opencv() -> Any:
-    """OpenCV where it is installed: only faster, see the module's text."""
-    try:
-        import cv2
-    except ImportError:
-        return None
-    return cv2
-
-
-def scaled_plainly(picture: Array, size: Size) -> Array:
-    """`scaled` in numpy alone."""
-    values = _along(picture.astype(np.float32), size[1])
-    values = _along(values.swapaxes(0, 1), size[0]).swapaxes(0, 1)
-    return np.rint(values).astype(np.uint8)
-
-
-def _along(values: Array, length: int) -> Array:
-    """Resize along the first axis by a weighted sum of taps."""
-    places, weights = _taps(values.shape[0], length)
-    weights = weights.reshape(*weights.shape, *(1,) * (values.ndim - 1))
-    return sum((values[at] * weight for at, weight in zip(places[1:], weights[1:], strict=True)), values[places[0]] * weights[0])
-
-
-@lru_cache(maxsize=16)
-def _taps(before: int, after: int) -> tuple[Array, Array]:
-    """(taps, after) source places and weights: area overlap when shrinking, pixel-centred linear when growing."""
-    step = before / after
-    if after < before:
-        starts = np.arange(after) * step
-        places = np.floor(starts).astype(int) + np.arange(int(np.ceil(step)) + 1)[:, None]
-        weights = np.clip(np.minimum(places + 1, starts + step) - np.maximum(places, starts), 0, None) / step
-    else:
-        centres = np.clip((np.arange(after) + 0.5) * step - 0.5, 0, before - 1)
-        places = np.floor(centres).astype(int) + np.arange(2)[:, None]
-        weights = np.abs(1 - np.abs(centres - places)) * (np.abs(centres - places) < 1)
-    return np.minimum(places, before - 1), weights.astype(np.float32)

@@ -14,7 +14,8 @@ import numpy as np
 from mesh.errors import RoleError
 from roles.inference.boxes import Things
 from roles.inference.candidates import sigmoid, softmax
-from roles.inference.intake import Array, Fit, Size, scaled
+from roles.inference.intake import Array, Fit, Size
+from roles.inference.sampling import scaled
 
 CHANNELS_MAX = 512  # more than any model for scenes has classes
 MASK_WORDS = ("mask", "alpha", "pha", "matte", "seg")
@@ -204,7 +205,7 @@ class Painted:
         picture = pixels[0] if len(pixels) == 1 else pixels[:3].transpose(1, 2, 0)
         picture = picture[:, :, ::-1] if picture.ndim == 3 and self._colour == "bgr" else picture
         picture = _without_bars(picture, fit, size)
-        if self._options.picture_size == "frame" and fit.left >= 0 and fit.top >= 0:
+        if self._options.picture_size == "frame" and size != (1, 1) and fit.left >= 0 and fit.top >= 0:
             picture = scaled(np.ascontiguousarray(picture), (frame[1], frame[0]))
         height, width = picture.shape[:2]
         return {"width": width, "height": height, "mean": round(float(picture.mean()) / 255, 4)}, np.ascontiguousarray(picture)

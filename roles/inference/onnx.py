@@ -1,6 +1,6 @@
-"""Any ONNX model, described by options alone: a picture, a sound or a vector in, an event out.
+"""Any ONNX model, described by options alone: a picture, a sound, a text or a vector in, an event out.
 
-The role adds nothing to the model: `intake` and `hearing` make what it wants, `decoding`, `boxes` and `keypoints` read what it
+The role adds nothing to the model: `intake`, `hearing` and `reading` make what it wants, `decoding`, `boxes` and `keypoints` read what it
 gives, `session` runs it. Decided against: a class for each family of models (an artist would have to know the family), and
 falling back to the processor in silence. All that can be known before the first visitor is tried in `setup`, with a made-up frame.
 """
@@ -16,6 +16,8 @@ import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
+from roles.inference.against import Against
+from roles.inference.beside import labels_beside
 from roles.inference.crops import DECODES, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
 from roles.inference.hearing import Windows, along, read_windows
@@ -29,6 +31,7 @@ from roles.inference.intake import (
     constants,
     is_picture,
     read_intake,
+    standardised,
     zeros,
 )
 from roles.inference.labels import read_labels
@@ -36,18 +39,20 @@ from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.proof import EVERY_S, Proof, fell_back
+from roles.inference.reading import is_tokens, read_reader
 from roles.inference.recognise import recognise
 from roles.inference.session import Session, described
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
+KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
 LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 
 
 class Onnx(Role):
-    """Runs any ONNX model on pictures, sound or vectors; gives classes, boxes, keypoints, masks, depths, pictures, letters, vectors, a
-    probability, plain arrays, or what a function of your own makes of them."""
+    """Runs any ONNX model on pictures, sound, texts or vectors; gives classes, boxes, keypoints, masks, depths, pictures, letters, vectors,
+    a probability, plain arrays, or what a function of your own makes of them."""
 
-    inputs = {"image": Image, "audio": Audio, "vector": Vector, "boxes": Event, "*": Any_}
+    inputs = {"image": Image, "audio": Audio, "vector": Vector, "text": Text, "boxes": Event, "*": Any_}
     outputs = {"found": Event, "values": Vector, "picture": Image, "text": Text}
     output_option = "output"
     extra = "onnx"
@@ -66,6 +71,10 @@ class Onnx(Role):
         self._session = session = Session(onnxruntime, model_file(self), self._threads(), self.options.providers)
         self._constants = constants(self.options.feed, session.inputs)
         self._check_names()
+        taken = [*self._constants, *self.options.state, *self.options.wired.values()]
+        self._reader = read_reader(session.inputs, self.options, self.folder, session.file, taken)
+        self._against = Against(self.options, self._reader, session.inputs, taken)
+        self._constants |= self._against.constants
         self._outcome = Outcome(self.options, list(session.outputs))
         self._entry = self._choose_input()
         self._state = self._silence()
@@ -73,6 +82,8 @@ class Onnx(Role):
         self._intakes: dict[str, Intake] = {}
         self._windows: Windows | None = None
         self._rows: list[Array] = []  # the newest vectors of a model that wants several at once
+        self._length = 1  # tokens of the text just read
+        self._sentence = ""  # what has come of a text that comes in pieces
         self._crops = self._cutter()
         self._proof, self._ticked, self._fault = self._rehearsed(), False, ""
         self._decode = self._decoder()
@@ -135,6 +146,21 @@ class Onnx(Role):
         if value is not None:
             self._answer(as_vector(value, self._entry.name, self._entry.shape, self._entry.type), Fit(), (1, 1), frame)
 
+    def on_text(self, frame: Frame) -> None:
+        """A text, read when it is whole."""
+        self._sentence += frame.value
+        if frame.more:
+            return
+        text, self._sentence = self._sentence, ""
+        if self._reader is None:
+            raise RoleError(
+                f"the model takes no texts, or its tokenizer is not here: it has {described(self._session.inputs)}",
+                where=f"{self.name}, input text", instead="put the model's tokenizer.json beside it, or name it in option tokenizer",
+            )  # fmt: skip
+        if text.strip():
+            ready, self._length = self._against.ready(text)
+            self._answer(ready, Fit(), (1, 1), frame)
+
     def _gathered(self, value: Any) -> Any:
         """A model that wants the newest vectors together, such as [1, 16, 96], gets them from one vector, or some, at a time; None until
         there are enough."""
@@ -172,11 +198,12 @@ class Onnx(Role):
     def _as_sound(self, window: Array) -> Array:
         kind = self._entry.type.removeprefix("tensor(").removesuffix(")")
         scale = self.options.scale if self.options.scale is not None else LOUDEST.get(kind, 1.0)
+        window = standardised(window) if self.options.standardise else window
         sides = [1] * max(1, len(self._entry.shape))
         sides[along(list(self._entry.shape))] = -1
         return as_numbers((window * scale).reshape(sides), kind.replace("float", "float32") if kind == "float" else kind)
 
-    def _answer(self, ready: Array, fit: Fit, size: Size, frame: Frame) -> None:
+    def _answer(self, ready: Array | dict[str, Array], fit: Fit, size: Size, frame: Frame) -> None:
         """Run the model and emit what it found, stamped with when the frame was seen."""
         missing = [name for name in self.options.wired.values() if name not in self._others]
         if missing:
@@ -185,14 +212,22 @@ class Onnx(Role):
         for name, follower in self.options.state.items():
             self._state[name] = outputs[follower]
         captured_s = frame.captured_s or None
-        found = self._decode(self._outcome.of(outputs), fit, size, frame)
+        found = self._decode(self._read_out(outputs), fit, size, frame)
         self.emit(self.options.output, found.event, captured_s=captured_s)
         for stream, value in found.more.items():
             self.emit(stream, value, captured_s=captured_s)
 
-    def _feeds(self, ready: Array) -> dict[str, Array]:
+    def _read_out(self, outputs: dict[str, Array]) -> dict[str, Array]:
+        """What the decoder gets."""
+        if self._reader is not None and not self._against.constants:
+            outputs = self._against.trimmed(outputs, self._length)
+            outputs = self._against.in_one_row(outputs, labels_beside(self._session.file, self._session.outputs), self.options.scores)
+        return self._outcome.of(outputs)
+
+    def _feeds(self, ready: Array | dict[str, Array]) -> dict[str, Array]:
+        ready = ready if isinstance(ready, dict) else {self._entry.name: ready}
         kept = {name: as_numbers(value, self._half.get(name, str(value.dtype))) for name, value in self._state.items()}
-        return {self._entry.name: ready, **self._constants, **kept, **self._others}
+        return {**ready, **self._constants, **kept, **self._others}
 
     def _threads(self) -> int:
         return self.options.threads or max(1, int(self.settings.get("cores", 2)) - 1)
@@ -217,6 +252,8 @@ class Onnx(Role):
 
     def _choose_input(self) -> Any:
         taken = {*self._constants, *self.options.state, *self.options.wired.values()}
+        if self._reader is not None and not self._against.constants:
+            taken |= {name for name in self._reader.takes if name != self._reader.entry}
         entries = [entry for entry in self._session.inputs.values() if entry.name not in taken]
         rest = list(entries)
         if self.options.input is not None:
@@ -230,7 +267,9 @@ class Onnx(Role):
         )  # fmt: skip
 
     def _advice(self, rest: list[Any]) -> str:
-        """Inputs that look like what an output hands on: of the same shape, the name within the other's."""
+        """Inputs for tokens, and those that look like what an output hands on: of the same shape, the name within the other's."""
+        if self._reader is None and any(is_tokens(entry.name, entry) for entry in rest):
+            return "or put the model's tokenizer.json beside it, so that it reads texts; "
         pairs: dict[str, str] = {}
         for entry in rest:
             for name, output in self._session.outputs.items():
@@ -276,21 +315,26 @@ class Onnx(Role):
         feeds = {**self._feeds(ready), **fresh}
         outputs = self._session.run(feeds)
         if not self.options.decode.startswith("./"):
-            self._decoder()(self._outcome.of(outputs), fit, size, Frame(None))
+            self._decoder()(self._read_out(outputs), fit, size, Frame(None))
         lacking = [name for name in self.options.state.values() if name not in outputs]
         if lacking:
             raise RoleError(f"the model gives no array on {', '.join(lacking)}", where=f"{self.name}, option state")
         return Proof(lambda: self._session.run(feeds), _same)
 
     def _decoder(self) -> Decoder:
-        labels = read_labels(self.options.labels, self._session.metadata, self.folder) or self._session.labels
+        session = self._session
+        labels = read_labels(self.options.labels, session.metadata, self.folder) or session.labels or self.options.texts
+        labels = labels or labels_beside(session.file, session.outputs)
         picture = self._intakes.get(self._entry.name)
         colour = self.options.colour if picture is None else picture.colour
         return make_decoder(self.options, labels, self.folder, self._session.metadata, colour)
 
-    def _made_up(self) -> tuple[Array, Fit, Size] | None:
+    def _made_up(self) -> tuple[Array | dict[str, Array], Fit, Size] | None:
         chance = np.random.default_rng(1)
         entry = self._entry
+        if self._reader is not None and entry.name == self._reader.entry:
+            ready, self._length = self._against.ready(KNOWN_TEXT)
+            return ready, Fit(), (1, 1)
         if is_picture(entry.shape):  # say at once what does not fit
             intake = self._intake_of(entry)
             picture = chance.integers(0, 256, (96, 128, 3), np.uint8)

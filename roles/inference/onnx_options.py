@@ -55,6 +55,15 @@ class OnnxOptions(Options):
         "auto", description="the input's number type; read from the model"
     )
     resize: Literal["stretch", "letterbox", "crop"] = Field("stretch", description="how a picture of another shape is fitted")
+    crop_share: float = Field(
+        1.0, gt=0, le=1, description="crop: so much of what the picture's sides allow; 0.875 for models that were trained on 224 of 256"
+    )
+    sampling: Literal["area", "linear", "nearest", "cubic", "smooth"] = Field(
+        "area", description="how a picture is made smaller: area averages; linear, nearest, cubic as OpenCV; smooth as Pillow's bilinear"
+    )
+    standardise: bool = Field(
+        False, description="a picture's or a sound's numbers less their own mean, by their own deviation (FaceNet, wav2vec 2.0)"
+    )
     pad: int = Field(114, ge=0, le=255, description="the grey of a letterbox's bars")
     place: Literal["middle", "corner"] = Field("middle", description="letterbox: where the picture lies; corner is top left")
     crops: int | None = Field(
@@ -68,6 +77,20 @@ class OnnxOptions(Options):
     window: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples the model hears at once; read from the model")
     hop: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples from one window to the next; the window when left out")
     context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")
+    # a text
+    tokenizer: str | None = Field(
+        None, description="text: the tokenizer.json (or BERT's vocab.txt) in the folder; the one beside the model when left out"
+    )
+    tokens_max: int | None = Field(None, ge=1, le=100_000, description="text: so many tokens are read at most; from the tokenizer, or 512")
+    texts: list[str] = Field(
+        default_factory=list,
+        description="what every picture, sound or text is held against, such as [a photo of a cat, a photo of a dog]: for CLIP and its "
+        "kin, and for models of pairs of texts; also the labels, where none are given",
+    )
+    second: str | None = Field(None, description="text: the second of a pair, the same for each")
+    pooling: Literal["auto", "mean", "first", "last", "none"] = Field(
+        "auto", description="embedding: which of many rows is the vector; first for pictures, mean for texts and sounds when left out"
+    )
     # what comes out
     labels: list[str] | str | None = Field(
         None, description="the classes' names; coco, coco91, voc or selfie; or a file (lines, CSV, JSON); from the model when left out"

@@ -17,12 +17,15 @@ import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, Model
+from roles.inference.beside import labels_beside, ready_as_told
 from roles.inference.families import family_of
 from roles.inference.grids import grids
 from roles.inference.intake import Array, Fit, Size, is_picture
 from roles.inference.keypoints import MEDIAPIPE, PEOPLE_MAX
 from roles.inference.labels import KEYS, read_labels
+from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
+from roles.inference.reading import read_reader
 from roles.inference.session import Session
 
 SIZES = ("640x640", "320x320", "256x256", "224x224", "anyx48", "anyx32")  # tried where a model takes any; the last for lines of writing
@@ -55,7 +58,7 @@ def recognise(role: Any, file: Path) -> dict[str, Any]:
         raise EngineMissingError("onnxruntime is not installed here", where=file.name, instead="pip install roomful[onnx]") from missing
     session = Session(onnxruntime, file, 1, ["cpu"])
     about = {key: _on_a_line(value) for key, value in sorted(session.metadata.items()) if key not in (*KEYS, "args")}
-    labels = read_labels(None, session.metadata, file.parent)
+    labels = read_labels(None, session.metadata, file.parent) or labels_beside(file, session.outputs)
     if labels:
         about["classes"] = f"{len(labels)}: {', '.join(labels[:6])}{', …' if len(labels) > 6 else ''}"
     fits, hint = _fits(role, file, session, labels)
@@ -76,7 +79,7 @@ def _listed(entries: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[list[dict[str, Any]], str]:
     """The ways, the likeliest first; where there is none, what was in the way of the first."""
     hint = ""
-    for options in _frames(session):
+    for options in _frames(session, file):
         refusals: list[str] = []
         played = _played(kind, file, {**options, "decode": "raw"}, refusals)
         if played is None:
@@ -96,8 +99,11 @@ def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[l
     return [], hint
 
 
-def _frames(session: Session) -> Iterator[dict[str, Any]]:
+def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     """Options that say what goes in, the likeliest first."""
+    if _is_of_texts(session, file):
+        yield {}
+        return
     inputs, common = dict(session.inputs), _remembered(session)
     rest = {name: entry for name, entry in inputs.items() if name not in common.get("state", {}) and name not in common.get("feed", {})}
     name = next((name for name, entry in rest.items() if is_picture(entry.shape)), next(iter(rest), ""))
@@ -110,15 +116,28 @@ def _frames(session: Session) -> Iterator[dict[str, Any]]:
         if other == "orig_target_sizes":
             side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
             common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
+    told = ready_as_told(file)
     for heard in _windows(name, entry, session, common):
-        yield {**common, **heard}
+        yield {**common, **{key: value for key, value in told.items() if key in ("rate", "standardise")}, **heard}
+    if told and is_picture(entry.shape):
+        fixed = all(isinstance(side, int) and side > 0 for side in entry.shape[1:])
+        yield {**common, **{key: value for key, value in told.items() if key != "size" or not fixed}}
     yield common
-    told = session.metadata.get("imgsz", "")
-    sides = ast.literal_eval(told) if told.startswith("[") else []
+    sizes = session.metadata.get("imgsz", "")
+    sides = ast.literal_eval(sizes) if sizes.startswith("[") else []
     flat = all(len(given.shape) <= 2 for given in session.outputs.values())  # a row of scores: most such models were trained on 224x224
     own = [f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else ["224x224"] if flat else []
     for size in (*own, *SIZES):
         yield {**common, "size": size}
+
+
+def _is_of_texts(session: Session, file: Path) -> bool:
+    """Whether it reads texts alone, with the tokenizer beside it."""
+    try:
+        reader = read_reader(session.inputs, OnnxOptions(), file.parent, file)
+    except (RoleError, EngineMissingError):
+        return False
+    return reader is not None and set(session.inputs) == set(reader.takes)
 
 
 def _windows(name: str, entry: Any, session: Session, common: Mapping[str, Any]) -> Iterator[dict[str, int]]:
@@ -173,7 +192,7 @@ def _played(kind: Any, file: Path, options: dict[str, Any], refusals: list[str])
         if made is None:
             return None
         ready, fit, size = made
-        input = "audio" if "window" in options else "image" if size != (1, 1) else "vector"
+        input = "audio" if "window" in options else "image" if size != (1, 1) else "text" if isinstance(ready, dict) else "vector"
         return _Played(role, role._session.run(role._feeds(ready)), fit, size, input)
     except RoleError as refusal:
         refusals.append(f"{refusal.what}: {refusal.instead}" if refusal.instead else refusal.what)
@@ -229,6 +248,8 @@ def _of_sounds(outputs: Mapping[str, Array], first: Array) -> Iterator[tuple[str
 
 
 def _of_rows(outputs: Mapping[str, Array], first: Array, labels: list[str]) -> Iterator[tuple[str, str]]:
+    if first.ndim == 3 and first.shape[1] > 1 and first.shape[-1] in EMBEDDINGS:
+        yield "embedding", f"rows of {first.shape[-1]} numbers, one for each place; pooling says which, or their mean"
     if first.size in EMBEDDINGS and first.size == max(first.shape) and not labels:
         yield "embedding", f"one row of {first.size} numbers, as models for likeness give"
     if 1 < first.size == max(first.shape, default=0):
@@ -286,8 +307,6 @@ def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:
 
 
 def _family(outputs: Mapping[str, Array], size: Size, labels: list[str], hints: Mapping[str, str]) -> str | None:
-    from roles.inference.onnx_options import OnnxOptions
-
     try:
         family = family_of(outputs, size, labels, OnnxOptions(decode="boxes"), hints)
     except RoleError:

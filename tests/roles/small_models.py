@@ -79,8 +79,10 @@ def write_onnx(
     nodes: list[Any],
     constants: dict[str, np.ndarray] | None = None,
     metadata: dict[str, str] | None = None,
+    domains: dict[str, int] | None = None,
 ) -> Path:
-    """A graph from its parts: {name: (element type, shape)}, nodes by `node`, constants by name."""
+    """A graph from its parts: {name: (element type, shape)}, nodes by `node`, constants by name; `domains` are further sets of
+    operators, with their versions."""
     graph = helper.make_graph(
         nodes,
         "small",
@@ -88,7 +90,8 @@ def write_onnx(
         [helper.make_tensor_value_info(name, kind, shape) for name, (kind, shape) in outputs.items()],
         [onnx.numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    opsets = [helper.make_opsetid(name, version) for name, version in {"": 17, **(domains or {})}.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=9)
     for key, value in (metadata or {}).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

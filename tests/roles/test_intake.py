@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mesh.errors import RoleError
-from roles.inference.intake import Fit, as_vector, in_colour, place, read_intake, scaled_plainly
+from roles.inference.intake import Fit, as_vector, in_colour, place, read_intake
 from roles.inference.onnx import OnnxOptions
+from roles.inference.sampling import scaled_plainly
 
 FLOAT, BYTES, HALF = "tensor(float)", "tensor(uint8)", "tensor(float16)"
 

@@ -11,8 +11,8 @@ import pytest
 from tests.shell.host_harness import ROOT
 
 PARSERS = {
-    "onnxruntime", "onnx", "llama_cpp", "cv2", "simplejpeg", "gguf", "torch", "numpy", "soundfile", "pygame", "mido", "paho", "pythonosc",
-    "starlette", "uvicorn", "websockets", "serial", "sacn",
+    "onnxruntime", "tokenizers", "onnx", "llama_cpp", "cv2", "simplejpeg", "gguf", "torch", "numpy", "soundfile", "pygame", "mido", "paho",
+    "pythonosc", "starlette", "uvicorn", "websockets", "serial", "sacn",
 }
 EVERY_VERB = sorted(path.stem for path in (ROOT / "mesh" / "cli").glob("*.py") if path.stem not in ("entry",))
 
