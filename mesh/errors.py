@@ -21,11 +21,23 @@ class RoomfulError(Exception):
         self.where = where
         self.instead = instead
 
+    @property
+    def words(self) -> str:
+        """What happened, where, and what to do next, on one line."""
+        return on_a_line(self.what, self.where, self.instead)
+
     def __str__(self) -> str:
         """What happened, where, and what to do next, in one paragraph."""
         place = f"{self.where}: " if self.where else ""
         then = f"\n  {self.instead}" if self.instead else ""
         return f"{place}{self.what}{then}"
+
+
+def on_a_line(what: str, where: str = "", instead: str = "") -> str:
+    """The three parts of a fault on one line, for events, logs and `status`."""
+    place = f" ({where})" if where else ""
+    then = f"; to do: {instead}" if instead else ""
+    return f"{what}{place}{then}"
 
 
 class UsageError(RoomfulError):

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from mesh.core.event_words import sentence
+from mesh.core.event_words import Telling
 from mesh.errors import RoomfulError
 
 EPILOG = """\b
@@ -138,6 +138,7 @@ class LineView:
     def __init__(self) -> None:
         self._pages: dict[str, str] = {}
         self._seen: set[str] = set()
+        self._telling = Telling()
 
     def __enter__(self) -> LineView:
         return self
@@ -155,7 +156,7 @@ class LineView:
         """The event in words; each machine's arrival and loss is said once, not by everyone who saw it."""
         if event["event"] == "agent_ended":
             return f"the agent of {event['machine']} ended with code {event['code']}{': ' if event['what'] else ''}{event['what']}"
-        words = sentence(event)
+        words = self._telling.words(event)
         if event["event"] in ("node_up", "node_suspect", "node_dead", "node_left", "order"):
             if words in self._seen:
                 return ""

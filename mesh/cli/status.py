@@ -33,6 +33,7 @@ def door_options(function: Any) -> Any:
 @click.option("--json", "as_json", is_flag=True, help="One JSON value.")
 def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
     """Say who is here, who plays what, and what is wrong. Exit code 1 when something is."""
+    from mesh.core.glance import facts_of, with_loading
     from mesh.shell.finding import find
 
     door = find(host, key_path)
@@ -40,6 +41,8 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
     reports = door.reports(said)
     said["latency"] = [row for report in reports.values() for row in report.get("latency", [])]
     said["drops"] = [row for report in reports.values() for row in report.get("drops", [])]
+    said["facts"] = {**said.get("facts", {}), **facts_of(reports)}
+    said = with_loading(said, said["facts"])
     for name, report in reports.items():
         said["machines"][name]["clock"] = report.get("clock")
     if as_json:

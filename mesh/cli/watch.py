@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from mesh.cli.status import door_options
-from mesh.core.event_words import sentence
+from mesh.core.event_words import Telling
 from mesh.errors import RoomfulError
 
 EPILOG = """\b
@@ -40,6 +40,7 @@ def command(for_s: float | None, host: str | None, key_path: Path | None, as_jso
     followers.look()
     end_s = float("inf") if for_s is None else time.monotonic() + for_s
     seen: dict[str, float] = {}
+    telling = Telling()
     look_s = time.monotonic() + LOOK_S
     while (now := time.monotonic()) < end_s:
         if now >= look_s:
@@ -52,7 +53,7 @@ def command(for_s: float | None, host: str | None, key_path: Path | None, as_jso
         if as_json:
             click.echo(json.dumps(event))
             continue
-        words = sentence(event)
+        words = telling.words(event)
         if words and now - seen.get(words, float("-inf")) > SAME_S:
             click.echo(f"{time.strftime('%H:%M:%S')}  {words}")
         seen[words] = now

@@ -20,7 +20,6 @@ SENTENCES = {
     "refuted": "the others took this machine for dead; it told them otherwise",
     "takeover": "{to} takes over {instance}",
     "claimed_anew": "two held {instance}; this machine keeps it",
-    "gave_up": "gave up on {instance} here: {why}",
     "role_faulty": "{instance} does not work: {what}",
     "handing_over": "{instance} is handed over before it is started anew: {why}",
     "adopted": "{instance} played on without an agent and is kept",
@@ -44,11 +43,15 @@ def sentence(event: Mapping[str, Any]) -> str:
     """One event in words; "" for those that only machines read."""
     if event.get("event") == "role_state":
         why = f": {event['why']}" if event.get("why") and event.get("state") != "stopped" else ""
-        where = f" on {event['machine']}" if event.get("machine") else ""
-        return f"{event['instance']} is {event['state']}{where}{why}"
+        return f"{event['instance']} is {event['state']}{_on(event)}{why}"
+    if event.get("event") == "gave_up":
+        again = f", and tries again in {event['again_s']} s" if event.get("again_s") else ""
+        return f"gave up on {event['instance']}{_on(event)}{again}: {event['why']}"
     if event.get("event") == "role_edit":
         if not event.get("what"):
             return f"{event['instance']} plays what was edited in {event['file']}"
+        if event.get("later"):
+            return f"{event['file']}: {event['what']}"
         trace = f"\n{event['traceback'].rstrip()}" if event.get("traceback") else ""
         return f"{event['instance']} plays on as it was; what was edited in {event['file']} cannot play: {event['what']}{trace}"
     if event.get("event") == "revision":
@@ -61,6 +64,35 @@ def sentence(event: Mapping[str, Any]) -> str:
         return str(event.get("event"))
 
 
+def _on(event: Mapping[str, Any]) -> str:
+    return f" on {event['machine']}" if event.get("machine") else ""
+
+
+class Telling:
+    """Tells events one after the other without repeating itself: why a process ended is said where it could not play, and that it could
+    not play for the same reason as before, on whichever machine, is said in short."""
+
+    def __init__(self) -> None:
+        self._failed: dict[str, tuple[str, int]] = {}  # instance -> why it could not play, and how often in a row
+        self._just: dict[tuple[str, str], str] = {}  # (instance, machine) -> why it could not play a moment ago
+
+    def words(self, event: Mapping[str, Any]) -> str:
+        """One event in words; "" for one that says nothing new."""
+        name, machine, kind = str(event.get("instance", "")), str(event.get("machine", "")), event.get("event")
+        if kind == "role_failed":
+            why, times = self._failed.get(name, ("", 0))
+            times = times + 1 if why == event.get("what") else 1
+            self._failed[name] = (str(event.get("what")), times)
+            self._just[(name, machine)] = str(event.get("what"))
+            return sentence(event) if times == 1 else f"{name} cannot play{_on(event)}, as before ({times} times now)"
+        if kind == "role_state":
+            if event.get("state") == "playing":
+                self._failed.pop(name, None)
+            just = self._just.pop((name, machine), None) if event.get("state") == "ended" else None
+            return "" if just is not None and just == event.get("why") else sentence(event)
+        return sentence(event)
+
+
 def told(events: Iterable[Mapping[str, Any]]) -> list[tuple[float, str]]:
     """(age in seconds, words), in the order given, oldest first; what several machines saw is told once."""
     return [(event["age_s"], words) for event, words in told_with(events)]
@@ -70,8 +102,9 @@ def told_with(events: Iterable[Mapping[str, Any]]) -> list[tuple[Mapping[str, An
     """As `told`, each with the event that it tells."""
     lines: list[tuple[Mapping[str, Any], str]] = []
     seen: dict[str, float] = {}
+    telling = Telling()
     for event in events:
-        words = sentence(event)
+        words = telling.words(event)
         same = MEASURED.sub("", words)
         if words and seen.get(same, float("inf")) - event["age_s"] > SAME_S:
             lines.append((event, words))

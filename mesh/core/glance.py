@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh.core import drops, latency
+from mesh.core.claims import STARTING
 from mesh.core.event_words import told_with
+from mesh.core.loading import loading_words
 
 BAD = frozenset({"node_dead", "role_faulty", "role_failed", "gave_up", "alarm", "trouble", "fault", "request_lost", "claimed_anew"})
 TAKEOVERS_MAX, EVENTS_MAX, BAD_MAX = 12, 60, 40
@@ -34,7 +36,8 @@ def troubles(said: Said) -> list[dict[str, str]]:
 def glance(said: Said, reports: Mapping[str, Said], events: Sequence[Said]) -> dict[str, Any]:
     """All that the page shows. `reports` is what each machine that is here says of itself; `events` are those of all machines, oldest
     first, each with `age_s` and `machine`."""
-    facts = {name: pulse.get("facts", {}) for report in reports.values() for name, pulse in report.get("roles", {}).items()}
+    facts = facts_of(reports)
+    said = with_loading(said, facts)
     rows = [row for report in reports.values() for row in report.get("latency", [])]
     return {
         "installation": said["installation"], "order": said["order"], "revision": list(said["revision"]),
@@ -45,6 +48,19 @@ def glance(said: Said, reports: Mapping[str, Said], events: Sequence[Said]) -> d
         "latency": latency.in_words(rows), "clock": clock_words(reports),
         "takeovers": takeovers(events), "events": _told(events),
     }  # fmt: skip
+
+
+def facts_of(reports: Mapping[str, Said]) -> dict[str, Said]:
+    """What each instance says of itself, on whichever machine it plays."""
+    pulses = [(name, pulse) for report in reports.values() for name, pulse in report.get("roles", {}).items()]
+    return {name: pulse.get("facts") or {} for name, pulse in pulses}
+
+
+def with_loading(said: Said, facts: Mapping[str, Said]) -> dict[str, Any]:
+    """What `status` answers; where a role loads, also for how long, and where it is."""
+    roles = {name: {**role, "why": loading_words(role["why"], facts.get(name, {}))} if role["state"] == STARTING else role
+             for name, role in said["roles"].items()}
+    return {**said, "roles": roles}
 
 
 def clock_words(reports: Mapping[str, Said]) -> str:

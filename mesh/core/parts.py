@@ -102,7 +102,7 @@ class Parts:
             self.gave_up[name] = why
             self.try_again_s[name] = self.record(name).given_up(now, alone=not view.placement.standby.get(name))
             self.parts.pop(name)
-            return [report, Report("gave_up", {"instance": name, "why": why})]
+            return [report, Report("gave_up", {"instance": name, "why": why, "again_s": round(self.try_again_s[name] - now)})]
         elsewhere = [each for each in view.ledger.standbys.get(name, ()) if each.claim.state == READY and each.node != view.me]
         if part.claim.part == HOLDER and elsewhere:
             self.parts.pop(name)

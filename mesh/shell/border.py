@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from mesh.errors import RoomfulError
+from mesh.shell.places import place_of
 from mesh.shell.standing import Standing
 
 IN_A_ROW_MAX = 5
@@ -26,7 +27,6 @@ OWN_ONLY = (
     "a role writes in `self.state_folder`, and reads its deployment's folder and what its options name; where its class says `writes` it "
     "writes to those options' paths as well"
 )
-MESH = Path(__file__).resolve().parent.parent
 
 
 class GivingUp(Exception):
@@ -95,15 +95,7 @@ class Border:
 
     def place(self, trace: TracebackType | None) -> str:
         """ "roles.py:14 in on_people": the innermost line in the deployment's folder, else outside of mesh, else ""."""
-        frames = traceback.extract_tb(trace)
-        own = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(self._folder)]
-        others = [frame for frame in frames if not Path(frame.filename).resolve().is_relative_to(MESH)]
-        found = (own or others)[-1:]
-        if not found:
-            return ""
-        path = Path(found[0].filename)
-        shown = path.resolve().relative_to(self._folder) if own else Path(path.name)
-        return f"{shown}:{found[0].lineno} in {found[0].name}"
+        return place_of(traceback.extract_tb(trace), self._folder)
 
     def _failed(self, error: Exception) -> None:
         words = self.explain(error)

@@ -21,7 +21,7 @@ from mesh.shell.edits import LOOK_S, Edits, own_files, told
 from mesh.shell.folder import FILE_NAME, examine
 from mesh.shell.processes import Processes
 
-LATER = "what was changed there beside options plays when the rehearsal is started again"
+LATER = "what was changed beside the options of roles plays once this rehearsal is ended (Ctrl-C) and begun anew"
 
 
 class Editing:
@@ -62,7 +62,7 @@ class Editing:
         changed = [new.name for old, new in zip(self._deployment.roles, roles, strict=True) if old.options != new.options]
         now = replace(self._deployment, roles=roles)
         if replace(found, kinds={}) != replace(now, kinds={}):
-            self._tell(LATER)
+            self._tell(LATER, later=True)
         self._deployment = self._processes.deployment = now
         self._edits.know(now)
         return changed
@@ -83,6 +83,6 @@ class Editing:
         if any(role_name(each) == role for each in self._cast().gave_up):  # it may be mended: it is tried again at once
             self._feed(Wanted("undrain"))
 
-    def _tell(self, what: str) -> None:
+    def _tell(self, what: str, *, later: bool = False) -> None:
         if self._speaks():
-            self._report("role_edit", told("the room", FILE_NAME, {"what": what}))
+            self._report("role_edit", {**told("the room", FILE_NAME, {"what": what}), "later": later})

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.core.spec import Deployment, RoleSpec
+from mesh.errors import on_a_line
 
 LOOK_S = 0.15
 FILES_MAX = 5000
@@ -166,5 +167,5 @@ def told(instance: str, path: str, failed: Mapping[str, Any] | None) -> dict[str
     """What the artist is told of an edit: that it plays, or what is wrong with it, with the whole traceback."""
     if failed is None:
         return {"instance": instance, "file": path, "what": "", "traceback": ""}
-    words = "; ".join(str(failed[key]) for key in ("what", "where", "instead") if failed.get(key))
+    words = on_a_line(*(str(failed.get(key) or "") for key in ("what", "where", "instead")))
     return {"instance": instance, "file": path, "what": words, "traceback": str(failed.get("traceback", ""))}

@@ -118,6 +118,7 @@ class Playing:
         self._ways.door.open(door_name(config.doors, config.instance, config.node, config.generation, ports[0]))
         self._standing.counts = self._counts
         self._border.begin(role.setup)
+        self._standing.loading_since_s = None
         self._memory.restore()
         self._role, self._holds = role, role.display and not role.keeps_time
         self._tick = role.tick

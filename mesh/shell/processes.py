@@ -20,10 +20,11 @@ from mesh.core.clock import Course
 from mesh.core.effects import End, Halt, Launch, Tell
 from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleTooLarge, RoleWorks
 from mesh.core.ladder import Rungs
+from mesh.core.loading import Loading, late_words, place_in
 from mesh.core.role_words import Talk, understood
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, examine, has_worked
-from mesh.errors import RoomfulError
+from mesh.errors import RoomfulError, on_a_line
 from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, niceness_of, role_of, sizes
@@ -81,6 +82,7 @@ class Processes:
         self._kept_clock = KeptClock(run / "clock.json")
         self.course = self._kept_clock.course  # of the room's time on this machine
         self._talk = Talk()
+        self._loading = Loading()
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
         self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
@@ -144,8 +146,9 @@ class Processes:
             config |= {"clock": self.course.as_order(), "vouched": self._guests}
             pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment)))
             self._folders[order.instance] = self.stead.folder
+            self._loading.begun(order.instance, order.generation, self._now())
         except (RoomfulError, OSError) as fault:
-            self._feed(RoleEnded(order.instance, order.generation, str(fault)))
+            self._feed(RoleEnded(order.instance, order.generation, getattr(fault, "words", str(fault))))
             return
         model = self._playing.get(order.instance, "")
         self._feed(RoleStarted(order.instance, order.generation, pid, model, pair.public, pair.vouch))
@@ -201,7 +204,7 @@ class Processes:
             self.supervisor.start(LaunchOrder(instance, generation, config, niceness_of(role, self.deployment), trial.key))
         except (RoomfulError, OSError) as fault:
             del self._trials[instance]
-            self._report("role_edit", told(instance, file, {"what": str(fault)}))
+            self._report("role_edit", told(instance, file, {"what": getattr(fault, "words", str(fault))}))
 
     def restart(self, instance: str, file: str) -> None:
         """End and start again an instance that shows an edited file: a page keeps its address so."""
@@ -293,7 +296,7 @@ class Processes:
             case "state":
                 self._states[instance] = message["data"]
             case "failed":
-                words = "; ".join(str(message[key]) for key in ("what", "where", "instead") if message.get(key))
+                words = on_a_line(*(str(message.get(key) or "") for key in ("what", "where", "instead")))
                 self._failures[instance] = words
                 self._report("role_failed", {"instance": instance, "what": words})
             case "event" | "gap" as kind:
@@ -307,6 +310,7 @@ class Processes:
         if self._looks % CLOCK_LOOKS == 0:  # to one that was adopted, perhaps before its line was there
             self.tell_all(self.course.as_order())
             self.tell_all({"type": "keys", "vouched": self._guests})
+        self._tell_of_loading()
         for instance, came_s in list(self._pulsed_s.items()):
             part = self._cast().parts.get(instance)
             if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:
@@ -321,6 +325,12 @@ class Processes:
                 self._end_faulty(instance, part.claim.pid, found, pulse.get("worked_s"))
             elif part.claim.trouble and has_worked(pulse):
                 self._feed(RoleWorks(instance, part.claim.generation))
+
+    def _tell_of_loading(self) -> None:
+        starting = {name: part.claim.generation for name, part in self._cast().parts.items() if part.claim.state == STARTING}
+        for instance, for_s in self._loading.late(starting, self._now()):
+            what = late_words(for_s, place_in(self.pulses.get(instance, {}).get("facts", {})))
+            self._report("role_event", {"instance": instance, "level": "info", "what": what})
 
     def _may_hand_over(self, instance: str, generation: int, words: str) -> bool:
         """Say once that it has grown too large. Whether it may go on for now."""

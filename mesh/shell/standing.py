@@ -6,12 +6,15 @@ attributes without a lock: every one of them is replaced whole, and a reader tha
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from mesh.core.vigil import Word
 from mesh.shell.host_config import HostConfig
+from mesh.shell.places import place_of_thread
 
 
 class Standing:
@@ -24,6 +27,8 @@ class Standing:
         self.stopping = False
         self.rests = False  # it stops because the whole work does
         self.woken = False  # one of the role's own threads wants a tick
+        self.loading_since_s: float | None = time.monotonic()  # None once its `setup` is over
+        self._thread, self._folder = threading.get_ident(), Path(config.folder).resolve()
         self.watch_thread: int | None = None  # as the system numbers it
         self.handling_since_s: float | None = None
         self.progress = 0
@@ -56,11 +61,16 @@ class Standing:
         """What the agent hears four times a second."""
         since_s = self.handling_since_s
         word = self.word.told(time.monotonic(), self.active_since_s) if self.active else {}
+        facts = self.facts if self.loading_since_s is None else {**self.facts, "loading": self._loading(self.loading_since_s)}
         return {
             "type": "pulse", "playing": self.playing, "epoch": self.epoch, "progress": self.progress,
             "busy_s": 0.0 if since_s is None else round(time.monotonic() - since_s, 3),
-            "rss_bytes": rss_bytes(), "facts": dict(self.facts), **word, **self.counts(),
+            "rss_bytes": rss_bytes(), "facts": dict(facts), **word, **self.counts(),
         }  # fmt: skip
+
+    def _loading(self, since_s: float) -> list[Any]:
+        """For how many seconds, and where in the role's code it is."""
+        return [round(time.monotonic() - since_s), place_of_thread(self._thread, self._folder)]
 
 
 def rss_bytes() -> int:

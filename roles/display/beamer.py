@@ -16,6 +16,7 @@ from roles.display.pjlink import Condition, Conversation, PjlinkError
 BACKOFF_S = (1.0, 2.0, 5.0, 15.0)
 LATE_S = 240.0  # so long after the wish it must be fulfilled, lamps that warm up included
 BUSY_POLL_S = 2.0
+TO_DO_SILENT = "; to do: see to its power and network cable, that PJLink and network standby are on in its menu, and to its address"
 
 
 class Beamer:
@@ -61,9 +62,9 @@ class Beamer:
         wanted = {True: "on", False: "off", None: ""}[self._wish]
         condition = self.condition
         if condition is not None and wanted and condition.power != wanted and now_s - self._wished_s >= LATE_S:
-            return f"the projector at {self.host} should be {wanted} and is {condition.power}"
+            return f"the projector at {self.host} should be {wanted} and is {condition.power}; to do: try its own remote control"
         if condition is not None and wanted == "on" and condition.errors:
-            return f"the projector at {self.host} reports a fault of its {' and '.join(condition.errors)}"
+            return f"the projector at {self.host} reports a fault of its {' and '.join(condition.errors)}; to do: look at it"
         return ""
 
     # ---- its own thread
@@ -118,7 +119,8 @@ class Beamer:
                 self._news.append(f"the projector at {self.host} {sort} its {' and '.join(now)}")
 
     def _mute(self, failed: Exception) -> None:
-        words = str(failed) if isinstance(failed, PjlinkError) else f"does not answer: {getattr(failed, 'strerror', None) or failed}"
+        reason = getattr(failed, "strerror", None) or failed
+        words = str(failed) if isinstance(failed, PjlinkError) else f"does not answer: {reason}{TO_DO_SILENT}"
         if words != self._silence:
             self._news.append(f"the projector at {self.host} {words}")
         self._silence = words

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mesh.errors import RoleError
+from mesh.errors import RoleError, on_a_line
 from mesh.role import Any_, Frame, Options, Role
 from roles.display.formats import png, wav
 from roles.display.sayings import Sayings
@@ -81,7 +81,8 @@ class File(Role):
                 self._write(stream, frame, item)
             self.works()
         except OSError as refusal:
-            self.faulty(f"nothing can be written to {self._to}: {refusal.strerror or refusal}")
+            self.faulty(on_a_line(f"nothing can be written to {self._to}: {refusal.strerror or refusal}",
+                                  instead="make room on that disk, and see that this user may write there"))
 
     def _items(self, stream: str, frame: Frame) -> list[dict[str, Any]]:
         value = frame.value

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from mesh.errors import EngineMissingError, RoleError
+from mesh.errors import EngineMissingError, RoleError, on_a_line
 from mesh.role import Any_, Frame, Options, Role
 from roles.display.sayings import Sayings
 from roles.display.standin import StandIn
@@ -26,6 +26,7 @@ DEPTH_MAX = 8
 UNHEARD_S = 5.0  # a receiver that refuses for so long is said to be absent
 
 Message = tuple[str, list[Any]]
+FIREWALL = ", or open that port in its firewall"
 
 
 class OscOptions(Options):
@@ -135,7 +136,8 @@ class Osc(Role):
             except ConnectionRefusedError:
                 self._refused_s = self._refused_s or time.monotonic()
             except OSError as refusal:
-                self.faulty(f"nothing can be sent to {self.options.host}: {refusal.strerror or refusal}")
+                self.faulty(on_a_line(f"nothing can be sent to {self.options.host}: {refusal.strerror or refusal}",
+                                      instead="see to this machine's network cable, and to option host"))
                 return
             else:
                 if not last:
@@ -148,7 +150,7 @@ class Osc(Role):
         if absent != self._absent:
             self._absent = absent
             where = f"{self.options.host} port {self.options.port}"
-            self.say(f"nobody listens at {where}: start the program there" if absent else f"{where} listens again")
+            self.say(f"nobody listens at {where}: start the program there{FIREWALL}" if absent else f"{where} listens again")
             self.publish("receiver", "nobody listens" if absent else "listens")
         if not absent:
             self.works()

@@ -127,9 +127,10 @@ class Device(Outlet):
             stream.start()
         except (ValueError, sounddevice.PortAudioError) as refusal:
             wanted = "the default" if self._device is None else repr(self._device)
-            there = names(sounddevice) or "none; is a card plugged in, and is the user in group audio?"
+            there = names(sounddevice) or "none (is the user in the group audio, or a sound server running?)"
             what = f"no sound device opens as {wanted}: {refusal}"
-            raise RoleError(what, where="option device", instead=f"there is: {there}") from refusal
+            instead = f"plug it in, or name another in option device: there is {there}"
+            raise RoleError(what, where="option device", instead=instead) from refusal
         return stream
 
 

@@ -25,6 +25,9 @@ ERRORS = {
 }
 
 
+REFUSES = "refuses the password; to do: correct option password"
+
+
 class PjlinkError(Exception):
     """What went wrong in words that follow the projector's name. `busy`: it may well work in a moment; `password`: it never will."""
 
@@ -86,7 +89,7 @@ class Conversation:
         self._proof = ""  # proven once, for the whole connection
         answer = self._read()
         if answer.upper().startswith("PJLINK ERRA"):
-            raise PjlinkError("refuses the password", password=True)
+            raise PjlinkError(REFUSES, password=True)
         match = re.fullmatch(rf"%1{command}=(.*)", answer, re.IGNORECASE)
         if match is None:
             raise PjlinkError(f"answers “{answer[:40]}” to {command}")
@@ -104,11 +107,13 @@ class Conversation:
         greeting = self._read()
         match = re.fullmatch(r"PJLINK ([01])(?: ([0-9a-zA-Z]{1,32}))?", greeting)
         if match is None:
-            raise PjlinkError("refuses the password" if "ERRA" in greeting else f"is no PJLink projector: it says “{greeting[:40]}”")
+            if "ERRA" in greeting:
+                raise PjlinkError(REFUSES, password=True)
+            raise PjlinkError(f"is no PJLink projector: it says “{greeting[:40]}”; to do: correct options host and port")
         if match[1] == "0":
             return ""
         if not password:
-            raise PjlinkError("wants a password: write it as option password", password=True)
+            raise PjlinkError("wants a password; to do: write it as option password", password=True)
         return digest(match[2] or "", password)
 
     def _read(self) -> str:

@@ -30,6 +30,10 @@ AHEAD_S_MAX = 30.0  # a time further ahead is a mistake, and the frame is shown 
 EARLY_S = 0.03  # before its time a frame is drawn; then only its showing is waited for
 TOGETHER_S = 0.004  # frames whose times are no further apart are shown at one time
 NOTHING_DRAWN_S = 10.0
+FROZEN = f"nothing has been drawn for {NOTHING_DRAWN_S:g} s; to do: see whether the desktop on that screen still answers"
+NO_SCREEN = (
+    "no screen is connected here (over SSH: set DISPLAY=:0); as this is a rehearsal, it is drawn, and nobody sees it"
+)
 HEX = r"^#[0-9a-fA-F]{6}$"
 
 
@@ -88,7 +92,7 @@ class Screen(Role):
         self._make_scene()
         self._scene.pass_time(time.monotonic())
         self._draw(time.monotonic())
-        self.say("no screen here: it is drawn, and nobody sees it" if self._window.unseen else f"shows {self._size_words()}")
+        self.say(NO_SCREEN if self._window.unseen else f"shows {self._size_words()}")
 
     def teardown(self) -> None:
         if hasattr(self, "_scene"):
@@ -201,9 +205,9 @@ class Screen(Role):
         if now_s - self._drawn_s >= 1.0:
             self._draw(now_s)  # also while nothing moves: a frozen window system shows here
         if self._scene.dark(self._window.surface, now_s):
-            self.faulty("the screen is black although there is something to show")
+            self.faulty("the screen is black although there is something to show; to do: see whether options ink and ground are alike")
         else:
-            self.works(NOTHING_DRAWN_S, f"nothing has been drawn for {NOTHING_DRAWN_S:g} s")
+            self.works(NOTHING_DRAWN_S, FROZEN)
 
     def _size_words(self) -> str:
         return f"{self._window.size[0]} by {self._window.size[1]} pixels"

@@ -189,7 +189,7 @@ class Sound(Role):
             if not self.settings.get("rehearsal"):
                 missing.where = f"{self.name}, {missing.where or 'option device'}"
                 raise
-            self.say(f"{missing.what} ({missing.instead}); it plays on, and nobody hears it")
+            self.say(f"{missing.words}; as this is a rehearsal it plays on, and nobody hears it")
             return Paced(self._mixer, None)
 
     def _voice(self) -> Speech:
@@ -212,7 +212,7 @@ class Sound(Role):
             try:
                 with self._soundfile.SoundFile(path) as file:
                     if not 0 < file.frames <= SOUND_S_MAX * file.samplerate:
-                        raise RoleError(f"{path.name} is empty or longer than half an hour", where=str(path))
+                        raise RoleError(f"{path.name} is empty or longer than half an hour", where=str(path), instead="cut it")
                     kept = resampled(file.read(dtype="float32", always_2d=True), file.samplerate, self.options.rate)
             except (RuntimeError, OSError) as broken:
                 instead = "save it as WAV, OGG, FLAC or MP3"

@@ -53,11 +53,13 @@ def synthesise(command: list[str], text: str, folder: Path, soundfile: Any) -> t
         instead = "apt-get install espeak-ng" if program == "espeak-ng" else "install it, or write another command"
         raise RoleError(f"the synthesiser {program} is not on this machine", where="option speak", instead=instead) from missing
     except subprocess.TimeoutExpired as late:
-        raise RoleError(f"{program} took longer than {PATIENCE_S:g} s for {text[:40]!r}", where="option speak") from late
+        raise RoleError(f"{program} took longer than {PATIENCE_S:g} s for {text[:40]!r}", where="option speak",
+                        instead="try the command by hand; another voice may be quicker") from late
     try:
         samples, rate = soundfile.read(io.BytesIO(wav[:WAV_BYTES_MAX]), dtype="float32", always_2d=True)
     except (RuntimeError, OSError) as broken:
-        raise RoleError(f"{program} gave no sound that can be read: {broken}", where="option speak") from broken
+        raise RoleError(f"{program} gave no sound that can be read: {broken}", where="option speak",
+                        instead="it must write a WAV file, to {file} or to its output; try it by hand") from broken
     return samples, int(rate)
 
 

@@ -103,7 +103,7 @@ class Web(Role):
 
     def tick(self) -> float:
         if not self._server.alive:
-            raise RoleError("the page's server has ended", where=self.name)
+            raise RoleError("the page's server has ended", where=self.name, instead="nothing: it is started again; `roomful logs` says why")
         now_s = time.monotonic()
         lost = self._standin.lost(now_s)
         if lost != self._standing_in:
@@ -121,7 +121,7 @@ class Web(Role):
         if not self.options.kiosk:
             self.works()
         elif drawn_s is None and now_s - self._began_s >= ARRIVES_S:
-            self.faulty("no browser shows the page: is the kiosk running?")
+            self.faulty("no browser on this machine shows the page (option kiosk); to do: start the kiosk's browser, or leave kiosk out")
         elif drawn_s is not None and now_s - drawn_s >= FROZEN_S:
             self.faulty(f"the browser has drawn nothing for {FROZEN_S:g} s: start the kiosk again")
         else:

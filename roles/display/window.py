@@ -39,6 +39,8 @@ class Window:
         """Take what the window system says, so that it does not think us dead; what a technician should hear of it."""
         pygame, news, lost = self._pygame, [], False
         for event in pygame.event.get():
+            if self.unseen:
+                continue  # what SDL tells of a window that is nowhere
             if event.type in (pygame.WINDOWMINIMIZED, pygame.WINDOWHIDDEN):
                 lost = True
                 news.append("something hid the window; it is brought back")
@@ -50,7 +52,7 @@ class Window:
                     news.append("the screen has changed; the window is made anew")
                     self.surface = self._open()
                     self.size = self.surface.get_size()
-        if lost and not self.unseen:
+        if lost:
             window = pygame.Window.from_display_module()
             window.restore()
             window.show()
@@ -73,7 +75,8 @@ class Window:
                 surface = pygame.display.set_mode((0, 0), pygame.FULLSCREEN, display=index)
                 pygame.Window.from_display_module().always_on_top = True
         except pygame.error as refusal:
-            raise RoleError(f"no window can be opened: {refusal}", instead="see whether another program holds the screen") from refusal
+            raise RoleError(f"no window can be opened: {refusal}", where="option output",
+                            instead="see whether the screen is on, and whether another program holds it") from refusal
         pygame.mouse.set_visible(False)
         pygame.display.set_allow_screensaver(False)
         return surface
@@ -88,11 +91,11 @@ class Window:
         if isinstance(output, int) or output.isdigit():
             if int(output) < len(sizes):
                 return int(output), None
-            there = f"this computer has {len(sizes)}, counted from 0" if sizes else "this computer has none"
+            there = f"write 0 to {len(sizes) - 1}: this computer has {len(sizes)}" if sizes else "connect one: this computer has none"
             raise RoleError(f"there is no screen {output}", where=where, instead=there)
         if output not in outputs:
-            names = ", ".join(outputs) or "none with a name; count from 0 instead"
-            raise RoleError(f"there is no screen named {output!r}", where=where, instead=f"the screens here: {names}")
+            names = f"name one of those that are: {', '.join(outputs)}" if outputs else "count from 0 instead: none here tells a name"
+            raise RoleError(f"no screen is connected as {output}", where=where, instead=f"see to its cable and power, or {names}")
         index, place = outputs[output]
         return min(index, len(sizes) - 1), place
 
@@ -110,7 +113,7 @@ def open_driver(pygame: Any, may_be_unseen: bool) -> str:
         return driver
     if not may_be_unseen:
         raise RoleError(
-            "this computer has no screen that a window can be opened on",
+            "this computer has no screen that a window can be opened on", where="option output",
             instead="connect one and start a desktop (or give the user `video` rights on a console); over SSH, set DISPLAY=:0",
         )
     if not driver:

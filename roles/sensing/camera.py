@@ -20,7 +20,8 @@ from pydantic import Field
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Image, Options, Role
 from roles.sensing.inbox import Freshness
-from roles.sensing.sources import Clip, Device, Pictures, Source
+from roles.sensing.scene import Scene
+from roles.sensing.sources import Clip, Device, Pictures, Source, device_file, no_answer
 
 SILENT_S = 10.0  # without a picture, however often it was reached for
 LOOK_S = 0.25  # between two looks whether pictures change
@@ -40,7 +41,8 @@ class CameraOptions(Options):
     loop: bool = Field(True, description="begin a clip or a folder again at its end")
     frozen_s: float | None = Field(30.0, gt=0, description="a device is faulty when its pictures have not changed for so long; null: never")
     stand_in: str | None = Field(
-        None, json_schema_extra={"file": "maybe"}, description="a clip or a folder that plays in a rehearsal instead of `source`"
+        None, json_schema_extra={"file": "maybe"}, description="a clip or a folder that plays in a rehearsal "
+        "instead of `source`; left out, a rehearsal without the camera sees a made-up room"
     )
 
 
@@ -53,6 +55,10 @@ class Camera(Role):
     Options = CameraOptions
 
     def setup(self) -> None:
+        device = self._device()
+        file = None if device is None else device_file(device)
+        if device is not None and file is not None and not file.exists() and not self.settings.get("rehearsal"):
+            raise no_answer(device, str(device))  # before OpenCV is loaded, which takes long on a busy machine
         try:
             import cv2
         except ImportError as missing:
@@ -62,11 +68,12 @@ class Camera(Role):
                 instead="pip install roomful[camera]",
             ) from missing
         cv2.setNumThreads(1)  # the room's other roles share these cores
-        self._source = self._open(cv2)
+        self._source = self._open(cv2, device)
         self._interval_s = 1.0 / (self.options.rate or self._source.rate or DEVICE_RATE)
         is_device = isinstance(self._source, Device)
         frozen_s = self.options.frozen_s if is_device else None
-        self._fresh = Freshness(self, self._source.label, SILENT_S if is_device else None, frozen_s, "has given no picture")
+        self._fresh = Freshness(self, self._source.label, SILENT_S if is_device else None, frozen_s, "has given no picture",
+                                "see to its cable and power: unplug it, and plug it in again")
         self._mark, self._look_s, self._dark = 0, 0.0, False
         self.say(f"sees through {self._source.label} at {1 / self._interval_s:g} frames a second")
 
@@ -107,16 +114,29 @@ class Camera(Role):
         self._mark = self._mark + 1 if dark else zlib.crc32(picture[::2].tobytes())
         return self._mark
 
-    def _open(self, cv2: Any) -> Source:
+    def _named(self) -> str:
+        """What is played: in a rehearsal the stand-in, where there is one."""
+        return str(self.options.stand_in if self.options.stand_in and self.settings.get("rehearsal") else self.options.source)
+
+    def _device(self) -> int | str | None:
+        """The device or address that `source` names; None where it names files."""
+        source = self._named()
+        if source.isdigit():
+            return int(source)
+        return source if source.startswith("/dev/") or "://" in source else None
+
+    def _open(self, cv2: Any, device: int | str | None) -> Source:
         """The right reader for what `source` names; RoleError when there is nothing to see."""
         size = _pixels(self.options.size)
-        source = str(self.options.source)
-        if self.options.stand_in and self.settings.get("rehearsal"):
-            source = self.options.stand_in
-        if source.isdigit():
-            return Device(cv2, int(source), size, f"camera {source}")
-        if source.startswith("/dev/") or "://" in source:
-            return Device(cv2, source, size, source)
+        source = self._named()
+        if device is not None:
+            try:
+                return Device(cv2, device, size, f"camera {source}" if isinstance(device, int) else source)
+            except RoleError as fault:
+                if not self.settings.get("rehearsal"):
+                    raise
+                self.say(f"{fault.words}; as this is a rehearsal, a made-up room stands in (or your own clip: option stand_in)")
+                return Scene(cv2, size)
         path = Path(source) if Path(source).is_absolute() else self.folder / source
         if path.is_dir():
             return Pictures(cv2, path, size, self.options.loop, source)

@@ -76,7 +76,8 @@ class Http(Role):
         if rehearsal and options.stand_in:
             self._stand_in = from_file(self.folder / options.stand_in, options.stand_in)
         self._server = self._listen("127.0.0.1" if rehearsal else options.listen)
-        self._fresh = Freshness(self, "HTTP", options.silent_s)
+        self._fresh = Freshness(self, "HTTP", options.silent_s,
+                                instead=f"see whether its sender runs, and posts to port {options.port} of this machine")
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="http", daemon=True)
         self._thread.start()
         host, port = self._server.server_address[:2]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
-from mesh.errors import RoomfulError
+from mesh.errors import RoomfulError, on_a_line
 from mesh.role import Role
 
 WAITING_MAX = 1000
@@ -73,14 +73,17 @@ class Freshness:
     """Whether what a sensor gives is fresh and changing, told to the mesh with `works` and `faulty`.
 
     `silent_s`: nothing may be missing for longer; `stuck_s`: nor may all that comes be the same for longer. None: not asked.
+    `instead`: what somebody can do about it.
     Only a *change* counts as work where `stuck_s` is set, so that a sensor that froze does not earn a clean record by
     repeating itself.
     """
 
     def __init__(
         self, role: Role, what: str, silent_s: float | None, stuck_s: float | None = None, silence: str = "has been silent",
+        instead: str = "",
     ) -> None:  # fmt: skip
         self._role, self._what, self._silent_s, self._stuck_s, self._silence = role, what, silent_s, stuck_s, silence
+        self._instead = instead
         self._seen_s = self._changed_s = self._looked_s = role.now_s()
         self._last: Any = self  # equal to nothing
         self.gone = ""  # in words, while the device is known to be away
@@ -116,15 +119,21 @@ class Freshness:
             if now - self._gone_s >= GONE_S:
                 self._role.faulty(self.gone)
         elif self._silent_s is not None and now - self._seen_s > self._silent_s:
-            self._role.faulty(f"{self._what} {self._silence} for {now - self._seen_s:.0f} s")
+            self._role.faulty(self._silent_for(now - self._seen_s))
         elif self._stuck_s is not None and now - self._changed_s > self._stuck_s:
-            self._role.faulty(f"{self._what} has given the same for {now - self._changed_s:.0f} s: it is frozen")
+            self._role.faulty(self._stuck_for(now - self._changed_s))
 
     def _promise(self) -> None:
         """Judged by the watch thread too: a role that is stuck in a driver cannot look."""
         if self._stuck_s is not None:
-            self._role.works(self._stuck_s + 2.0, f"{self._what} has given the same for {self._stuck_s:g} s: it is frozen")
+            self._role.works(self._stuck_s + 2.0, self._stuck_for(self._stuck_s))
         elif self._silent_s is not None:
-            self._role.works(self._silent_s + 2.0, f"{self._what} {self._silence} for {self._silent_s:g} s")
+            self._role.works(self._silent_s + 2.0, self._silent_for(self._silent_s))
         else:
             self._role.works()
+
+    def _silent_for(self, seconds: float) -> str:
+        return on_a_line(f"{self._what} {self._silence} for {seconds:.0f} s", instead=self._instead)
+
+    def _stuck_for(self, seconds: float) -> str:
+        return on_a_line(f"{self._what} has given the same for {seconds:.0f} s: it is frozen", instead=self._instead)

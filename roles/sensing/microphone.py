@@ -63,7 +63,8 @@ class Microphone(Role):
         self._loud: list[Samples] = []
         self._open()
         self._fresh = Freshness(self, "the microphone", None if self._loop is not None else SILENT_S + 8,
-                                None if self._loop is not None else options.dead_s)
+                                None if self._loop is not None else options.dead_s,
+                                instead="see whether it is muted (alsamixer, pavucontrol), and plug it in again")
         self._due_s = self.now_s()
 
     def teardown(self) -> None:
@@ -98,7 +99,7 @@ class Microphone(Role):
         except RoleError as fault:
             if not rehearsal:
                 raise
-            self.say(f"{fault.what}; as this is a rehearsal, a made-up room stands in")
+            self.say(f"{fault.words}; as this is a rehearsal, a made-up room stands in")
             self._stand_in(made_up_room(self.options.rate, 1), self.options.rate, "a made-up room")
             return
         self.say(f"hears through {self._device.label} at {self._device.rate:g} samples a second")
@@ -194,8 +195,9 @@ class _Device:
         except (ValueError, KeyError, sounddevice.PortAudioError) as error:
             there = ", ".join(each["name"] for each in sounddevice.query_devices() if each["max_input_channels"]) or "none"
             raise RoleError(
-                f"no microphone answers as {'the system’s own' if source is None else source}: {str(error).splitlines()[0]}",
-                where=f"{name}, option source", instead=f"plug it in, or name another: there is {there}",
+                _missing(source, str(error).splitlines()[0]), where=f"{name}, option source",
+                instead=f"plug it in, or name another in option source: there is {there}"
+                + ("; is the user in the group audio, or a sound server running?" if there == "none" else ""),
             ) from None
 
     def _take(self, block: Any, frames: int, time: Any, status: Any) -> None:
@@ -209,6 +211,12 @@ class _Device:
     def close(self) -> None:
         self._stream.abort(ignore_errors=True)
         self._stream.close(ignore_errors=True)
+
+
+def _missing(source: int | str | None, reason: str) -> str:
+    if source is None:
+        return "no microphone is connected to this machine" if "-1" in reason else f"the system's own microphone does not open: {reason}"
+    return f"no microphone answers as {source}: {reason}"
 
 
 def engine(where: str) -> Any:

@@ -97,7 +97,8 @@ class Midi(Role):
             self._stand_in = from_file(self.folder / self.options.stand_in, self.options.stand_in)
         else:
             self._begin(rehearsal)
-        self._fresh = Freshness(self, "MIDI", None if self._stand_in else self.options.silent_s)
+        self._fresh = Freshness(self, "MIDI", None if self._stand_in else self.options.silent_s,
+                                instead="play a note on it; see to its cable and power")
 
     def _begin(self, rehearsal: bool) -> None:
         try:
@@ -107,7 +108,7 @@ class Midi(Role):
             if not rehearsal:
                 raise
             self._stand_in = StandIn(_notes())
-            self.say(f"{fault.what}; as this is a rehearsal, made-up notes stand in")
+            self.say(f"{fault.words}; as this is a rehearsal, made-up notes stand in")
             return
         self.say(f"hears MIDI from {self._port_name}")
 
@@ -196,7 +197,8 @@ class Midi(Role):
         except (OSError, SystemError, RuntimeError, ValueError, self._rtmidi.RtMidiError) as error:
             if opened is not None:
                 opened.delete()
-            raise RoleError(f"the MIDI input {name} cannot be opened: {error}", where=f"{self.name}, option port") from None
+            raise RoleError(f"the MIDI input {name} cannot be opened: {error}", where=f"{self.name}, option port",
+                            instead="close other programs that hold it, or unplug the instrument and plug it in again") from None
         self._port = Port(opened, self._heard)
         self._port_name = name
 

@@ -68,7 +68,8 @@ class Mqtt(Role):
             self._stand_in = from_file(self.folder / self.options.stand_in, self.options.stand_in)
         else:
             self._begin(client, rehearsal)
-        self._fresh = Freshness(self, "MQTT", None if self._stand_in else self.options.silent_s)
+        self._fresh = Freshness(self, "MQTT", None if self._stand_in else self.options.silent_s,
+                                instead=f"see whether anything is published on {', '.join(self.options.topics)}")
 
     def _begin(self, client: Any, rehearsal: bool) -> None:
         try:
@@ -80,7 +81,7 @@ class Mqtt(Role):
             readings = drifting(1, 1.0, 0, 100)
             topic = self.options.topics[0].replace("+", "rehearsal").replace("#", "rehearsal")
             self._stand_in = StandIn((s, {"topic": topic, "value": round(value, 1), "retained": False}) for s, value in readings)
-            self.say(f"{fault.what}; as this is a rehearsal, made-up readings stand in")
+            self.say(f"{fault.words}; as this is a rehearsal, made-up readings stand in")
 
     def teardown(self) -> None:
         going, self._client = getattr(self, "_client", None), None
@@ -137,7 +138,8 @@ class Mqtt(Role):
         try:
             made.tls_set(ca_certs=str(ca_file) if ca_file else None)
         except (OSError, ValueError) as error:
-            raise RoleError(f"{self.options.ca_file} is not a certificate: {error}", where=f"{self.name}, option ca_file") from None
+            raise RoleError(f"{self.options.ca_file} is not a certificate: {error}", where=f"{self.name}, option ca_file",
+                            instead="give the PEM file of the authority that signed the broker's certificate") from None
 
     # ---- in the library's thread
 
@@ -156,7 +158,7 @@ class Mqtt(Role):
     def _on_disconnect(self, client: Any, data: Any, flags: Any, reason: Any, properties: Any) -> None:
         if self._client is not None and self._answered.is_set() and not self._refused:
             self._inbox.tell(f"the MQTT broker at {self.options.host} has gone; trying to reach it again")
-            self._inbox.put(f"the MQTT broker at {self.options.host}:{self.options.port} does not answer")
+            self._inbox.put(f"the MQTT broker at {self.options.host}:{self.options.port} does not answer: is it running, and its cable in?")
 
     def _on_message(self, client: Any, data: Any, message: Any) -> None:
         if message.retain and not self.options.retained:

@@ -68,7 +68,9 @@ class Osc(Role):
         if rehearsal and self.options.stand_in:
             self._stand_in = from_file(self.folder / self.options.stand_in, self.options.stand_in)
         self._socket = self._listen(self.options.listen or ("127.0.0.1" if rehearsal else "0.0.0.0"))
-        self._fresh = Freshness(self, "OSC", self.options.silent_s)
+        self._fresh = Freshness(
+            self, "OSC", self.options.silent_s, instead=f"see whether its sender runs, and sends to UDP port {self.options.port} here"
+        )
         self._thread = threading.Thread(target=self._read, name="osc", daemon=True)
         self._thread.start()
         self.say(f"listens for OSC on UDP port {self._socket.getsockname()[1]}")

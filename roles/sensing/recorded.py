@@ -136,9 +136,11 @@ class Recorded(Role):
             with self._path.open("rb") as file:
                 yield from self._mcap.stream_reader.StreamReader(file).records
         except OSError as error:
-            raise RoleError(f"{self.options.file} cannot be read: {error.strerror}", where=f"{self.name}, option file") from None
+            raise RoleError(f"{self.options.file} cannot be read: {error.strerror}", where=f"{self.name}, option file",
+                            instead="check that the file lies in the deployment's folder and may be read") from None
         except self._mcap.exceptions.InvalidMagic:
-            raise RoleError(f"{self.options.file} is not an MCAP recording", where=f"{self.name}, option file") from None
+            raise RoleError(f"{self.options.file} is not an MCAP recording", where=f"{self.name}, option file",
+                            instead="make one with `roomful record`, or name another file") from None
         except (self._mcap.exceptions.McapError, struct.error, ValueError, KeyError, OverflowError, RuntimeError, EOFError) as error:
             self.say(f"{self._path.name} was cut, and ends there ({type(error).__name__})")
 

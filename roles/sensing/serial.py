@@ -8,6 +8,7 @@ with `port: auto` at any, since the system numbers it anew.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -71,7 +72,8 @@ class Serial(Role):
         else:
             self._begin(rehearsal)
         silent_s, stuck_s = (None, None) if self._stand_in else (self.options.silent_s, self.options.stuck_s)
-        self._fresh = Freshness(self, "the board", silent_s, stuck_s)
+        self._fresh = Freshness(self, "the board", silent_s, stuck_s, instead="press its reset button, or unplug it and plug it in again; "
+                                f"its sketch must print lines at {self.options.baud} baud")
 
     def _begin(self, rehearsal: bool) -> None:
         try:
@@ -80,7 +82,7 @@ class Serial(Role):
             if not rehearsal:
                 raise
             self._stand_in = StandIn((after_s, round(value)) for after_s, value in drifting(1, 0.1, 0, 1023))
-            self.say(f"{fault.what}; as this is a rehearsal, made-up readings stand in")
+            self.say(f"{fault.words}; as this is a rehearsal, made-up readings stand in")
             return
         self.say(f"reads {line.port} at {self.options.baud} baud")
         self._thread = threading.Thread(target=self._watch, args=(line,), name="serial", daemon=True)
@@ -121,15 +123,15 @@ class Serial(Role):
         if port == AUTO:
             boards = sorted(each.device for each in self._ports.comports() if each.vid is not None)
             if not boards:
-                raise RoleError("no board is plugged in", where=f"{self.name}, option port", instead="plug it in, or name its port")
+                raise RoleError("no board is plugged in", where=f"{self.name}, option port",
+                                instead="plug it in (some cables only charge: try another), or name its port in option port")
             port = boards[0]
         try:
             return self._serial.serial_for_url(port, baudrate=self.options.baud, timeout=0.2, exclusive=True)
         except (self._serial.SerialException, OSError, ValueError) as error:
             raise RoleError(
                 f"{port} cannot be opened: {_reason(error)}", where=f"{self.name}, option port",
-                instead="plug the board in; close other programs that use it (the Arduino IDE's monitor); on Linux, add the user "
-                "to the group dialout",
+                instead=_what_to_do(error, [each.device for each in self._ports.comports()]),
             ) from None
 
     # ---- in the reading thread
@@ -242,6 +244,16 @@ def _number(text: str) -> int | float | None:
 
 def _refuse(word: str) -> Any:
     raise ValueError(word)
+
+
+def _what_to_do(error: Exception, there: list[str]) -> str:
+    """By what the system says: not there, not allowed, or in use."""
+    number = getattr(error, "errno", None)
+    if number == errno.ENOENT:
+        return f"plug the board in, or name another port: there is {', '.join(sorted(there)) or 'none'}"
+    if number in (errno.EACCES, errno.EPERM):
+        return "add the user to the group dialout (sudo usermod -aG dialout USER), and log in anew"
+    return "close other programs that use it (the Arduino IDE's monitor); unplug the board and plug it in again"
 
 
 def _reason(error: Exception) -> str:

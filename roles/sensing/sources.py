@@ -8,6 +8,8 @@ which the mesh can see, instead of repeating its last frame, which it cannot.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -23,6 +25,8 @@ PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 FROZEN_S = 3.0  # a device without a picture for so long is opened again
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0)
 FIRST_PICTURE_S = 10.0
+ANSWER_MS = 5000  # for a camera on the network to answer, and for each picture: FFmpeg's own patience is 30 s
+VIDEO = Path("/dev")
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 Size = tuple[int, int] | None
@@ -167,11 +171,7 @@ class Device(Source):
         self._seen = threading.Event()
         camera = self._connect()
         if camera is None:
-            raise RoleError(
-                f"no camera answers as {label}",
-                where="option source",
-                instead="plug the camera in, or name another: `ls /dev/video*` shows them",
-            )
+            raise no_answer(device, label)
         self._thread = threading.Thread(target=self._watch, args=(camera,), name="camera", daemon=True)
         self._thread.start()
         if not self._seen.wait(FIRST_PICTURE_S):
@@ -179,7 +179,7 @@ class Device(Source):
             raise RoleError(
                 f"{label} opens but gives no picture",
                 where="option source",
-                instead="close other programs that use the camera, or plug it into another port",
+                instead="close other programs that use the camera, or plug it into another port of the computer",
             )
 
     def read(self, elapsed_s: float) -> Picture | None:
@@ -191,7 +191,7 @@ class Device(Source):
         self._thread.join(2.0)
 
     def _connect(self) -> Any:
-        camera = self._cv2.VideoCapture(self._device)
+        camera = self._opened()
         if not camera.isOpened():
             camera.release()
             return None
@@ -200,6 +200,16 @@ class Device(Source):
             camera.set(self._cv2.CAP_PROP_FRAME_WIDTH, self._size[0])
             camera.set(self._cv2.CAP_PROP_FRAME_HEIGHT, self._size[1])
         return camera
+
+    def _opened(self) -> Any:
+        if not is_address(self._device):
+            return self._cv2.VideoCapture(self._device)
+        cv2 = self._cv2
+        patience = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, ANSWER_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, ANSWER_MS]
+        try:
+            return cv2.VideoCapture(self._device, cv2.CAP_ANY, patience)
+        except cv2.error:  # a backend that knows no such bounds
+            return cv2.VideoCapture(self._device)
 
     def _watch(self, camera: Any) -> None:
         """The reading thread: keeps the newest picture; the role takes it when it wants one."""
@@ -234,3 +244,37 @@ class Device(Source):
                 self._news.append(f"{self.label} is back")
                 return camera
         return None
+
+
+def is_address(device: int | str) -> bool:
+    """Whether it names a stream on the network, not a device of this machine."""
+    return isinstance(device, str) and "://" in device
+
+
+def device_file(device: int | str) -> Path | None:
+    """The file of a device on Linux, where every camera has one; None elsewhere, and for streams."""
+    if is_address(device) or sys.platform != "linux":
+        return None
+    return VIDEO / f"video{device}" if isinstance(device, int) else Path(device)
+
+
+def no_answer(device: int | str, label: str) -> RoleError:
+    """Why a camera cannot be seen through, by what can be known of it without asking it."""
+    if is_address(device):
+        return RoleError(
+            f"no camera answers at {label}", where="option source",
+            instead="check its power, its cable and the address, path and password in it; `ffplay ADDRESS` shows whether it sends",
+        )  # fmt: skip
+    file = device_file(device)
+    if file is not None and file.exists():
+        if not os.access(file, os.R_OK | os.W_OK):
+            return RoleError(f"this user may not use {file}", where="option source",
+                             instead="add the user to the group video (sudo usermod -aG video USER), and log in anew")
+        return RoleError(f"{file} is there, and does not open as a camera", where="option source",
+                         instead="close other programs that use it, or name another: of two numbers of one camera only one gives pictures")
+    there = sorted(each.name for each in VIDEO.glob("video*"))
+    return RoleError(
+        f"there is no {label}" if file is None else f"no camera is there as {file}", where="option source",
+        instead="plug the camera in" + (f", or name another: there is {', '.join(f'/dev/{each}' for each in there)}" if there else
+                                        "; no camera at all is connected to this machine"),
+    )  # fmt: skip

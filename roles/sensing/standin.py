@@ -70,7 +70,8 @@ def from_file(path: Path, shown: str) -> StandIn:
                 if len(readings) > READINGS_MAX:
                     raise RoleError(f"{shown} has more than {READINGS_MAX:,} readings", instead="shorten it: it is played in a loop")
     except (OSError, UnicodeDecodeError) as error:
-        raise RoleError(f"{shown} cannot be read: {error}", where="option stand_in") from None
+        raise RoleError(f"{shown} cannot be read: {error}", where="option stand_in",
+                        instead="put the file into the deployment's folder, or leave the option out") from None
     if not readings:
         raise RoleError(f"{shown} holds no readings", where="option stand_in", instead='write lines such as {"after_s": 0.5, "value": 7}')
     return StandIn(itertools.cycle(readings))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import psutil
 import pytest
 
 from mesh.errors import EngineMissingError, RoleError
-from roles.sensing import inbox
+from roles.sensing import inbox, sources
 from roles.sensing.camera import Camera
 from tests.roles.stage import Recorder, put_on, until
 
@@ -224,15 +227,68 @@ def test_in_a_rehearsal_a_clip_stands_in_for_the_device(tmp_path: Path) -> None:
     camera.teardown()
     assert shades(stage) == [0] and stage.fault(86_400) == ""
     in_the_room, _ = put_on(Camera, tmp_path, source=93, stand_in="clip.mp4", settings={"rehearsal": False})
-    with pytest.raises(RoleError, match="camera 93"):
+    with pytest.raises(RoleError, match="/dev/video93"):
         in_the_room.setup()
+
+
+def test_in_a_rehearsal_without_a_camera_a_made_up_room_is_seen_and_it_is_said(tmp_path: Path) -> None:
+    # Given a computer without that camera, and no clip of the artist's own
+    cameras = [put_on(Camera, tmp_path, source=93, size="320x240") for _ in range(2)]
+    # When it is rehearsed, twice
+    for camera, _ in cameras:
+        camera.setup()
+        for _ in range(45):
+            camera.tick()
+        camera.teardown()
+    first, second = (stage.values("image") for _, stage in cameras)
+    # Then somebody walks there, the same both times, and what is missing was said with what to do
+    assert len(first) == 45 and first[0].shape == (240, 320, 3) and first[0].dtype == np.uint8
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+    assert any(not np.array_equal(one, other) for one, other in itertools.pairwise(first))
+    assert cameras[0][1].fault(86_400) == ""
+    assert "/dev/video93" in cameras[0][1].said[0] and "to do:" in cameras[0][1].said[0] and "made-up room" in cameras[0][1].said[0]
+
+
+def test_a_camera_that_is_not_there_is_missed_before_opencv_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)  # a stand-in for one that takes long: it must not be asked for
+    for source in (93, "/dev/video93"):
+        camera, _ = put_on(Camera, tmp_path, source=source, settings={"rehearsal": False})
+        with pytest.raises(RoleError, match="no camera is there as /dev/video93") as fault:
+            camera.setup()
+        assert "plug the camera in" in fault.value.instead
+
+
+def test_what_is_known_of_a_device_that_does_not_open_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given two devices, one of which this user may not use
+    monkeypatch.setattr(sources, "VIDEO", tmp_path)
+    (tmp_path / "video0").touch()
+    (tmp_path / "video2").touch()
+    monkeypatch.setattr(sources.os, "access", lambda path, mode: path != tmp_path / "video0")
+    # Then each is told what is wrong with it
+    assert "may not use" in sources.no_answer(0, "camera 0").what and "group video" in sources.no_answer(0, "camera 0").instead
+    assert "does not open as a camera" in sources.no_answer(2, "camera 2").what
+    assert "/dev/video0, /dev/video2" in sources.no_answer(1, "camera 1").instead
+    assert "ffplay" in sources.no_answer("rtsp://10.0.0.1/", "rtsp://10.0.0.1/").instead
+
+
+def test_a_network_camera_that_takes_the_call_and_says_nothing_is_given_up_within_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "ANSWER_MS", 500)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        camera, _ = put_on(Camera, tmp_path, source=f"rtsp://127.0.0.1:{port}/live", settings={"rehearsal": False})
+        began_s = time.monotonic()
+        with pytest.raises(RoleError, match="no camera answers at rtsp"):
+            camera.setup()
+    assert time.monotonic() - began_s < 20  # FFmpeg's own patience is 30 s
 
 
 @pytest.mark.parametrize("source", ["nothing.mp4", "empty", "text.mp4", 93])
 def test_what_cannot_be_seen_is_said_before_the_room_opens(tmp_path: Path, source: str | int) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mp4").write_text("words")
-    camera, _ = put_on(Camera, tmp_path, source=source)
+    camera, _ = put_on(Camera, tmp_path, source=source, settings={"rehearsal": False})
     with pytest.raises(RoleError) as fault:
         camera.setup()
     assert fault.value.instead

@@ -129,7 +129,7 @@ def test_nobody_at_the_other_end_is_said_once_and_its_return_too(tmp_path: Any, 
         until(lambda: role.tick() and stage.facts["receiver"] == "listens", what="the return")
         heard.close()
     told = [line for line in stage.said if "nobody listens" in line]
-    assert told == [f"nobody listens at 127.0.0.1 port {port}: start the program there"]
+    assert told == [f"nobody listens at 127.0.0.1 port {port}: start the program there, or open that port in its firewall"]
     assert stage.fault() == ""
 
 

@@ -337,7 +337,7 @@ def test_a_screen_that_is_not_there_is_said_with_those_that_are(display: tuple[s
     process = start(display[0], "HDMI-7")
     told, _ = process.communicate("\n", timeout=20)
     assert process.returncode == 3
-    assert "there is no screen named 'HDMI-7'" in told and "the screens here: screen" in told
+    assert "no screen is connected as HDMI-7" in told and "one of those that are: screen" in told
 
 
 def test_the_state_that_is_kept_is_plain(tmp_path: Path, hand: Hand) -> None:

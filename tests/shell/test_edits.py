@@ -144,7 +144,7 @@ def test_a_role_whose_options_changed_starts_again_with_them_alone_and_a_mistake
         # When another value is written, and another wire, which is not of the options
         (room.folder / "deployment.yaml").write_text(text.replace("start: 0", "start: 70").replace("copies: 2", "copies: 1"))
         later = room.until(lambda event: event["event"] == "role_edit")
-        assert "beside options" in later["what"]
+        assert later["later"] and "begun anew" in later["what"]
         room.until(lambda event: event["event"] == "role_event" and event.get("what") == "starts at 70")
         room.until(lambda event: event["event"] == "role_edit" and (event["instance"], event["what"]) == ("drift", ""))
         # Then that role alone has another process

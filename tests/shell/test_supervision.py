@@ -16,6 +16,7 @@ from tests.shell.test_rehearsal import ROOMFUL
 
 ROLES = '''
 import ctypes
+import time
 
 from mesh.role import Event, Role
 
@@ -70,6 +71,13 @@ class Slow(Steady):
         super().setup()
 
 
+class Lost(Steady):
+    """Waits for a device that never comes."""
+    def setup(self):
+        while True:
+            time.sleep(0.1)
+
+
 class Wall(Role):
     """Hears them all."""
     display = True
@@ -86,7 +94,8 @@ roles:
   flood: {kind: "./roles.py:Flood", on: [b, any], limits: {memory: 220MB}}
   picky: {kind: "./roles.py:Picky", on: [a, any]}
   slow: {kind: "./roles.py:Slow", on: [c, any]}
-  wall: {kind: "./roles.py:Wall", each: [c], inputs: {leak: leak.n, flood: flood.n, picky: picky.n, slow: slow.n}}
+  lost: {kind: "./roles.py:Lost", on: [b, any]}
+  wall: {kind: "./roles.py:Wall", each: [c], inputs: {leak: leak.n, flood: flood.n, picky: picky.n, slow: slow.n, lost: lost.n}}
 """
 READ_S = 0.2  # two agents' lines may be read in the wrong order
 REPORTED_S = 2.0  # until what was seen last has come into the summary
@@ -101,7 +110,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)})
     assert process.stdout is not None
     lines = []
-    missing = {("leak", "stopped"), ("flood", "ended"), ("flood", "playing"), ("picky", "playing"), ("slow", "playing"), ("leak", "moved")}
+    missing = {("leak", "stopped"), ("flood", "ended"), ("flood", "playing"), ("picky", "playing"), ("slow", "playing"), ("leak", "moved"),
+               ("lost", "said")}
     for line in process.stdout:
         event = json.loads(line)
         lines.append(event)
@@ -109,6 +119,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
             if event["instance"] == "flood" and event["state"] == "ended":
                 missing.add(("flood", "playing"))
             missing.discard((event["instance"], event["state"]))
+        elif event["event"] == "role_event" and event["instance"] == "lost":
+            missing.discard(("lost", "said"))
         elif event["event"] == "takeover" and event["instance"] == "leak":
             missing.discard(("leak", "moved"))
         if not missing:
@@ -156,3 +168,10 @@ def test_a_start_that_always_fails_is_tried_more_and_more_slowly_then_given_up_a
 def test_loading_for_long_with_no_sign_of_life_is_no_hang(story: list[dict[str, Any]]) -> None:
     assert story[-1]["roles"]["slow"] == {**story[-1]["roles"]["slow"], "state": "playing", "restarts": 0}
     assert not any(event["event"] == "role_faulty" for event in of(story, "slow"))
+
+
+def test_one_that_never_gets_ready_is_not_ended_and_says_where_it_is(story: list[dict[str, Any]]) -> None:
+    said = next(event["what"] for event in of(story, "lost") if event["event"] == "role_event")
+    line = next(at for at, text in enumerate(ROLES.splitlines(), 1) if text.strip() == "while True:")
+    assert said.startswith("still loading after ") and any(f"roles.py:{at} in setup" in said for at in (line, line + 1))
+    assert story[-1]["roles"]["lost"] == {**story[-1]["roles"]["lost"], "state": "starting", "restarts": 0}
