@@ -360,7 +360,7 @@ class Asker:
         request.ask = request.ask._replace(id=id, instance=copy.instance, generation=copy.generation)
         request.heard_s = request.began_s = now
         self._tries[id] = request
-        self._copies.take(copy)
+        self._copies.take(copy, now)
         return self._tell_ask(request, now)
 
     # ---- telling and ending

@@ -19,6 +19,7 @@ from mesh.shell.confinement import confine
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink, die_with_parent
 from mesh.shell.standing import Standing
+from mesh.shell.turns import wake_on_time
 
 CANNOT_WORK = 70
 
@@ -40,6 +41,7 @@ def main() -> int:
     except RoomfulError as error:
         print(error, file=sys.stderr)
         return CANNOT_WORK
+    wake_on_time()
     stopping = _Stopping(standing)
     link.start()
     if config.rehearsal:

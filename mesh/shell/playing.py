@@ -189,6 +189,8 @@ class Playing:
                 more = more or bool(ear.waiting)
         if answering.answerer.waits:
             answering.start(self._answer)
+            if answering.in_work:
+                answering.advance()
             more = True
         return more
 

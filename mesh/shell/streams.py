@@ -7,7 +7,7 @@ streams, to each what it subscribed to. A frame is one part, for reasons told in
 lies in the ring, uncopied, and a picture is packed once for all who want it so.
 
 Nobody is waited for: where a reader does not keep up, frames are dropped for that reader alone. What nobody listens to is
-neither encoded for the network nor laid into shared memory.
+neither encoded nor laid into shared memory; pieces of an answer are kept as they are for who comes late, and encoded then.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SAID_PIECES_MAX = 2000
 LATELY_MAX = 256  # frames; far fewer than the utterances that a listener remembers (UTTERANCES_MAX), so that none is shown twice
 LATELY_S = 1.0  # a listener's line to a process that has just begun to play takes that long at most to stand
+TEXT_KEPT_MAX = 4096  # letters; a longer text is encoded also when nobody listens, so that one too long is refused at once
 LARGE_BYTES = 64 * 1024  # from here on a message is handed over without a copy
 BACKLOG = 2_048  # calls that wait to be accepted, so that a flood of strangers' does not push out a friend's
 CONNECT_MS = 1_500  # then it is tried anew: TCP itself waits 1, 3, 7, 15 s for a cable that is back long since
@@ -63,6 +65,7 @@ def endpoint(address: str, port: int) -> str:
     return f"tcp://[{address}]:{port}" if ":" in address else f"tcp://{address}:{port}"
 
 
+Kept = bytes | Callable[[], bytes]  # a message, or how to make it
 Place = tuple[str | None, int, str | None, int | None]  # request, piece, how it ended, when to present
 
 
@@ -135,8 +138,8 @@ class Output:
         self._sender = b""
         self._who: Sender | None = None
         self.rate = 0
-        self._open: list[bytes] = []  # the pieces of the utterance that is open, for who comes late
-        self._lately: deque[tuple[float, bytes]] = deque(maxlen=LATELY_MAX)  # of answers that are over, with their time
+        self._open: list[Kept] = []  # the pieces of the utterance that is open, for who comes late
+        self._lately: deque[tuple[float, Kept]] = deque(maxlen=LATELY_MAX)  # of answers that are over, with their time
         self._ways = ways
         self._far = ways.far
         self._near = ways.door.stream(self._topic)
@@ -176,7 +179,13 @@ class Output:
             return
         if type_ != "event":
             value = fit(value, type_, self.where)
-        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended, present_ns)
+        made = partial(frames.encode, self._topic, self._sender, self.number, captured_ns, flags, value, request, piece, ended, present_ns)
+        if type(value) is str and len(value) < TEXT_KEPT_MAX and not self._is_heard:
+            self.number += 1
+            if request is not None:
+                self._remember(made, piece, more)
+            return
+        message = made()
         self.number += 1
         self._send_message(message)
         if request is not None and len(message) < LARGE_BYTES:
@@ -186,10 +195,17 @@ class Output:
         """Pieces of an utterance that goes on, in one message; the first is the `piece`th. For texts only."""
         flags = (MUTED if muted else 0) | MORE | RUN
         self._ways.glance()
-        message = frames.encode(self._topic, self._sender, self.number, captured_ns, flags, texts, request, piece)
+        made = partial(frames.encode, self._topic, self._sender, self.number, captured_ns, flags, texts, request, piece)
+        message = made() if self._is_heard or sum(map(len, texts)) >= TEXT_KEPT_MAX else None
         self.number += len(texts)
-        self._send_message(message)
-        self._remember(message, piece, True)
+        if message is not None:
+            self._send_message(message)
+        self._remember(made if message is None else message, piece, True)
+
+    @property
+    def _is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._near.listeners or self._straight.listeners or self._far.forms.get(self._topic))
 
     def _send_message(self, message: bytes) -> None:
         near = self._near
@@ -285,7 +301,7 @@ class Output:
 
     # ---- who comes late
 
-    def _remember(self, message: bytes, piece: int, more: bool) -> None:
+    def _remember(self, message: Kept, piece: int, more: bool) -> None:
         if piece == 0:
             self._open.clear()
         if len(self._open) < SAID_PIECES_MAX:
@@ -302,7 +318,8 @@ class Output:
         answer its first requests before the lines of those who listen to it stand, and that must lose nothing. Who heard it
         knows each piece by its number."""
         since_s = time.monotonic() - LATELY_S
-        return [*(each for at_s, each in self._lately if at_s >= since_s), *self._open]
+        kept = [*(each for at_s, each in self._lately if at_s >= since_s), *self._open]
+        return [each if isinstance(each, bytes) else each() for each in kept]
 
     def repeat(self, subscription: bytes) -> None:
         """Somebody new listens over the network: say it again."""

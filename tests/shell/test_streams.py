@@ -445,6 +445,27 @@ def test_what_was_answered_just_before_somebody_s_line_stood_is_heard_by_them_an
         assert reader.take(4)[-4:] == ["answer", "of two", "pieces", "next"]
 
 
+def test_what_was_said_while_nobody_listened_is_heard_by_who_comes_a_moment_later(opened: Opened) -> None:
+    # Given a copy that nobody hears yet, and what it answers: in one piece, in several, several in one message
+    writer, reader = Writer("text"), opened.reader("text", "queue")
+    opened.append(writer)
+    writer.send("alone", request="q.1")
+    writer.send("one ", request="q.2", more=True)
+    writer.output.send_run(["two ", "three "], 123, False, "q.2", 1)
+    writer.send("four", request="q.2", piece=3)
+    # When somebody's line stands
+    reader.input.hear([writer.source()])
+
+    def told() -> bool:
+        writer.ways.look()
+        return reader.input.received == 5
+
+    reader.until(told, "what it missed")
+    # Then it is all there, in order, and what follows after it
+    writer.send("five", request="q.3")
+    assert reader.take(6)[-6:] == ["alone", "one ", "two ", "three ", "four", "five"]
+
+
 def test_what_a_source_said_while_it_counted_still_counts_when_the_routes_no_longer_name_it(opened: Opened) -> None:
     # Given frames that are on their way
     writer, reader = a_pair(opened, "event")
