@@ -62,3 +62,16 @@ def _is_form(pictures: str) -> bool:
 def quality_of(pictures: str) -> int:
     """The number in "quality N"."""
     return int(pictures.removeprefix(QUALITY))
+
+
+def asked_for(far_topic: bytes, rule: str) -> bytes:
+    """What a reader asks for who wants pictures on a line of its own: what it would subscribe to, and its rule."""
+    return far_topic + rule.encode()
+
+
+def read_asked_for(data: bytes) -> tuple[bytes, str, str]:
+    """(the stream's own topic, the form, the rule); empty for what is no such thing."""
+    far_topic, end, rule = data.partition(TOPIC_END)
+    topic, form = read_topic(far_topic + end)
+    known = topic and rule.decode("ascii", "replace") in RULES
+    return (topic, form, rule.decode()) if known else (b"", "", "")

@@ -139,19 +139,22 @@ class Kept(NamedTuple):
 
 
 class Offer(NamedTuple):
-    """Let me hear this stream (`topic`, with its end) on a line of my own: the line's name, and this end's secret for it."""
+    """Let me hear this stream (`topic`, with its end) on a line of my own: the line's name, and this end's secret for it. `aes`: its
+    processor has AES, so large parts may be sealed by that."""
 
     id: str
     topic: bytes
     secret: bytes
+    aes: bool = False
 
 
 class Taken(NamedTuple):
-    """Call for the line `id` at this port (0: there is none to be had); with the other end's secret."""
+    """Call for the line `id` at this port (0: there is none to be had); with the other end's secret. `aes`: both processors have it."""
 
     id: str
     port: int
     secret: bytes
+    aes: bool = False
 
 
 Message = Ask | Cancel | Accepted | Said | Run | Done | Refused | Kept | Offer | Taken
@@ -225,8 +228,10 @@ def _checked(message: Message) -> Message:
         return message._replace(last=tuple((_unwrap(value), _mark(mark)) for value, mark in message.last))
     elif isinstance(message, Offer):
         _require(_is_line(message.id, message.secret) and type(message.topic) is bytes and len(message.topic) <= NAME_CHARACTERS_MAX * 4)
+        _require(type(message.aes) is bool)
     elif isinstance(message, Taken):
         _require(_is_line(message.id, message.secret) and _is_count(message.port) and message.port < 65536)
+        _require(type(message.aes) is bool)
     elif isinstance(message, Refused):
         _require(type(message.why) is str and _is_count(message.depth))
     return message

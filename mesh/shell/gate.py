@@ -6,7 +6,8 @@ It is heard over ZeroMQ from the first moment, and asks there (`Offer`) for a li
 ZeroMQ's affair (CURVE), and where no line can be had (a firewall, too many readers) nothing is lost but time.
 
 What a line's reader does not take waits here: at most 1,000 frames and 16 MB, the oldest dropped, as for readers on this machine.
-Texts and events only: larger frames gain nothing by it, and their sealing would keep the role's thread busy.
+So texts and events. Pictures, whose sealing would keep the role's thread busy, go by lines that come to be in the same way and are then
+handed to a thread each (`freight`). Sound and vectors stay with ZeroMQ, which serves them well.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from mesh.core.delivery import read_asked_for
 from mesh.core.request_messages import LINE_SECRET_BYTES, Offer, Taken
 from mesh.errors import WireError
 from mesh.shell.confinement import as_the_mesh
+from mesh.shell.freight import COUNT_BYTES, Carrier, Freight
 from mesh.shell.host_config import FIRST_PORT, PORTS
 from mesh.shell.near import PENDING_BYTES_MAX, PENDING_MAX
-from mesh.shell.sealing import LENGTH_BYTES, MAC_BYTES, Opening, Seal, keys
+from mesh.shell.sealing import LENGTH_BYTES, MAC_BYTES, Opening, Parts, Seal, has_aes, keys
 from mesh.shell.waiting import Waiting
 
 LINES_MAX = 16  # further readers are served by ZeroMQ's own threads
@@ -79,6 +82,10 @@ class StraightListener:
         self._seal, self.stream = Seal(key), stream
         self.send(stream.number().to_bytes(NUMBER_BYTES))
         stream.listeners = (*stream.listeners, self)
+
+    def give_up(self) -> socket.socket:
+        """The line, for who takes it over."""
+        return self._line
 
     def send(self, message: bytes) -> None:
         """Now, or as soon as it takes more; never waits."""
@@ -141,6 +148,7 @@ class Gate:
         self.waiting = waiting
         self.refused = 0
         self.streams: dict[bytes, StraightStream] = {}
+        self.freights: dict[bytes, Freight] = {}
         self._addresses = addresses
         self._documented = documented
         self._offers: dict[str, tuple[Offer, bytes, float]] = {}
@@ -152,19 +160,28 @@ class Gate:
         """A stream that may be asked for here."""
         return self.streams.setdefault(topic, StraightStream())
 
+    def freight(self, topic: bytes) -> Freight:
+        """The same for a stream of pictures."""
+        return self.freights.setdefault(topic, Freight())
+
     def take(self, offer: Offer) -> Taken:
         """A reader wants a line; what to tell it."""
         if self._port < 0:
             self._open()
         secret = os.urandom(LINE_SECRET_BYTES)
-        if self._port == 0 or offer.topic not in self.streams or self._heard + len(self._offers) >= LINES_MAX:
+        known = offer.topic in self.streams or read_asked_for(offer.topic)[0] in self.freights
+        if self._port == 0 or not known or self._heard + self._carried + len(self._offers) >= LINES_MAX:
             return Taken(offer.id, 0, secret)
         self._offers[offer.id] = (offer, secret, time.monotonic() + OFFER_S)
-        return Taken(offer.id, self._port, secret)
+        return Taken(offer.id, self._port, secret, offer.aes and has_aes())
 
     @property
     def _heard(self) -> int:
         return sum(1 for each in list(self._listeners) if each.stream is not None)
+
+    @property
+    def _carried(self) -> int:
+        return sum(len(each.carriers) for each in self.freights.values())
 
     def _open(self) -> None:
         """Listens; where that cannot be, readers stay with ZeroMQ."""
@@ -201,19 +218,44 @@ class Gate:
             name = greeting[len(MAGIC) : len(MAGIC) + ID_BYTES]
             offer, secret, _ = self._offers[name.hex()]
             theirs, ours = keys(offer.secret, secret, name)
-            if list(Opening(theirs, MAC_BYTES).take(greeting[len(MAGIC) + ID_BYTES :])) != [b""]:
+            opening = Opening(theirs, COUNT_BYTES + MAC_BYTES)
+            if list(opening.take(greeting[len(MAGIC) + ID_BYTES :])) != [b""]:
                 raise WireError("a greeting that is none")
         except (WireError, LookupError):
             self.refused += 1
             self.hang_up(listener)
             return
         del self._offers[offer.id]
+        if offer.topic not in self.streams:
+            self._load(listener, offer, ours, opening)
+            return
         stream = self.streams[offer.topic]
         listener.open(ours, stream)
         stream.said(listener)
 
+    def _load(self, listener: StraightListener, offer: Offer, key: bytes, opening: Opening) -> None:
+        """A reader of pictures: its line goes to a thread of its own."""
+        topic, form, rule = read_asked_for(offer.topic)
+        self._listeners.discard(listener)
+        self.waiting.remove_file(listener.fd)
+        freight = self.freights[topic]
+        ends = (Seal(key), opening, Parts(key, offer.aes and has_aes()))
+        carrier = Carrier(listener.give_up(), *ends, form, rule == "latest")
+        try:
+            carrier.begin(freight.number())
+        except OSError:
+            carrier.close()
+            return
+        freight.carriers = (*freight.carriers, carrier)
+
     def tidy(self, now: float) -> None:
-        """To be called now and then: forgets offers that nobody came for, and who does not greet."""
+        """To be called now and then: forgets offers that nobody came for, who does not greet, and who has gone."""
+        for freight in self.freights.values():
+            if any(each.ended for each in freight.carriers):
+                ended = [each for each in freight.carriers if each.ended]
+                freight.carriers = tuple(each for each in freight.carriers if each not in ended)
+                for carrier in ended:
+                    carrier.close()
         for id in [id for id, (_, _, until_s) in self._offers.items() if until_s < now]:
             del self._offers[id]
         for listener in [each for each in self._listeners if each.stream is None and each.until_s < now]:
@@ -233,6 +275,10 @@ class Gate:
         """Ends every line."""
         for listener in list(self._listeners):
             self.hang_up(listener)
+        for freight in self.freights.values():
+            carriers, freight.carriers = freight.carriers, ()
+            for carrier in carriers:
+                carrier.close()
         for door in self._doors:
             self.waiting.remove_file(door.fileno())
             door.close()

@@ -1,7 +1,7 @@
 """What a role hears: one input, its sources near and far, and the two rules by which frames wait for the role.
 
 Each input has a SUB socket of its own for the network, so that a slow input holds up no other, and a line to each source
-on this machine (`lines`); a source of texts or events on another machine gets one, too, once it has been asked (`straight`).
+on this machine (`lines`); a source of all but sound and vectors on another machine gets one, too, once it has been asked (`straight`).
 By which a source is heard is found out when the routes name it: a role that moves changes it, and nobody notices.
 
 Two rules of delivery. `queue`: every frame in order, at most 1,000 and 16 MB of them, the oldest dropped and counted.
@@ -26,32 +26,26 @@ from typing import Any
 import zmq
 
 from mesh.core import frames
-from mesh.core.delivery import QUALITY, RAW, USUAL_QUALITY, topic
+from mesh.core.delivery import asked_for, topic
 from mesh.core.frames import TOPIC_END, Header, Sender
 from mesh.core.gaps import Gap, GapMeter
 from mesh.core.hearing import Fence, Speaker, Utterances
 from mesh.errors import WireError
 from mesh.shell import curve
-from mesh.shell.arrays import to_array
 from mesh.shell.gate import STRAIGHT_TYPES
 from mesh.shell.lines import Line, Neighbours
+from mesh.shell.pictures import wanted_form
 from mesh.shell.ring import Lease
 from mesh.shell.sources import Source
 from mesh.shell.straight import Call, Lines
 from mesh.shell.streams import HWM, bounded, endpoint
+from mesh.shell.unloading import Crate, FreightLines, leave
+from mesh.shell.values import value_of
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
 
 QUEUE_FRAMES_MAX = 1000
 QUEUE_BYTES_MAX = 16 * 1024 * 1024
 PARTING_S = 1.0  # what a source said is on its way no longer than that, or it is not worth hearing any more
-
-
-def _form(pictures: str) -> str:
-    """In which form pictures of other machines are wanted: as the file says, else as JPEG if it can be read here."""
-    from mesh.shell.pictures import can_jpeg
-
-    wanted = pictures or f"{QUALITY} {USUAL_QUALITY}"
-    return wanted if can_jpeg() or not wanted.startswith(QUALITY) else RAW
 
 
 @dataclass(slots=True)
@@ -87,7 +81,7 @@ class Input:
         if self._latest:
             socket.setsockopt(zmq.CONFLATE, 1)
         self._topic = stream.encode() + TOPIC_END
-        far_topic = self._topic if type_ != "image" else topic(stream, _form(pictures))
+        far_topic = self._topic if type_ != "image" else topic(stream, wanted_form(pictures))
         self._far_topic_bytes = len(far_topic)
         socket.subscribe(far_topic)
         self._neighbours = neighbours
@@ -95,6 +89,8 @@ class Input:
         self._straight: Lines | None = None
         if call is not None and neighbours is not None and type_ in STRAIGHT_TYPES and not self._latest:
             self._straight = Lines(self, self._topic, neighbours.waiting, call)
+        elif call is not None and neighbours is not None and type_ == "image":
+            self._straight = FreightLines(self, asked_for(far_topic, delivery), neighbours.waiting, call)
         self._far_topic, self._only_straight = far_topic, False
         self._copy = type_ != "image"
         self._receive: Any = super(zmq.Socket, socket).recv
@@ -271,15 +267,18 @@ class Input:
         """The number of the last frame that was heard of one source; -1: none."""
         return max((voice.number for sender, voice in self._voices.items() if _speaker(sender) == speaker), default=-1)
 
-    def take_straight(self, data: bytes, after: int) -> None:
+    def take_straight(self, data: bytes | Crate, after: int) -> None:
         """A frame of a source's own line. Those up to number `after` were heard before it took over."""
+        crate = data if type(data) is Crate else None
         try:
-            header = frames.decode(data, len(self._topic), self._senders)
+            topic_bytes = len(self._topic) if crate is None else self._far_topic_bytes
+            header = frames.decode(data if crate is None else crate.data, topic_bytes, self._senders)  # type: ignore[arg-type]
         except WireError:
             self._refused += 1
-            return
-        if header.number > after or header.request is not None:
-            self._hear_out(header, data)
+        else:
+            if (header.number > after or header.request is not None) and self._hear_out(header, data):
+                return
+        leave(data)
 
     def only_straight(self, only: bool) -> None:
         """Whether every source on other machines is heard by a line of its own, so that ZeroMQ need not send the same."""
@@ -291,13 +290,17 @@ class Input:
         """The line of its own to a source broke."""
         self._broke(source)
 
-    def _hear_out(self, header: Header, data: Any) -> None:
+    def _hear_out(self, header: Header, data: Any) -> bool:
+        """Whether it waits for the role now."""
         if header.request is not None and type(header.value) is list and header.sender.type == "text":
             for each in frames.each_piece(header):
                 if self._accept(each):
                     self._keep(each, each.value)
-        elif self._accept(header):
+            return True
+        if self._accept(header):
             self._keep(header, data)
+            return True
+        return False
 
     def read(self) -> None:
         """Takes everything that arrived over ZeroMQ. Called when there most likely is something."""
@@ -357,34 +360,30 @@ class Input:
         self.waiting.append((header, data, size))
         self._waiting_bytes += size
         while len(self.waiting) > QUEUE_FRAMES_MAX or (self._waiting_bytes > QUEUE_BYTES_MAX and len(self.waiting) > 1):
-            self._waiting_bytes -= self.waiting.popleft()[2]
+            _, passed, bytes_ = self.waiting.popleft()
+            self._waiting_bytes -= bytes_
             self.dropped += 1
+            leave(passed)
 
     def _forget_older(self, instance: str) -> None:
-        for index, (header, _, size) in enumerate(self.waiting):
+        for index, (header, passed, size) in enumerate(self.waiting):
             if header.sender.instance == instance:
                 del self.waiting[index]
                 self._waiting_bytes -= size
                 self.dropped += 1
+                leave(passed)
                 return
 
     def take(self) -> tuple[Header, Any] | None:
         """The next frame for the role, which must wait: its header and its value. None for a picture that cannot be unpacked."""
         header, data, size = self.waiting.popleft()
         self._waiting_bytes -= size
-        if header.data_at < 0:
-            return header, header.value
-        if header.coding:
-            from mesh.shell import pictures
-
-            try:
-                return header, pictures.unpack(memoryview(data)[header.data_at :], header.coding, header.shape)
-            except WireError:
-                self._refused += 1
-                return None
-        if type(data) is Lease and 0 not in header.shape:
-            return header, data.array(header.dtype, header.shape, header.data_at)
-        return header, to_array(header.dtype, header.shape, data, header.data_at)
+        leave(data)
+        try:
+            return header, value_of(header, data)
+        except WireError:
+            self._refused += 1
+            return None
 
     # ---- what time brings
 

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from mesh.core.delivery import LOSSLESS, quality_of
+from mesh.core.delivery import LOSSLESS, QUALITY, RAW, USUAL_QUALITY, quality_of
 from mesh.errors import WireError
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 def can_jpeg() -> bool:
     """Whether this machine can read and write JPEG."""
     return _codec() is not None
+
+
+def wanted_form(pictures: str) -> str:
+    """In which form pictures of other machines are wanted: as the file says, else as JPEG if it can be read here."""
+    wanted = pictures or f"{QUALITY} {USUAL_QUALITY}"
+    return wanted if can_jpeg() or not wanted.startswith(QUALITY) else RAW
 
 
 def pack(picture: Array, form: str) -> tuple[str, Any]:

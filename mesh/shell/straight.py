@@ -36,7 +36,7 @@ class Ear(Protocol):
     """The input that listens."""
 
     def last_of(self, speaker: Speaker) -> int: ...
-    def take_straight(self, data: bytes, after: int) -> None: ...
+    def take_straight(self, data: Any, after: int) -> None: ...
     def only_straight(self, only: bool) -> None: ...
     def line_broke(self, source: Source) -> None: ...
 
@@ -54,6 +54,8 @@ class Line:
         self._id, self._secret = os.urandom(LINE_DIGITS // 2), os.urandom(LINE_SECRET_BYTES)
         self._line: socket.socket | None = None
         self._opening: Opening | None = None
+        self._seal: Seal | None = None
+        self._aes, self._key = False, b""
         self._greeting = b""
         self._begins = self._after = -1
         self._held: list[bytes] = []
@@ -61,7 +63,7 @@ class Line:
         if self._asking is not None:
             self._waiting.add(self._asking, self._told)
             with contextlib.suppress(zmq.ZMQError):
-                self._asking.send(encode(Offer(self._id.hex(), lines.topic, self._secret)), NOBLOCK)
+                self._asking.send(encode(Offer(self._id.hex(), lines.topic, self._secret, lines.aes())), NOBLOCK)
             self._waiting.sent(self._asking)
 
     def _told(self) -> None:
@@ -86,7 +88,8 @@ class Line:
             self._lines.lost(self)
             return
         ours, theirs = keys(self._secret, taken.secret, self._id)
-        self._greeting = MAGIC + self._id + Seal(ours).seal(b"")
+        self._aes, self._key, self._seal = taken.aes, theirs, Seal(ours)
+        self._greeting = MAGIC + self._id + self._seal.seal(b"")
         self._opening = Opening(theirs)
         address = self.source.address
         self._line = line = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
@@ -163,8 +166,12 @@ class Line:
         held, self._held = self._held, []
         for box in held:
             self._lines.ear.take_straight(box, last)
-        self._waiting.add_file(self._line.fileno(), self._wake)
+        self._listen(self._line)
         return True
+
+    def _listen(self, line: socket.socket) -> None:
+        """From here on this source is heard by it alone."""
+        self._waiting.add_file(line.fileno(), self._wake)
 
     def close(self) -> None:
         """Hangs up. May be called twice."""
@@ -176,7 +183,13 @@ class Line:
 
 
 class Lines:
-    """All of one input's. `topic` is what the stream is called, with its end."""
+    """All of one input's. `topic` is what the stream is called, with its end, or for pictures what is asked for (`delivery.asked_for`)."""
+
+    line = Line
+
+    def aes(self) -> bool:
+        """Whether what is large may be sealed by the processor's AES."""
+        return False
 
     def __init__(self, ear: Ear, topic: bytes, waiting: Waiting, call: Call) -> None:
         self.ear, self.topic, self.waiting, self.call = ear, topic, waiting, call
@@ -214,7 +227,7 @@ class Lines:
                 self.lost(line)
         for speaker, source in self._far.items():
             if speaker not in self._lines and self._again.get(speaker, (0.0, 0.0))[0] <= now:
-                self._lines[speaker] = Line(self, source, now)
+                self._lines[speaker] = self.line(self, source, now)
         self.look()
 
     def look(self) -> None:

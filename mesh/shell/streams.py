@@ -2,9 +2,9 @@
 
 To readers on this machine (`near`): small frames along their lines, large ones in a ring of shared memory, into which an array
 is copied once, or not at all where the role drew it there (`Output.buffer`). To readers on other machines: small frames along
-lines of their own to those who asked for one (`gate`), all else by one XPUB socket (`Far`), which sends all of a process's
-streams, to each what it subscribed to. A frame is one part, for reasons told in `core/frames`; a raw array goes out from where it
-lies in the ring, uncopied, and a picture is packed once for all who want it so.
+lines of their own to those who asked for one (`gate`), pictures likewise (`freight`), all else by one XPUB socket (`Far`), which sends
+all of a process's streams, to each what it subscribed to. A frame is one part, for reasons told in `core/frames`; a raw array goes out
+from where it lies in the ring, uncopied, and a picture is packed once for all who want it so.
 
 Nobody is waited for: where a reader does not keep up, frames are dropped for that reader alone. What nobody listens to is
 neither encoded nor laid into shared memory; pieces of an answer are kept as they are for who comes late, and encoded then.
@@ -24,6 +24,7 @@ from mesh.core import bells, delivery, frames
 from mesh.core.bells import DATA_AT
 from mesh.core.frames import ARRAY, ARRAY_TYPES, FRAME_BYTES_MAX, MORE, MUTED, RUN, TOPIC_END, Sender
 from mesh.shell.arrays import checked, fit
+from mesh.shell.freight import Freight
 from mesh.shell.gate import STRAIGHT_TYPES, Gate, StraightListener, StraightStream
 from mesh.shell.near import INLINE_BYTES_MAX, Door, Listener
 from mesh.shell.ring import Pin, Ring
@@ -126,7 +127,8 @@ class Output:
     """One stream of this role."""
 
     __slots__ = (
-        "_far", "_lately", "_near", "_open", "_sender", "_straight", "_topic", "_ways", "_who", "name", "number", "rate", "type", "where",
+        "_far", "_freight", "_lately", "_near", "_open", "_sender", "_straight", "_topic", "_ways", "_who",
+        "name", "number", "rate", "type", "where",
     )  # fmt: skip
 
     def __init__(self, role: str, name: str, type_: str, ways: Ways) -> None:
@@ -146,6 +148,8 @@ class Output:
         self._near.said = self._catch_up
         self._straight = ways.gate.stream(self._topic) if type_ in STRAIGHT_TYPES else StraightStream()
         self._straight.number, self._straight.said = self._next_number, self._catch_up_straight
+        self._freight = ways.gate.freight(self._topic) if type_ == "image" else Freight()
+        self._freight.number = self._next_number
         ways.far.subscribed.append(self.repeat)
 
     def speak_as(self, sender: Sender) -> None:
@@ -228,7 +232,8 @@ class Output:
         near, form = self._near, numpy.dtype(dtype)
         size = int(numpy.prod(shape, dtype="i8")) * form.itemsize
         self._ways.glance()
-        if size and size <= FRAME_BYTES_MAX and (near.listeners or self._far.forms.get(self._topic)) and not near.shut:
+        heard = near.listeners or self._freight.carriers or self._far.forms.get(self._topic)
+        if size and size <= FRAME_BYTES_MAX and heard and not near.shut:
             slot = near.claim(size) if near.ring is None or near.ring.drawn < DRAWN_MAX else None
             if slot is not None and near.ring is not None:
                 return numpy.asarray(near.ring.pin(slot, DATA_AT, tuple(shape), form.str, size))
@@ -239,10 +244,11 @@ class Output:
         if size > FRAME_BYTES_MAX:
             raise frames.too_large(size, FRAME_BYTES_MAX)
         head = frames.encode_head(self._topic, self._sender, self.number, captured_ns, flags, dtype, shape, place)
-        near, forms = self._near, self._far.forms.get(self._topic, ())
+        near, forms, carried = self._near, self._far.forms.get(self._topic, ()), self._freight.forms()
         ring, slot = near.ring, self._drawn(array)
         drawn = slot is not None
-        if slot is None and len(head) + size > INLINE_BYTES_MAX and not near.shut and (near.listeners or delivery.RAW in forms):
+        raw = delivery.RAW in forms or delivery.RAW in carried
+        if slot is None and len(head) + size > INLINE_BYTES_MAX and not near.shut and (near.listeners or raw):
             slot = near.claim(size)
             ring = near.ring
             if slot is not None and ring is not None:
@@ -255,13 +261,13 @@ class Output:
             near.publish(slot, start, len(head) + size)
         elif near.listeners and len(head) + size <= INLINE_BYTES_MAX:
             near.small(head + array.tobytes())
-        for form in forms:
+        for form in carried.union(forms) if carried else forms:
             if form != delivery.RAW:
                 self._send_packed(array, form, captured_ns, flags, place)
             elif slot is not None and ring is not None:
                 self._send_from(ring, slot, start, len(head) + size)
             else:
-                self._far.send(head + array.tobytes(), 0, size < LARGE_BYTES)
+                self._send_away(head + array.tobytes(), form)
         if place[0] is not None and len(head) + size < LARGE_BYTES:
             self._remember(head + array.tobytes(), place[1], more)
 
@@ -282,10 +288,17 @@ class Output:
         import numpy
 
         if ring.pinned * 2 < ring.layout.slots:
-            self._far.send(numpy.asarray(ring.pin(slot, start, (size,), "|u1", size)), 0, False)
+            self._send_away(numpy.asarray(ring.pin(slot, start, (size,), "|u1", size)), delivery.RAW)
         else:
             at = bells.slot_at(ring.layout, slot) + start
-            self._far.send(bytes(ring.memory[at : at + size]), 0, False)
+            self._send_away(bytes(ring.memory[at : at + size]), delivery.RAW)
+
+    def _send_away(self, message: Any, form: str) -> None:
+        """To all on other machines who take it in this form; it does not change any more."""
+        if form in self._far.forms.get(self._topic, ()):
+            self._far.send(message, 0, len(message) < LARGE_BYTES)
+        if self._freight.carriers:
+            self._freight.leave(form, memoryview(message))
 
     def _send_packed(self, array: numpy.ndarray[Any, Any], form: str, captured_ns: int, flags: int, place: Place) -> None:
         """A picture as JPEG, or packed without loss: once for all who want it so."""
@@ -297,7 +310,7 @@ class Output:
         head = frames.encode_head(
             delivery.topic(self.where, form), self._sender, self.number - 1, captured_ns, flags, "|u1", array.shape, place, coding,
         )  # fmt: skip
-        self._far.send(b"".join((head, data)), 0, len(data) < LARGE_BYTES)
+        self._send_away(b"".join((head, data)), form)
 
     # ---- who comes late
 
