@@ -24,6 +24,8 @@ from mesh.core.eagerness import LOOK_S, Eagerness
 EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 
 
+_let_others: Callable[[], object] = getattr(os, "sched_yield", int)  # to have the core, if one wants it
+
 class Waiting:
     """The sockets of one thread. Each comes with what to call when it may have something to read."""
 
@@ -89,14 +91,17 @@ class Waiting:
             return poll(0)
         began_s = time.perf_counter()
         tried = eager.tries() and (timeout_s is None or timeout_s > LOOK_S)
+        looked_s = 0.0
         if tried:
-            while time.perf_counter() - began_s < LOOK_S:
+            while looked_s < LOOK_S:
                 if ready := poll(0):
-                    eager.found()
+                    eager.found(looked_s)
                     return ready
+                _let_others()
+                looked_s = time.perf_counter() - began_s
             timeout_s = None if timeout_s is None else timeout_s - LOOK_S
         ready = poll(None if timeout_s is None else timeout_s * 1000)
-        eager.waited(time.perf_counter() - began_s if ready else math.inf, tried=tried)
+        eager.waited(time.perf_counter() - began_s if ready else math.inf, tried=tried, looked_s=looked_s)
         return ready
 
     def _look_again(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh.core.eagerness import PAUSE_MAX, QUICK_S, ROUND, Eagerness
+from mesh.core.eagerness import CROWDED_S, PAUSE_MAX, PAUSE_MIN, QUICK_S, ROUND, Eagerness
 
 QUICK, SLOW = QUICK_S / 2, QUICK_S * 5
 
@@ -83,3 +83,23 @@ def test_a_round_that_pays_makes_the_next_pause_short_again() -> None:
         asleep += 1
     # Then it is soon tried again
     assert asleep < PAUSE_MAX / 8
+
+
+def test_one_look_during_which_another_kept_the_core_is_enough_to_pause() -> None:
+    for found in (True, False):
+        # Given a thread that looks, and finds
+        eager = Eagerness()
+        eager.waited(QUICK, tried=False)
+        tries_of(eager, ROUND // 2, finds=True)
+        # When one look takes as long as somebody else's turn on the core, whether it finds something or not
+        if found:
+            eager.found(CROWDED_S * 2)
+        else:
+            eager.waited(CROWDED_S * 2, tried=True, looked_s=CROWDED_S * 2)
+            eager.waited(QUICK, tried=False)
+        # Then it sleeps from here on, and tries again later
+        asleep = 0
+        while not eager.tries():
+            eager.waited(QUICK, tried=False)
+            asleep += 1
+        assert PAUSE_MIN - 1 <= asleep <= PAUSE_MIN
