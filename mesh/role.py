@@ -29,6 +29,14 @@ from mesh.core.kind import STREAM_TYPES, Kind, renamed_outputs
 from mesh.core.recording import Taken as Taken  # what recordings hold, for roles that read them
 from mesh.core.recording import form_of as form_of
 from mesh.core.recording import read_message as read_message
+from mesh.door import FULL as FULL  # who may stand at a port of HTTP, for roles that serve pages
+from mesh.door import OFTEN as OFTEN
+from mesh.door import SLOW as SLOW
+from mesh.door import Allowance as Allowance
+from mesh.door import Bounds as Bounds
+from mesh.door import Doorkeeper as Doorkeeper
+from mesh.door import guarded as guarded
+from mesh.door import is_here as is_here
 
 # The types a stream can have. A wire joins equal types; `Any_` (an input only) takes all of them.
 Image = "image"  # numpy uint8, (height, width, 3) RGB or (height, width) grey

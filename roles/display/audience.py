@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from roles.display.doorkeeper import is_here
+from mesh.role import is_here
 from roles.display.showing import Message
 
 WAITING_MAX = 256  # messages that wait for one browser before it is given the state instead

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from mesh.errors import RoleError
-from mesh.role import Frame
+from mesh.role import OFTEN, Allowance, Bounds, Doorkeeper, Frame, guarded, is_here
 from roles.display.audience import Audience, pack_picture
-from roles.display.doorkeeper import CONNECTIONS_MAX, OFTEN, Allowance, Doorkeeper, guarded, is_here
 from roles.display.showing import Message, Showing
 
+BOUNDS = Bounds(connections=200, of_one=24, asked_a_second=50.0, asked_at_once=300.0)
 OWN_PAGE = Path(__file__).parent / "page"
 OWN_FILES = {"roomful.js": "roomful.js", "roomful-offline.js": "offline.js"}  # served beside every page
 MEDIA_TYPES = {
@@ -62,7 +62,7 @@ class PageServer:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
         self.more_files: Callable[[str], Path | None] = lambda path: None  # what is served beside the page's own folder
-        self.keeper = Doorkeeper()
+        self.keeper = Doorkeeper(BOUNDS)
         self.drawn_s: float | None = None  # when a browser last said that it had drawn something; None while none has
 
     @property
@@ -133,7 +133,7 @@ class PageServer:
             ws_ping_interval=10.0,
             ws_ping_timeout=10.0,
             ws_per_message_deflate=False,
-            limit_concurrency=CONNECTIONS_MAX * 2,  # never reached: the keeper's own bounds come first
+            limit_concurrency=BOUNDS.connections * 2,  # never reached: the keeper's own bounds come first
             timeout_graceful_shutdown=1,
             lifespan="on",
         )

@@ -7,7 +7,6 @@ falling back to the processor in silence. All that can be known before the first
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ from roles.inference.outcome import Outcome
 from roles.inference.proof import EVERY_S, Proof, fell_back
 from roles.inference.reading import is_tokens, read_reader
 from roles.inference.recognise import recognise
-from roles.inference.session import Session, described
+from roles.inference.session import Session, described, handed_on
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
@@ -267,16 +266,10 @@ class Onnx(Role):
         )  # fmt: skip
 
     def _advice(self, rest: list[Any]) -> str:
-        """Inputs for tokens, and those that look like what an output hands on: of the same shape, the name within the other's."""
+        """Inputs for tokens, and what the model seems to remember, for somebody who has not said so."""
         if self._reader is None and any(is_tokens(entry.name, entry) for entry in rest):
             return "or put the model's tokenizer.json beside it, so that it reads texts; "
-        pairs: dict[str, str] = {}
-        for entry in rest:
-            for name, output in self._session.outputs.items():
-                core = re.sub(r"^(in|input|prev|old)_|_?(in|input|prev|old|0)$", "", entry.name.lower())
-                alike = "float" in entry.type and entry.type == output.type and len(entry.shape) == len(output.shape)
-                if core and core in name.lower() and alike:
-                    pairs.setdefault(entry.name, name)
+        pairs = handed_on(rest, self._session.outputs)
         if not pairs:
             return ""
         return f"what the model remembers goes into `state`, here perhaps {{{', '.join(f'{a}: {b}' for a, b in pairs.items())}}}; "

@@ -7,7 +7,6 @@ model's numbers *mean* (its colours, its mean, whether 0.9 is sure) no file tell
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from roles.inference.labels import KEYS, read_labels
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.reading import read_reader
-from roles.inference.session import Session
+from roles.inference.session import Session, handed_on
 
 SIZES = ("640x640", "320x320", "256x256", "224x224", "anyx48", "anyx32")  # tried where a model takes any; the last for lines of writing
 TASKS = {"detect": "boxes", "obb": "boxes", "segment": "boxes", "pose": "keypoints", "classify": "classes"}
@@ -158,13 +157,7 @@ def _windows(name: str, entry: Any, session: Session, common: Mapping[str, Any])
 
 def _remembered(session: Session) -> dict[str, Any]:
     """Inputs that look like what an output hands on, and a rate."""
-    state: dict[str, str] = {}
-    for name, entry in session.inputs.items():
-        core = re.sub(r"^(in|input|prev|old)_|(_?(in|input|prev|old|0)|(?<=\di))$", "", name.lower()).removesuffix("i")
-        for output, given in session.outputs.items():
-            alike = "float" in entry.type and entry.type == given.type and len(entry.shape) == len(given.shape) >= 2
-            if core and alike and core in output.lower() and output.lower() != name.lower() and output not in state.values():
-                state.setdefault(name, output)
+    state = handed_on(session.inputs.values(), session.outputs)
     found: dict[str, Any] = {"state": state} if state else {}
     if "sr" in session.inputs:
         found["feed"] = {"sr": 16000}

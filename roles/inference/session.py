@@ -8,9 +8,10 @@ from a profile of the first run. Decided against: letting it choose threads (it 
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,19 @@ class Session:
         if isinstance(value, np.ndarray):
             return value.astype(np.float32) if value.dtype == np.float16 else value
         return None
+
+
+def handed_on(inputs: Iterable[Any], outputs: Mapping[str, Any]) -> dict[str, str]:
+    """{input: output} of what a model seems to remember from one run to the next: of one type, with as many sides, the input's name within
+    the output's. A guess, for advice and for options that are tried before anybody is told."""
+    found: dict[str, str] = {}
+    for entry in inputs:
+        core = re.sub(r"^(in|input|prev|old)_|(_?(in|input|prev|old|0)|(?<=\di))$", "", entry.name.lower()).removesuffix("i")
+        for output, given in outputs.items():
+            alike = "float" in entry.type and entry.type == given.type and len(entry.shape) == len(given.shape) >= 2
+            if core and alike and core in output.lower() and output.lower() != entry.name.lower() and output not in found.values():
+                found.setdefault(entry.name, output)
+    return found
 
 
 def described(entries: Mapping[str, Any]) -> str:

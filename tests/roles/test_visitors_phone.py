@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,10 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import connect
 
+from mesh import door
 from mesh.role import Frame
-from roles.display import doorkeeper
 from roles.display.audience import OF_ONE_MAX
-from roles.display.doorkeeper import CONNECTIONS_MAX
-from roles.display.doorkeeper import OF_ONE_MAX as CONNECTIONS_OF_ONE
-from roles.display.server import MESSAGE_BYTES_MAX
+from roles.display.server import BOUNDS, MESSAGE_BYTES_MAX
 from roles.display.web import Web
 from tests.roles.stage import put_on, until
 
@@ -156,10 +155,10 @@ def test_a_phone_that_says_too_much_or_too_much_at_once_is_shown_out(page: Any) 
 def test_phones_that_never_finish_their_call_are_hung_up_on_and_keep_nobody_out(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given far more half-made calls than there are places, from many addresses, and a screen on this machine
     role, _, port = page
-    monkeypatch.setattr(doorkeeper, "is_here", lambda address: address == "127.0.0.1")
-    monkeypatch.setattr(doorkeeper, "PATIENCE_S", 4.0)  # all have called by then, also on a busy machine
+    monkeypatch.setattr(door, "is_here", lambda address: address == "127.0.0.1")
+    role._server.keeper.bounds = replace(BOUNDS, patience_s=4.0)  # all have called by then, also on a busy machine
     lines = []
-    for number in range(CONNECTIONS_MAX + 60):
+    for number in range(BOUNDS.connections + 60):
         line = socket.create_connection(("127.0.0.1", port), 5, source_address=(f"127.0.1.{1 + number // 10}", 0))
         line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         lines.append(line)
@@ -174,15 +173,14 @@ def test_phones_that_never_finish_their_call_are_hung_up_on_and_keep_nobody_out(
             except OSError:
                 lines.remove(line)
     assert not lines
-    assert role._server.keeper.refused["slow"] >= CONNECTIONS_MAX and role._server.keeper.refused["full"] >= 50
+    assert role._server.keeper.refused["slow"] >= BOUNDS.connections and role._server.keeper.refused["full"] >= 50
     assert status(ask(port, "/")) == 200
 
 
-def test_one_address_has_its_share_of_places_and_questions_and_no_more(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_address_has_its_share_of_places_and_questions_and_no_more(page: Any) -> None:
     role, stage, port = page
-    monkeypatch.setattr(doorkeeper, "ASKED_AT_ONCE", 20.0)
-    monkeypatch.setattr(doorkeeper, "ASKED_A_SECOND", 0.1)
-    held = [socket.create_connection(("127.0.0.1", port), 5, source_address=("127.0.2.1", 0)) for _ in range(CONNECTIONS_OF_ONE + 20)]
+    role._server.keeper._asking = door.Allowances(0.1, 20.0)
+    held = [socket.create_connection(("127.0.0.1", port), 5, source_address=("127.0.2.1", 0)) for _ in range(BOUNDS.of_one + 20)]
     until(lambda: role._server.keeper.refused["full"] >= 20, what="those above its share")
     assert status(ask(port, "/")) == 200, "another address is served"
     for line in held:

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ import pytest
 import uvicorn
 
 from mesh.errors import NoRoomError, RoomfulError
-from mesh.shell.dashboard import bounds, server, watching
+from mesh.shell.dashboard import server, watching
 from mesh.shell.dashboard.doors import GUESSES_AT_ONCE, NONCE_S, Doors
 from mesh.shell.dashboard.orders import BYTES_MAX
-from mesh.shell.dashboard.server import Dashboard
+from mesh.shell.dashboard.server import BOUNDS, Dashboard
 from mesh.shell.dashboard.words import FILE, Words, load_or_make, spelled
 from tests.roles.stage import until
 from tests.roles.test_visitors_phone import raw
@@ -308,10 +309,10 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(served: Served) -> None:
     assert served.http.get("/").status_code == 200
 
 
-def test_questions_that_are_never_finished_are_hung_up_on_and_keep_nobody_out(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "PATIENCE_S", 1.0)
+def test_questions_that_are_never_finished_are_hung_up_on_and_keep_nobody_out(served: Served) -> None:
+    served.dashboard.keeper.bounds = replace(BOUNDS, patience_s=1.0)
     lines = []
-    for number in range(bounds.CONNECTIONS_MAX + 20):
+    for number in range(BOUNDS.connections + 20):
         line = socket.create_connection(("127.0.0.1", served.port), 5, source_address=(f"127.0.1.{1 + number // 8}", 0))
         line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
         lines.append(line)
@@ -327,12 +328,12 @@ def test_questions_that_are_never_finished_are_hung_up_on_and_keep_nobody_out(se
 
 
 def test_one_address_has_its_share_of_places_and_questions(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    held = [socket.create_connection(("127.0.0.1", served.port), 5, source_address=("127.0.2.1", 0)) for _ in range(bounds.OF_ONE_MAX + 5)]
+    held = [socket.create_connection(("127.0.0.1", served.port), 5, source_address=("127.0.2.1", 0)) for _ in range(BOUNDS.of_one + 5)]
     until(lambda: served.dashboard.keeper.refused["full"] >= 5)
     for line in held:
         line.close()
     with httpx.Client(transport=httpx.HTTPTransport(local_address="127.0.2.2")) as client:
-        codes = [client.get(f"http://127.0.0.1:{served.port}/nonce").status_code for _ in range(int(bounds.ASKED_AT_ONCE) + 60)]
+        codes = [client.get(f"http://127.0.0.1:{served.port}/nonce").status_code for _ in range(int(BOUNDS.asked_at_once) + 60)]
     assert 429 in codes and codes[0] == 200
     assert served.http.get("/nonce").status_code == 200
 

@@ -17,7 +17,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 
-from mesh.shell.dashboard.bounds import Allowances
+from mesh.door import Allowances
 from mesh.shell.dashboard.words import Words
 
 LOOK, ORDER = "look", "order"

@@ -18,9 +18,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mesh.door import Bounds, Doorkeeper, guarded
 from mesh.errors import EngineMissingError, RoomfulError
 from mesh.shell.dashboard import orders
-from mesh.shell.dashboard.bounds import CONNECTIONS_MAX, TAKING_S, Keeper, guarded
 from mesh.shell.dashboard.doors import ORDER, Doors
 from mesh.shell.dashboard.watching import Watching
 from mesh.shell.dashboard.words import Words
@@ -39,14 +39,15 @@ QUESTION_BYTES_MAX = 16 * 1024
 LOOKERS_MAX = 32
 TAKEN_WITHIN_S = 20.0  # what is sent on a live line
 ALIVE_S = 5.0  # a line says something at least so often, so that both ends know that the other is there
-ENDS_S = TAKING_S / 2  # a live line ends by itself, and the page asks for the next
+BOUNDS = Bounds(connections=64, of_one=16, asked_a_second=10.0, asked_at_once=60.0)
+ENDS_S = BOUNDS.taking_s / 2  # a live line ends by itself, and the page asks for the next
 
 
 class Dashboard:
     """The application behind the port. `tell` is given a sentence for each order, for whoever watches the terminal."""
 
     def __init__(self, door: Door, words: Words, tell: Callable[[str], None]) -> None:
-        self.doors, self.keeper = Doors(words), Keeper()
+        self.doors, self.keeper = Doors(words), Doorkeeper(BOUNDS)
         self._door, self._tell = door, tell
         self._files = {path: ((PAGE / name).read_bytes(), kind) for path, (name, kind) in FILES.items()}
         self._lookers = 0
@@ -72,7 +73,7 @@ class Dashboard:
 
         return uvicorn.Config(
             self.app(), log_config=None, access_log=False, http=guarded(self.keeper), ws="none", server_header=False, proxy_headers=False,
-            h11_max_incomplete_event_size=QUESTION_BYTES_MAX, limit_concurrency=CONNECTIONS_MAX * 2, timeout_graceful_shutdown=1,
+            h11_max_incomplete_event_size=QUESTION_BYTES_MAX, limit_concurrency=BOUNDS.connections * 2, timeout_graceful_shutdown=1,
             lifespan="on",
         )  # fmt: skip
 
