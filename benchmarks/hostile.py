@@ -1,231 +1,209 @@
-"""A playing room under a million random and mutated messages at every port: what it lost, and what each process weighs before and after.
+"""A playing room under a million random and mutated messages at each kind of port: what it lost, and what each process weighs before and after.
 
-The whispering room with its real models, rehearsed on this computer over TCP (`ROOMFUL_FAR`), and in it a metronome of 100 frames a second,
-whose every number must arrive, ten requests a second of which each must be answered, an OSC and an HTTP sensor. The messages go in turn to
-every heartbeat, control, frames and requests port, page, sensor, mDNS, the doors between processes and the agents' links.
+The whispering room with its real models, rehearsed on this computer (`hostile_room`), and in it a metronome of 100 frames a second,
+whose every number must arrive by each way, requests of which each must be answered, an OSC and an HTTP sensor, and a dashboard. One port of
+each kind is attacked, one after another, in one room: heartbeats, control, revisions, frames, requests, lines straight from a role's thread,
+page and WebSocket, HTTP, OSC, mDNS, dashboard, the doors between processes and an agent's link. `--every` takes each port that there is.
+At ports that phones call, a friend asks meanwhile.
 
-Run: python -m benchmarks.hostile [--messages N] [--seconds S] [--seed N] [--calm S] [--keep] [--help]
+Each port's figures go to the journal as soon as it is done; a run that was broken off goes on, in a new room, with the ports that are left.
+Run: python -m benchmarks.hostile [--messages N] [--seconds S] [--attackers N] [--only KIND …] [--journal FILE] [--keep] [--help]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import http.client
 import json
 import os
-import shutil
 import socket
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from benchmarks.figures import machine
-from mesh.core.codec import seal
-from mesh.core.messages import Ack, Beat, Probe
-from mesh.shell.finding import Door, register_for
+from benchmarks.hostile_room import ALL, ASKERS, LEDGERS, ROOT, Mixed, Siege, besieged, dashboard, free_port, memory_mb, tcp_ports
 from mesh.shell.folder import load
-from mesh.shell.keys import first_group_key
-from mesh.shell.record import NodeRecord, instance_name, to_properties
 from mesh.shell.rehearsal import Rehearsal
 
-ROOT = Path(__file__).resolve().parent.parent
-PIECE = ROOT / "deployments" / "whispering-room"
 RESULTS = Path(__file__).parent / "results" / "hostile.json"
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 AFTER_S = 4.0  # in which what was on its way arrives, and pulses tell of it
-ROLES = '''
-
-class Metronome(Role):
-    """Counts, a hundred times a second."""
-    outputs = {"beat": Event}
-
-    def setup(self):
-        self.n = 0
-
-    def tick(self):
-        self.n += 1
-        self.emit("beat", {"n": self.n})
-        return 0.01
+FRIENDLY = {"page": "/", "websocket": "/", "dashboard": "/nonce", "http": None}
+ASKS_S, ANSWERED_S = 1.0, 20.0
+STILL_S = 5.0
 
 
-class Ledger(Role):
-    """Tells which numbers never came."""
-    display = True
+class Friend:
+    """Somebody who asks at a port for what is to be had there, once a second, on a new connection; counts the answers."""
 
-    def setup(self):
-        self.first = self.last = None
-        self.heard = self.missing = 0
+    def __init__(self, port: int, path: str | None) -> None:
+        self.asked = self.answered = 0
+        self.longest_s = 0.0
+        self._port, self._path, self._done = port, path, threading.Event()
+        self._thread = threading.Thread(target=self._ask_on, daemon=True)
+        self._thread.start()
 
-    def on_beat(self, frame):
-        n = frame.value["n"]
-        if self.last is not None:
-            self.missing += max(0, n - self.last - 1)
-        self.first, self.last, self.heard = self.first or n, n, self.heard + 1
-
-    def tick(self):
-        self.publish("heard", self.heard)
-        self.publish("missing", self.missing)
-        return 0.5
-
-
-class Echo(Role):
-    """Answers with what it was asked."""
-    outputs = {"word": Event}
-
-    def on_word(self, frame):
-        yield frame.value
-
-
-class Asks(Role):
-    """Asks ten times a second and counts."""
-    outputs = {"done": Event}
-
-    def setup(self):
-        self.asked = self.right = self.failed = 0
-
-    def tick(self):
-        self.asked += 1
-        try:
-            self.right += list(self.ask("echo", self.asked)) == [self.asked]
-        except Exception:
-            self.failed += 1
-        for name in ("asked", "right", "failed"):
-            self.publish(name, getattr(self, name))
-        return 0.1
-'''
-YAML = """
-  metronome: {{kind: "./roles.py:Metronome", on: [shelf]}}
-  ledger: {{kind: "./roles.py:Ledger", each: [door], inputs: {{beat: metronome.beat}}, delivery: {{beat: queue}}}}
-  echo: {{kind: "./roles.py:Echo", copies: 2}}
-  asks: {{kind: "./roles.py:Asks", on: [left-wall], inputs: {{}}}}
-  hand: {{kind: sensing.osc, on: [door], options: {{port: {osc}}}}}
-  shop: {{kind: sensing.http, on: [door], options: {{port: {http}}}}}
-
-opening:"""
-
-
-def free_port(kind: int) -> int:
-    """One that nobody has at this moment."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def besieged(folder: Path, osc: int, http: int) -> Path:
-    """A copy of the whispering room with what counts in it."""
-    shutil.copytree(PIECE, folder, ignore=shutil.ignore_patterns("training", "__pycache__"))
-    text = (folder / "deployment.yaml").read_text()
-    (folder / "deployment.yaml").write_text(text.replace("\nopening:", YAML.format(osc=osc, http=http), 1))
-    code = (folder / "roles.py").read_text()
-    (folder / "roles.py").write_text(code + "\n\nfrom mesh.role import Event, Role\n" + ROLES)
-    return folder
-
-
-class Siege:
-    """The room, what it has, and what it lost."""
-
-    def __init__(self, room: Rehearsal, events: list[dict[str, Any]], osc: int, http: int) -> None:
-        self.room, self.events, self.osc, self.http = room, events, osc, http
-        notes = [(path.parent, json.loads(path.read_text())) for path in sorted(room.home.glob("*/agent.json"))]
-        self.doors = [
-            Door(("127.0.0.1",), note["control_port"], register_for(Path(note["key"]), home), note["node"]) for home, note in notes
-        ]
-
-    def facts(self) -> dict[str, Any]:
-        """What each role last published."""
-        return {name: pulse.get("facts", {}) for (name, _, _), pulse in sorted(self.room.tally.pulses.items())}
-
-    def processes(self) -> dict[str, int]:
-        """Agents and roles by name, with their process numbers."""
-        roles = {name: int(said["pid"]) for name, said in self.room.tally.roles.items() if said["pid"]}
-        return {**{f"agent {name}": pid for name, pid in self.room.pids().items()}, **roles}
-
-    def memory_mb(self) -> dict[str, float]:
-        """Resident memory of each."""
-        found = {}
-        for name, pid in self.processes().items():
+    def _ask_on(self) -> None:
+        while not self._done.wait(ASKS_S):
+            began_s = time.monotonic()
+            self.asked += 1
+            line = http.client.HTTPConnection("127.0.0.1", self._port, timeout=ANSWERED_S, source_address=("127.9.9.9", 0))
             try:
-                found[name] = round(psutil.Process(pid).memory_info().rss / 1e6, 1)
-            except psutil.Error:
-                found[name] = 0.0
-        return found
+                if self._path is None:
+                    line.request("POST", "/", b"5", {"Content-Type": "application/json", "Host": "127.0.0.1"})
+                else:
+                    line.request("GET", self._path, headers={"Host": "127.0.0.1"})
+                self.answered += line.getresponse().status in (200, 204)
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                line.close()
+            self.longest_s = max(self.longest_s, time.monotonic() - began_s)
 
-    def refused(self) -> dict[str, int]:
-        """What agents and roles say that they turned away, and by which counter."""
-        total: dict[str, int] = {}
-        for door in self.doors:
-            for name, count in door.ask("status", timeout_s=10.0)["refused"].items():
-                total[f"agent: {name}"] = total.get(f"agent: {name}", 0) + count
-        for pulse in self.room.tally.pulses.values():
-            kept = {**pulse.get("refused", {}), **(pulse.get("facts", {}).get("refused") or {})}
-            for name, count in kept.items():
-                total[f"roles: {name}"] = total.get(f"roles: {name}", 0) + int(count)
-        return total
+    def end(self) -> dict[str, Any]:
+        """What came of it."""
+        self._done.set()
+        self._thread.join()
+        return {"asked": self.asked, "answered": self.answered, "longest_s": round(self.longest_s, 2)}
 
-    def order(self, messages: int, seconds: float, seed: int) -> dict[str, Any]:
-        """Every port there is, for the attackers."""
-        started = [event for event in self.events if event["event"] == "started"]
-        zmtp = {f"control {event['machine']}": event["control_port"] for event in started}
-        for told in self.doors[0].ask("streams")["streams"].values():
-            for source in told["sources"]:
-                zmtp[f"frames {source['instance']}"] = source["frames_port"]
-                zmtp[f"requests {source['instance']}"] = source["requests_port"]
-        pages = {f"page {name}": int(address.rsplit(":", 1)[1].strip("/")) for name, address in self.room.tally.page_addresses().items()}
-        mine = self.doors[0].register.mine
-        node = "0" * 31
-        words = (Beat(f"{node}1", "b", 1, 1, 1), Probe(f"{node}1", f"{node}2", 1), Ack(f"{node}1", "b", 1, 1, 1))
-        with open("/proc/net/unix") as lines:
-            names = [line.split()[-1] for line in lines]
+
+class Stillness:
+    """How long everything here was stopped from outside (SIGSTOP, as where somebody measures on the same computer)."""
+
+    def __init__(self) -> None:
+        self._still_s = 0.0
+        self._task = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.5)
+            late_s = time.monotonic() - before_s - 0.5
+            self._still_s += late_s if late_s > STILL_S else 0.0
+
+    def end(self) -> float:
+        """Seconds."""
+        self._task.cancel()
+        return round(self._still_s, 1)
+
+
+class Snapshot:
+    """What counts, at one moment."""
+
+    def __init__(self, siege: Siege, others: dict[str, int]) -> None:
+        facts = siege.facts()
+        self.heard = {name: facts[name]["heard"] for name in LEDGERS}
+        self.missing = {name: facts[name]["missing"] for name in LEDGERS}
+        self.asked = {key: sum(facts[name][key] for name in ASKERS) for key in ("asked", "right", "failed")}
+        self.processes = {**siege.processes(), **others}
+        self.memory = memory_mb(self.processes)
+        self.suspected = sum(event["event"] == "node_suspect" for event in siege.events)
+        self.dead = sum(event["event"] == "node_dead" for event in siege.events)
+        self.summary = siege.room.tally.summary()
+        self.refused = siege.refused()
+
+    def since(self, was: Snapshot) -> dict[str, Any]:
+        """The figures of what happened between the two."""
+        asked = {key: count - was.asked[key] for key, count in self.asked.items()}
         return {
-            "messages": messages, "seconds": seconds, "seed": seed, "zmtp": zmtp,
-            "beats": {event["machine"]: event["beat_port"] for event in started},
-            "http": {**pages, "http shop": self.http}, "osc": self.osc,
-            "sealed": [seal(word, first_group_key(mine.room_key)).hex() for word in words],
-            "mdns": [packet.hex() for packet in announced(mine.hash(self.room.deployment.installation))],
-            "doors": [name[1:] for name in names if name.startswith("@roomful-")],
-            "links": [name for name in names if name.startswith(str(self.room.home)) and name.endswith("/link")],
-        }
+            "frames": {"heard": sum(self.heard.values()) - sum(was.heard.values()),
+                       "lost": sum(self.missing.values()) - sum(was.missing.values())},
+            "requests": {"asked": asked["asked"], "answered": asked["right"], "failed": asked["failed"],
+                         "lost_in_the_room": self.summary["requests"]["lost"] - was.summary["requests"]["lost"]},
+            "processes_that_changed": sorted(name for name, pid in was.processes.items() if self.processes.get(name) != pid),
+            "takeovers": len(self.summary["takeovers"]) - len(was.summary["takeovers"]),
+            "suspected": self.suspected - was.suspected, "dead": self.dead - was.dead,
+            "refused": {name: count - was.refused.get(name, 0) for name, count in self.refused.items() if count != was.refused.get(name, 0)},
+            "memory_mb": {name: [size, self.memory.get(name, 0.0)] for name, size in was.memory.items()},
+        }  # fmt: skip
 
 
-def announced(installation: str) -> list[bytes]:
-    """An mDNS answer such as a node of this room sends, of a node that is not there."""
-    from zeroconf import DNSOutgoing, ServiceInfo
+async def attack(target: dict[str, Any], seeds: dict[str, list[str]], chosen: argparse.Namespace) -> dict[str, Any]:
+    """All attackers at one port until they are done."""
 
-    record = NodeRecord("ab" * 16, "cd" * 4, "nobody", 1, 1, 9, 9, installation, ("127.0.0.1",), "ef" * 4)
-    info = ServiceInfo("_roomful._udp.local.", instance_name(record.node), port=9, properties=to_properties(record),
-                       server=f"{record.node}.local.", parsed_addresses=["127.0.0.1"])
-    out = DNSOutgoing(0x8400)
-    for each in (info.dns_pointer(), info.dns_service(), info.dns_text(), *info.dns_addresses()):
-        out.add_answer_at_time(each, 0)
-    return list(out.packets())
-
-
-async def lay_siege(folder: Path, osc: int, http: int, messages: int, seconds: float, seed: int, calm_s: float) -> dict[str, Any]:
-    """Begin the room, let it play, attack it, let it play; what was lost meanwhile."""
-    events: list[dict[str, Any]] = []
-    deployment = load(folder)
-    async with Rehearsal(folder, deployment, [each.name for each in deployment.machines], events.append) as room:
-        await _until(lambda: room.tally.all_played(["ledger@door", "asks", "hand", "shop", "wall@left-wall", "poet/1", "metronome"]), room)
-        await asyncio.sleep(calm_s)
-        siege = Siege(room, events, osc, http)
-        before = {"memory_mb": siege.memory_mb(), "processes": siege.processes(), "facts": siege.facts()}
-        order = await asyncio.to_thread(siege.order, messages, seconds, seed)
-        begun_s = time.monotonic()
-        attack = await asyncio.create_subprocess_exec(
+    async def one(number: int) -> dict[str, Any]:
+        share = chosen.messages // chosen.attackers + (number < chosen.messages % chosen.attackers)
+        order = {"target": target, "seeds": seeds, "messages": share, "seconds": chosen.seconds, "seed": f"{chosen.seed} {target['name']} {number}"}
+        process = await asyncio.create_subprocess_exec(
             "nice", "-n", "19", sys.executable, "-m", "benchmarks.hostile_attacks", stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        said, _ = await attack.communicate(json.dumps(order).encode())
-        took_s = time.monotonic() - begun_s
-        thrown = json.loads(said.splitlines()[-1])
-        await asyncio.sleep(AFTER_S)
-        after = {"memory_mb": siege.memory_mb(), "processes": siege.processes(), "facts": siege.facts()}
-        refused = await asyncio.to_thread(siege.refused)
-        summary = room.tally.summary()
-    return judged(before, after, thrown, took_s, refused, summary, events)
+        said, _ = await process.communicate(json.dumps(order).encode())
+        return dict(json.loads(said.splitlines()[-1]))
+
+    began_s = time.monotonic()
+    told = await asyncio.gather(*(one(number) for number in range(chosen.attackers)))
+    counted = {key: sum(each[key] for each in told) for key in ("thrown", "connections", "untaken")}
+    return {"messages": counted["thrown"], "connections": counted["connections"], "untaken": counted["untaken"],
+            "took_s": round(time.monotonic() - began_s, 1)}
+
+
+async def lay_siege(folder: Path, osc: int, http_port: int, chosen: argparse.Namespace, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Begin the room, let it play, attack port after port; what was lost meanwhile, for each of them that is not in `kept` yet."""
+    events: list[dict[str, Any]] = []
+    deployment = load(folder)
+    async with Mixed(folder, deployment, [each.name for each in deployment.machines], events.append) as room:
+        await _until(lambda: room.tally.all_played(list(ALL)), room)
+        control = next(event["control_port"] for event in events if event["event"] == "started")
+        with dashboard(room.home / "key", control, room.home / "board") as (board, board_pid):
+            await asyncio.sleep(chosen.calm)
+            siege = Siege(room, events)
+            targets = await asyncio.to_thread(siege.targets, osc, http_port, board)
+            _say_what_is_not_named(siege, targets)
+            for target in _left(targets, kept, chosen):
+                row = await _besiege(siege, target, {"dashboard": board_pid}, chosen)
+                if row["stood_still_s"] and (row["frames"]["lost"] or row["requests"]["failed"] or row["processes_that_changed"]):
+                    print(f"(stopped from outside for {row['stood_still_s']} s, and something was lost: once more)", json.dumps(row), flush=True)
+                    row = await _besiege(siege, target, {"dashboard": board_pid}, chosen)
+                kept.append(row)
+                _note(chosen.journal, row)
+    return kept
+
+
+async def _besiege(siege: Siege, target: dict[str, Any], others: dict[str, int], chosen: argparse.Namespace) -> dict[str, Any]:
+    stillness = Stillness()
+    before = await asyncio.to_thread(Snapshot, siege, others)
+    friend = Friend(target["at"], FRIENDLY[target["way"]]) if target["way"] in FRIENDLY else None
+    thrown = await attack(target, siege.seeds(), chosen)
+    await asyncio.sleep(AFTER_S)
+    asked = {"friend": await asyncio.to_thread(friend.end)} if friend is not None else {}
+    after = await asyncio.to_thread(Snapshot, siege, others)
+    return {"port": target["name"], "way": target["way"], **thrown, **asked, **after.since(before), "stood_still_s": stillness.end(),
+            "machine": machine()}
+
+
+def _left(targets: list[dict[str, Any]], kept: list[dict[str, Any]], chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """The ports that are still to be attacked: the first of each kind, or all."""
+    seen = {row["port"] if chosen.every else row["way"] for row in kept}
+    left = []
+    for target in targets:
+        mark = target["name"] if chosen.every else target["way"]
+        if mark not in seen and (not chosen.only or target["way"] in chosen.only):
+            seen.add(mark)
+            left.append(target)
+    return left
+
+
+def _say_what_is_not_named(siege: Siege, targets: list[dict[str, Any]]) -> None:
+    """Ports that the room's processes listen at, as the kernel says, and that are on no list: there should be none but those of roles that
+    say nothing, which are asked nothing either."""
+    named = {target["at"] for target in targets}
+    for name, pid in siege.processes().items():
+        for port in tcp_ports(pid) - named:
+            print(f"  (port {port} of {name} is on no list)", flush=True)
+
+
+def _note(journal: Path | None, row: dict[str, Any]) -> None:
+    told = {key: value for key, value in row.items() if key != "memory_mb"}
+    grown = max(row["memory_mb"].items(), key=lambda each: each[1][1] - each[1][0])
+    print(json.dumps({**told, "grew_most": grown}), flush=True)
+    if journal is not None:
+        with journal.open("a") as file:
+            file.write(json.dumps(row) + "\n")
 
 
 async def _until(condition: Any, room: Rehearsal) -> None:
@@ -236,42 +214,44 @@ async def _until(condition: Any, room: Rehearsal) -> None:
         await asyncio.sleep(0.2)
 
 
-def judged(before: dict[str, Any], after: dict[str, Any], thrown: dict[str, Any], took_s: float, refused: dict[str, int],
-           summary: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, Any]:
-    """The figures."""
-    ledger, was = after["facts"]["ledger@door"], before["facts"]["ledger@door"]
-    asks, asked = after["facts"]["asks"], before["facts"]["asks"]
-    total = sum(thrown["thrown"].values())
+def summed(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """All ports together; the memory from before the first to after the last of each room."""
     return {
-        "messages": total, "by_port": thrown["thrown"], "connections": sum(thrown["connections"].values()), "took_s": round(took_s, 1),
-        "frames": {"heard": ledger["heard"] - was["heard"], "lost": ledger["missing"] - was["missing"]},
-        "requests": {"asked": asks["asked"] - asked["asked"], "answered": asks["right"] - asked["right"],
-                     "failed": asks["failed"] - asked["failed"], "lost_in_the_room": summary["requests"]["lost"]},
-        "processes_that_changed": sorted(name for name, pid in before["processes"].items() if after["processes"].get(name) != pid),
-        "takeovers": summary["takeovers"], "suspected": sum(event["event"] == "node_suspect" for event in events),
-        "refused": refused, "memory_mb": {name: [size, after["memory_mb"].get(name, 0.0)] for name, size in before["memory_mb"].items()},
-        "machine": machine(),
-    }
+        "messages": sum(row["messages"] for row in rows), "least_at_a_port": min(row["messages"] for row in rows),
+        "connections": sum(row["connections"] for row in rows), "took_s": round(sum(row["took_s"] for row in rows), 1),
+        "frames": {key: sum(row["frames"][key] for row in rows) for key in ("heard", "lost")},
+        "requests": {key: sum(row["requests"][key] for row in rows) for key in ("asked", "answered", "failed", "lost_in_the_room")},
+        "processes_that_changed": sorted({name for row in rows for name in row["processes_that_changed"]}),
+        "takeovers": sum(row["takeovers"] for row in rows), "suspected": sum(row["suspected"] for row in rows),
+        "memory_mb": {name: [rows[0]["memory_mb"][name][0], sizes[1]] for name, sizes in rows[-1]["memory_mb"].items()},
+        "ports": rows,
+    }  # fmt: skip
 
 
-def run(messages: int, seconds: float, seed: int, calm_s: float) -> dict[str, Any]:
-    """One siege in a folder of its own."""
-    os.environ["ROOMFUL_FAR"] = "1"
-    osc, http = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
+def run(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The ports that the journal does not have, in a room of their own."""
+    lines = chosen.journal.read_text().splitlines() if chosen.journal is not None and chosen.journal.exists() else []
+    kept = [json.loads(line) for line in lines]
+    osc, http_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http), osc, http, messages, seconds, seed, calm_s))
+        rows = asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http_port), osc, http_port, chosen, kept))
+    return summed(rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=3600.0, help="stop throwing after so many, though fewer were thrown")
+    parser.add_argument("--messages", type=int, default=1_000_000, help="at each port")
+    parser.add_argument("--seconds", type=float, default=3600.0, help="stop throwing at a port after so many, though fewer were thrown")
+    parser.add_argument("--attackers", type=int, default=2, help="processes that throw at once")
+    parser.add_argument("--every", action="store_true", help="each port that there is, not one of each kind")
+    parser.add_argument("--only", nargs="*", metavar="KIND", help="only ports of these kinds")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--calm", type=float, default=10.0, help="seconds of undisturbed play before")
+    parser.add_argument("--journal", type=Path, help="where each port's figures are kept, and what was done before is found")
     parser.add_argument("--keep", action="store_true", help=f"write the figures to {RESULTS.relative_to(ROOT)}")
     chosen = parser.parse_args()
-    found = run(chosen.messages, chosen.seconds, chosen.seed, chosen.calm)
-    print(json.dumps({key: value for key, value in found.items() if key not in ("by_port", "memory_mb")}, indent=1))
+    found = run(chosen)
+    print(json.dumps({key: value for key, value in found.items() if key not in ("ports", "memory_mb")}, indent=1))
     for name, (before, after) in found["memory_mb"].items():
         print(f"  {name:28} {before:7.1f} MB -> {after:7.1f} MB")
     if chosen.keep:

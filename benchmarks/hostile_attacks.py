@@ -1,7 +1,7 @@
-"""The attackers of `benchmarks.hostile`: random and mutated messages at each port of a playing room, from a process of their own.
+"""The attackers of `benchmarks.hostile`: random and mutated messages at one port of a playing room, each from a process of its own.
 
-One class a way in; each `throw` is one message. Connections that the room closes are made anew, some are left half-open. The seeds that
-are mutated are real ones: sealed heartbeats, ZeroMQ's greeting, HTTP calls, WebSocket frames, OSC packets, mDNS records, bells.
+One class a way in; each `throw` is one message; what the system did not take is not counted. The seeds that are mutated are real ones: sealed heartbeats, ZeroMQ's greeting, HTTP calls, WebSocket frames, OSC packets,
+mDNS records, bells.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ import struct
 import sys
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 SIZES = (0, 1, 2, 7, 16, 18, 64, 200, 1000, 1400, 4000, 9000)
-OPEN_MAX = 6  # connections of one attacker to one port; on a page they come from many addresses
+OPEN_MAX, ENDING_MAX = 6, 12  # connections of one attacker to one port; on a page they come from many addresses
+SAID_MAX = 8  # messages on a connection
+READ_MAX = 8
+HANGS_UP_S = 0.5
 ZMTP = b"\xff" + bytes(8) + b"\x7f\x03\x01CURVE" + bytes(15) + b"\0" * 32
 READY = b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06DEALER"
 HELLO = b"\x04\xc8\x05HELLO\x01\0" + bytes(72) + bytes(120)
@@ -26,12 +30,31 @@ OSC = b"/hand/x\0,ifs\0\0\0\0" + struct.pack(">if", 3, 0.5) + b"hey\0"
 BUNDLE = b"#bundle\0" + struct.pack(">Qi", 1, len(OSC)) + OSC
 CALLS = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"GET /%2e%2e/deployment.yaml HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-    b"GET /roomful HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n\x81\x85abcd\0\0\0\0\0",
     b"POST / HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"a\": 1}\n",
     b"POST / HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 26\r\n\r\n[1000000000000000000000000]",
     b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 3000,
 )
+UPGRADE = (b"GET /roomful HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+           b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+FRAMES = (
+    b"\x81\x85abcd\0\0\0\0\0", b"\x81\x92abcd" + bytes(x ^ y for x, y in zip(b'{"clock": 1234.56}', b"abcd" * 5, strict=False)),
+    b"\x89\x84abcd\0\0\0\0", b"\x01\x85abcd\0\0\0\0\0\x80\x85abcd\0\0\0\0\0", b"\x82\xfe\x03\xe8abcd" + bytes(1000),
+    b"\x81\xff\x7f\xff\xff\xff\xff\xff\xff\xffabcd", b"\x88\x82abcd\x62\x8a",
+)
+_PROOF = b"Roomful-Proof: 1." + b"a" * 32 + b"." + b"b" * 64 + b":" + b"c" * 64 + b"\r\n"
+DASHBOARD = (
+    *CALLS, b"GET /nonce HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    b"POST /live HTTP/1.1\r\nHost: 127.0.0.1\r\n" + _PROOF + b"Content-Length: 0\r\n\r\n",
+    b"POST /order HTTP/1.1\r\nHost: 127.0.0.1\r\n" + _PROOF + b"Content-Length: 16\r\n\r\n{\"verb\": \"down\"}",
+    b"POST /order HTTP/1.1\r\nHost: 127.0.0.1\r\n" + _PROOF + b"Transfer-Encoding: chunked\r\n\r\n10\r\n{\"verb\": \"down\"}\r\n0\r\n\r\n",
+)
+STRAIGHT = b"\x03roomful-line" + bytes(16) + b"\0\0\0\x10" + bytes(16)
+SEEDS: dict[str, Sequence[bytes]] = {
+    "control": (ZMTP, ZMTP + HELLO, HELLO), "transfer": (ZMTP, ZMTP + HELLO, HELLO), "frames": (ZMTP, ZMTP + HELLO, HELLO),
+    "requests": (ZMTP, ZMTP + HELLO, HELLO), "straight": (STRAIGHT,), "page": CALLS, "websocket": FRAMES, "http": CALLS,
+    "dashboard": DASHBOARD, "osc": (OSC, BUNDLE), "door": (b"\x03roomful-1qmetronome.beat\0", b"\x01\0\0" + bytes(8)),
+    "link": (ZMTP.replace(b"CURVE", b"NULL\0"), READY),
+}
 
 
 def mutated(seed: bytes, chance: random.Random) -> bytes:
@@ -60,13 +83,15 @@ class Way(ABC):
 
     def __init__(self, seeds: Sequence[bytes], chance: random.Random) -> None:
         self.seeds, self.chance = tuple(seeds) or (b"",), chance
-        self.thrown = self.connected = 0
+        self.thrown = self.connected = self.untaken = 0
 
     def throw(self) -> None:
         """One message; what the system refuses to send is not counted."""
-        with contextlib.suppress(OSError):
+        try:
             self.send(mutated(self.chance.choice(self.seeds), self.chance))
             self.thrown += 1
+        except OSError:
+            self.untaken += 1
 
     @abstractmethod
     def send(self, message: bytes) -> None: ...
@@ -86,30 +111,54 @@ class Datagrams(Way):
 
 
 class Lines(Way):
-    """TCP or a Unix socket: several lines at once, some never finished, some never read."""
+    """TCP or a Unix socket: several lines at once. On each a few messages are said, then nothing more, and the other end's hanging up is
+    waited for, so that whoever is attacked has really read what was thrown, up to the first word for which it hung up. Some lines are never
+    finished, some never read, some dropped. `first` is said on each, as it is."""
 
-    def __init__(self, connect: Callable[[int], socket.socket], seeds: Sequence[bytes], chance: random.Random) -> None:
+    def __init__(self, connect: Callable[[int], socket.socket], seeds: Sequence[bytes], chance: random.Random, first: bytes = b"") -> None:
         super().__init__(seeds, chance)
-        self.connect, self.open = connect, list[socket.socket]()
+        self.connect, self.first = connect, first
+        self.open, self.ending = list[tuple[socket.socket, int]](), deque[socket.socket]()
 
     def send(self, message: bytes) -> None:
-        if len(self.open) < OPEN_MAX or self.chance.random() < 0.002:
-            if len(self.open) >= OPEN_MAX:
-                self.open.pop(0).close()
-            line = self.connect(self.connected)
-            line.setblocking(False)
-            self.connected += 1
-            self.open.append(line)
-        line = self.chance.choice(self.open)
+        if len(self.open) < OPEN_MAX:
+            self.open.append((self.call(), self.chance.randint(1, SAID_MAX * (8 if self.first else 1))))
+        place = self.chance.randrange(len(self.open))
+        line, left = self.open[place]
         try:
             line.send(message)
-            if self.chance.random() < 0.5:
-                line.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.open.remove(line)
+        except OSError:  # it takes no more, or was hung up on
+            del self.open[place]
             line.close()
+            raise
+        self.open[place] = (line, left - 1)
+        if left <= 1:
+            del self.open[place]
+            self.end(line)
+
+    def call(self) -> socket.socket:
+        line = self.connect(self.connected)
+        self.connected += 1
+        if self.first:
+            line.send(self.first)
+        line.setblocking(False)
+        return line
+
+    def end(self, line: socket.socket) -> None:
+        """Says no more there, and waits for the oldest of those where nothing more is said."""
+        if self.chance.random() > 0.02:  # else it is left half-open until its turn comes
+            with contextlib.suppress(OSError):
+                line.shutdown(socket.SHUT_WR)
+        self.ending.append(line)
+        if len(self.ending) > ENDING_MAX:
+            oldest = self.ending.popleft()
+            if self.chance.random() < 0.95:  # else it is dropped, with what was answered unread
+                oldest.settimeout(HANGS_UP_S)
+                with contextlib.suppress(OSError):
+                    for _ in range(READ_MAX):  # whoever was let in, at a door say, is told things without end
+                        if not oldest.recv(65536):
+                            break
+            oldest.close()
 
 
 def tcp(port: int) -> Callable[[int], socket.socket]:
@@ -126,47 +175,35 @@ def unix(path: str) -> Callable[[int], socket.socket]:
 
     def connect(_: int) -> socket.socket:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET if path.startswith("\0") else socket.SOCK_STREAM)
+        line.settimeout(0.5)
         line.connect(path)
         return line
 
     return connect
 
 
-def ways(order: dict[str, Any], chance: random.Random) -> dict[str, Way]:
-    """Every way that the order names, by a name for a person."""
-    sealed = [bytes.fromhex(each) for each in order["sealed"]]
-    found: dict[str, Way] = {}
-    for name, port in order["beats"].items():
-        found[f"heartbeats {name}"] = Datagrams(("127.0.0.1", port), sealed, chance)
-    for name, port in order["zmtp"].items():
-        found[name] = Lines(tcp(port), [ZMTP, ZMTP + HELLO, HELLO], chance)
-    for name, port in order["http"].items():
-        found[name] = Lines(tcp(port), CALLS, chance)
-    found["osc"] = Datagrams(("127.0.0.1", order["osc"]), [OSC, BUNDLE], chance)
-    found["mdns"] = Datagrams(("224.0.0.251", 5353), [bytes.fromhex(each) for each in order["mdns"]], chance)
-    for number, path in enumerate(order["doors"]):
-        found[f"door {number}"] = Lines(unix("\0" + path), [b"\x03roomful-1qmetronome.beat\0", b"\x01\0\0" + bytes(8)], chance)
-    for number, path in enumerate(order["links"]):
-        found[f"link {number}"] = Lines(unix(path), [ZMTP.replace(b"CURVE", b"NULL\0"), READY], chance)
-    return found
+def way_to(target: dict[str, Any], seeds: dict[str, Sequence[bytes]], chance: random.Random) -> Way:
+    """The way into one port."""
+    way, at = target["way"], target["at"]
+    if way == "mdns":
+        return Datagrams(("224.0.0.251", at), seeds[way], chance)
+    if way in ("heartbeats", "osc"):
+        return Datagrams(("127.0.0.1", at), seeds[way], chance)
+    if way in ("door", "link"):
+        return Lines(unix(f"\0{at}" if way == "door" else at), seeds[way], chance)
+    return Lines(tcp(at), seeds[way], chance, UPGRADE if way == "websocket" else b"")
 
 
 def main() -> None:
-    """The order on stdin: how many, from which seed, at what; then for a line each second with what was thrown so far."""
+    """The order on stdin: how many, from which seed, at what; then one line with what was thrown."""
     order = json.loads(sys.stdin.read())
-    chance = random.Random(order["seed"])
-    found = ways(order, chance)
-    names, told_s = list(found), time.monotonic()
+    seeds = {**SEEDS, **{name: [bytes.fromhex(each) for each in packed] for name, packed in order["seeds"].items()}}
+    way = way_to(order["target"], seeds, random.Random(order["seed"]))
     until_s = time.monotonic() + order["seconds"]
-    for number in range(order["messages"]):
-        if time.monotonic() > until_s:
-            break
-        found[names[number % len(names)]].throw()
-        if not number % 500 and time.monotonic() - told_s > 1.0:
-            told_s = time.monotonic()
-            print(json.dumps({"at": number}), flush=True)
-    print(json.dumps({"thrown": {name: way.thrown for name, way in found.items()}, "connections": {
-        name: way.connected for name, way in found.items() if way.connected}}), flush=True)
+    while way.thrown < order["messages"] and time.monotonic() < until_s:
+        for _ in range(min(20, order["messages"] - way.thrown)):
+            way.throw()
+    print(json.dumps({"thrown": way.thrown, "connections": way.connected, "untaken": way.untaken}), flush=True)
 
 
 if __name__ == "__main__":
