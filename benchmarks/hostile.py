@@ -1,10 +1,10 @@
-"""A playing room under a million random and mutated messages at each kind of port: what it lost, and what each process weighs before and after.
+"""A playing room under a million random and mutated messages at each kind of port: what it lost, what each process weighs before and after.
 
 The whispering room with its real models, rehearsed on this computer (`hostile_room`), and in it a metronome of 100 frames a second,
 whose every number must arrive by each way, requests of which each must be answered, an OSC and an HTTP sensor, and a dashboard. One port of
-each kind is attacked, one after another, in one room: heartbeats, control, revisions, frames, requests, lines straight from a role's thread,
-page and WebSocket, HTTP, OSC, mDNS, dashboard, the doors between processes and an agent's link. `--every` takes each port that there is.
-At ports that phones call, a friend asks meanwhile.
+each kind is attacked, one after another, in one room: heartbeats, control, revisions, frames, requests, lines straight from a role's
+thread, page and WebSocket, HTTP, OSC, mDNS, dashboard, the doors between processes and an agent's link. `--every` takes each port that
+there is. At ports that phones call, a friend asks meanwhile.
 
 Each port's figures go to the journal as soon as it is done; a run that was broken off goes on, in a new room, with the ports that are left.
 Run: python -m benchmarks.hostile [--messages N] [--seconds S] [--attackers N] [--only KIND …] [--journal FILE] [--keep] [--help]
@@ -118,7 +118,7 @@ class Snapshot:
             "processes_that_changed": sorted(name for name, pid in was.processes.items() if self.processes.get(name) != pid),
             "takeovers": len(self.summary["takeovers"]) - len(was.summary["takeovers"]),
             "suspected": self.suspected - was.suspected, "dead": self.dead - was.dead,
-            "refused": {name: count - was.refused.get(name, 0) for name, count in self.refused.items() if count != was.refused.get(name, 0)},
+            "refused": {name: more for name, count in self.refused.items() if (more := count - was.refused.get(name, 0))},
             "memory_mb": {name: [size, self.memory.get(name, 0.0)] for name, size in was.memory.items()},
         }  # fmt: skip
 
@@ -128,7 +128,8 @@ async def attack(target: dict[str, Any], seeds: dict[str, list[str]], chosen: ar
 
     async def one(number: int) -> dict[str, Any]:
         share = chosen.messages // chosen.attackers + (number < chosen.messages % chosen.attackers)
-        order = {"target": target, "seeds": seeds, "messages": share, "seconds": chosen.seconds, "seed": f"{chosen.seed} {target['name']} {number}"}
+        seed = f"{chosen.seed} {target['name']} {number}"
+        order = {"target": target, "seeds": seeds, "messages": share, "seconds": chosen.seconds, "seed": seed}
         process = await asyncio.create_subprocess_exec(
             "nice", "-n", "19", sys.executable, "-m", "benchmarks.hostile_attacks", stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -142,7 +143,7 @@ async def attack(target: dict[str, Any], seeds: dict[str, list[str]], chosen: ar
             "took_s": round(time.monotonic() - began_s, 1)}
 
 
-async def lay_siege(folder: Path, osc: int, http_port: int, chosen: argparse.Namespace, kept: list[dict[str, Any]]) -> list[dict[str, Any]]:
+async def lay_siege(folder: Path, osc: int, http_port: int, chosen: argparse.Namespace, kept: list[dict[str, Any]]) -> None:
     """Begin the room, let it play, attack port after port; what was lost meanwhile, for each of them that is not in `kept` yet."""
     events: list[dict[str, Any]] = []
     deployment = load(folder)
@@ -157,11 +158,10 @@ async def lay_siege(folder: Path, osc: int, http_port: int, chosen: argparse.Nam
             for target in _left(targets, kept, chosen):
                 row = await _besiege(siege, target, {"dashboard": board_pid}, chosen)
                 if row["stood_still_s"] and (row["frames"]["lost"] or row["requests"]["failed"] or row["processes_that_changed"]):
-                    print(f"(stopped from outside for {row['stood_still_s']} s, and something was lost: once more)", json.dumps(row), flush=True)
+                    print(f"(stopped for {row['stood_still_s']} s, and something was lost: once more)", json.dumps(row), flush=True)
                     row = await _besiege(siege, target, {"dashboard": board_pid}, chosen)
                 kept.append(row)
                 _note(chosen.journal, row)
-    return kept
 
 
 async def _besiege(siege: Siege, target: dict[str, Any], others: dict[str, int], chosen: argparse.Namespace) -> dict[str, Any]:
@@ -234,8 +234,8 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
     kept = [json.loads(line) for line in lines]
     osc, http_port = free_port(socket.SOCK_DGRAM), free_port(socket.SOCK_STREAM)
     with tempfile.TemporaryDirectory() as folder:
-        rows = asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http_port), osc, http_port, chosen, kept))
-    return summed(rows)
+        asyncio.run(lay_siege(besieged(Path(folder) / "piece", osc, http_port), osc, http_port, chosen, kept))
+    return summed(kept)
 
 
 def main() -> None:

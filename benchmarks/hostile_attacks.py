@@ -1,7 +1,7 @@
 """The attackers of `benchmarks.hostile`: random and mutated messages at one port of a playing room, each from a process of its own.
 
-One class a way in; each `throw` is one message; what the system did not take is not counted. The seeds that are mutated are real ones: sealed heartbeats, ZeroMQ's greeting, HTTP calls, WebSocket frames, OSC packets,
-mDNS records, bells.
+One class a way in; each `throw` is one message; what the system did not take is not counted. The seeds that are mutated
+are real ones: sealed heartbeats, ZeroMQ's greeting, HTTP calls, WebSocket frames, OSC packets, mDNS records, bells.
 """
 
 from __future__ import annotations

@@ -152,7 +152,8 @@ def dashboard(key: Path, control_port: int, home: Path) -> Iterator[tuple[int, i
     running = subprocess.Popen(
         [sys.executable, "-P", "-m", "mesh.cli.entry", "dashboard", "--bind", "127.0.0.1", "--port", str(port), "--json",
          "--host", f"127.0.0.1:{control_port}", "--key", str(key)],
-        env={**os.environ, "ROOMFUL_HOME": str(home), "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # fmt: skip
+        env={**os.environ, "ROOMFUL_HOME": str(home), "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         assert running.stdout is not None
         json.loads(running.stdout.readline())

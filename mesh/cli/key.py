@@ -136,7 +136,7 @@ def _renew_owner(path: Path, given: Path | None, as_json: bool) -> None:
 @door_options
 @_json
 def list_(host: str | None, key_path: Path | None, as_json: bool) -> None:
-    """Which machines were let in, and which are shut out."""
+    """Which machines were let in, which are shut out, and which commands the whole key vouched for."""
     from mesh.shell.finding import find
 
     said = find(host, key_path).ask("keys")
@@ -148,6 +148,9 @@ def list_(host: str | None, key_path: Path | None, as_json: bool) -> None:
         states = ["shut out"] if machine["shut_out"] else ["let in"]
         states += ["keeps the whole key"] if machine["owner"] else []
         click.echo(f"  {machine['name'] or '(not met)':<16} {machine['node'][:8]}  {', '.join(states)}")
+    for command in said["commands"]:
+        state = "shut out" if command["shut_out"] else "let in for as long as it ran"
+        click.echo(f"  {'(a command)':<16} {command['node'][:8]}  {state}")
 
 
 @command.command(epilog="\b\nExamples:\n  roomful key revoke shelf\n  roomful key revoke shelf --file /media/stick/whispering-room.key")
@@ -158,7 +161,9 @@ def list_(host: str | None, key_path: Path | None, as_json: bool) -> None:
 def revoke(machine: str, host: str | None, given: Path | None, as_json: bool) -> None:
     """Shut MACHINE (its name, or the beginning of its number in `key list`) out of the room; the others play on.
 
-    It needs the whole key: where it was made, from a file, or typed. A machine that keeps the whole key can let itself in again.
+    The number may also be that of a command: one that ran on a laptop with the whole key has secrets of its own for as long as it
+    runs, which count no more from then on. It needs the whole key: where it was made, from a file, or typed. A machine that keeps
+    the whole key can let itself in again.
     """
     from mesh.shell.finding import find
     from mesh.shell.revocations import read, sign
@@ -168,7 +173,7 @@ def revoke(machine: str, host: str | None, given: Path | None, as_json: bool) ->
     said = door.ask("keys")
     if said["fingerprint"] != fingerprint(key.verify_key):
         raise KeyFileError("this is another installation's key", instead=f"The room's fingerprint is {said['fingerprint']}.")
-    gone = _named(machine, said["machines"])
+    gone = _named(machine, [*said["machines"], *({**each, "name": "", "owner": False} for each in said["commands"])])
     before = read(bytes.fromhex(said["signed"]), key.verify_key)
     shut_out = {**(before.shut_out if before else {}), **{each["node"]: each["issue"] for each in gone}}
     number = said["number"] + 1
@@ -177,9 +182,23 @@ def revoke(machine: str, host: str | None, given: Path | None, as_json: bool) ->
     if as_json:
         click.echo(json.dumps(after))
         return
-    click.echo(f"{gone[0]['name'] or gone[0]['node'][:8]} is shut out. `roomful key add --renew` on it would let it in again.")
+    name = gone[0]["name"] or gone[0]["node"][:8]
+    if gone[0] in said["machines"]:
+        click.echo(f"{name} is shut out. `roomful key add --renew` on it would let it in again.")
+        _say_who_was_not_told(name, after["machines"], door.ask("status")["machines"])
+    else:
+        click.echo(f"The command {name} is shut out.")
     if any(each["owner"] for each in gone):
         click.echo("It keeps the whole key, so whoever has it can let himself in again: make a new key for the room.", err=True)
+
+
+def _say_who_was_not_told(gone: str, let_in: list[dict[str, Any]], here: dict[str, dict[str, Any]]) -> None:
+    """Whoever is off hears of it late, and from nobody where only the one that was shut out is there."""
+    awake = {each["node"] for each in here.values() if each["health"] in ("alive", "suspect")}
+    names = sorted({each["name"] for each in let_in if each["name"] and not each["shut_out"] and each["node"] not in awake})
+    if names:
+        click.echo(f"Not here, so not told yet: {', '.join(names)}. They hear of it from the first of the others that they meet; one that "
+                   f"met {gone} alone before would still let it in.", err=True)
 
 
 def _whole(given: Path | None) -> InstallationKey:

@@ -16,7 +16,7 @@ SENTENCES = {
     "node_suspect": "{name} has been silent for {silent_ms} ms",
     "node_refuted": "{name} is back, it was only late",
     "node_dead": "{name} is gone: silent for {silent_ms} ms",
-    "node_left": "{name} was stopped by hand",
+    "node_left": "{name} has left: it was stopped by hand, or shut out",
     "refuted": "the others took this machine for dead; it told them otherwise",
     "takeover": "{to} takes over {instance}",
     "claimed_anew": "two held {instance}; this machine keeps it",

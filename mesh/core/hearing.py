@@ -57,12 +57,14 @@ class Fence:
     def __init__(self) -> None:
         self._beliefs: dict[str, _Belief] = {}
         self._named: frozenset[str] = frozenset()
+        self._shunned: frozenset[str] = frozenset()
         self._spoke: Sender | None = None  # admitted last, and nothing has changed since
 
     def route(self, sources: Iterable[tuple[str, str, int, int, str]]) -> None:
         """What the agent says: (instance, node, epoch, generation, state) of each source. Instances that are no longer named are
         heard on until `forget`: what they said while they counted may still be on its way."""
         named = list(sources)
+        self._shunned -= {each[1] for each in named}
         playing = {each[0] for each in named if each[4] == "playing"}
         beliefs = {instance: self._beliefs.get(instance, _Belief()) for instance, *_ in named}
         for instance, node, epoch, generation, state in named:
@@ -81,6 +83,15 @@ class Fence:
             belief.before = (-1, "")
         self._spoke = None
 
+    def shun(self, nodes: Iterable[str]) -> None:
+        """Nothing of what these nodes say counts any more, or ever did: until routes name one of them again. Who spoke for an instance
+        from there holds it no longer, so that its standby is heard."""
+        self._shunned |= frozenset(nodes)
+        for belief in self._beliefs.values():
+            if belief.highest[1] in self._shunned:
+                belief.to_standby = True
+        self._spoke = None
+
     def broke(self, instance: str, node: str, epoch: int) -> None:
         """The line to this process broke. If it is the one that counts, its standby does until it speaks again: the end of a process is
         known here at once, and by the agents only some steps later."""
@@ -95,7 +106,7 @@ class Fence:
         if sender is self._spoke and not muted:
             return True
         belief = self._beliefs.get(sender.instance)
-        if belief is None:
+        if belief is None or sender.node in self._shunned:
             return False
         if muted:
             return belief.to_standby

@@ -324,6 +324,9 @@ class Agent:
             self.refused["datagram"] += 1
             self.refusals.note(sender[0], fault.what, self.now())
             return
+        if self.vouching.bars(message):
+            self.refused["datagram"] += 1
+            return
         self.feed(Heard(message, sender[0], age_s))
 
     def _on_control(self, data: bytes, reply: Reply) -> None:
@@ -338,6 +341,8 @@ class Agent:
             self.answers.answer(message, lambda answer: reply(encode(answer)))
         elif isinstance(message, ShutOut):
             self.shutting_out.hear(message)
+        elif self.vouching.bars(message):
+            self.refused["control"] += 1
         elif not isinstance(message, (Answer, Beat)) and not self._deaf.drops(message):
             believed = self.vouching.take_in(message)
             if believed is not None:

@@ -138,7 +138,7 @@ class HostLink:
         elif type_ == "keys":  # who may connect is for no role to wait with
             self._standing.vouched = tuple(map(str, order["vouched"]))
             self._standing.meet([str(each) for each in order.get("cut", ())], order.get("sweep") is True)
-        if type_ not in ("still_here", "keys"):
+        if type_ != "still_here" and (type_ != "keys" or order.get("gone")):
             self.orders.put(order)
             self._standing.ring()
 

@@ -88,6 +88,11 @@ class Inputs:
             self._close(gone)
         self.ears = tuple(ears)
 
+    def shun(self, nodes: frozenset[str], keys: frozenset[str]) -> None:
+        """These nodes, whose processes have these keys, were shut out: nothing that they say is heard any more."""
+        for ear in self.ears:
+            ear.input.shun(nodes, keys)
+
     def _open(self, name: str, stream: str, type_: str, delivery: str, pictures: str) -> Input:
         socket = self._context.socket(zmq.SUB)
         curve.client(socket, self._public, self._public, self._secret)  # whom it calls is said at each connect

@@ -126,10 +126,18 @@ class Input:
             else:
                 self._parting.setdefault(speaker, until_s)
         self._fence.route((each.instance, each.node, each.epoch, each.generation, each.state) for each in wanted)
-        speaking = {source.speaker for source in wanted}
-        self._utterances.lost(speaking, time.monotonic())
+        self._utterances.lost(speakers, time.monotonic())
         self._sender = None
-        self._voices = {sender: voice for sender, voice in self._voices.items() if _speaker(sender) in speaking}
+        self._voices = {sender: voice for sender, voice in self._voices.items() if _speaker(sender) in speakers}
+
+    def shun(self, nodes: frozenset[str], keys: frozenset[str]) -> None:
+        """Cuts the lines to these nodes, whose processes have these keys; what is on its way counts no more, until routes name them."""
+        self._fence.shun(nodes)
+        if self._straight is not None:
+            self._straight.shun(nodes)
+        places = [place for place, key in self._keys.items() if key in keys]
+        self._parting |= dict.fromkeys([*places, *(each for each in self._lines if each.node in nodes)], 0.0)
+        self.part(time.monotonic())
 
     def _read_all(self) -> None:
         self.read()
@@ -140,10 +148,8 @@ class Input:
         """To be called now and then: cuts the lines to those who are no longer named, and asks for those that are to be had."""
         if self._straight is not None:
             self._straight.keep_house(now)
-        due = [gone for gone, until_s in self._parting.items() if until_s <= now]
-        if not due:
-            return
-        self._read_all()
+        if due := [gone for gone, until_s in self._parting.items() if until_s <= now]:
+            self._read_all()
         for gone in due:
             self._parting.pop(gone, None)
             if isinstance(gone, Speaker):
@@ -151,7 +157,7 @@ class Input:
             else:
                 with contextlib.suppress(zmq.ZMQError):
                     self.socket.disconnect(gone)
-        if not self._parting:
+        if due and not self._parting:
             self._fence.forget()
 
     def _connect(self, wanted: dict[str, str]) -> None:
@@ -211,7 +217,7 @@ class Input:
                     if source.speaker == speaker:
                         self._connect({**self._far, endpoint(source.address, source.frames_port): source.key})
                         self._want_straight()
-                        self._broke(source)
+                        self.line_broke(source)
 
     def notice(self) -> None:
         """A line over the network broke: whoever spoke there is silent now. Called when the monitor most likely has something to say."""
@@ -220,9 +226,10 @@ class Input:
             self.read()  # what it said before it ended
             for source in self._sources:
                 if endpoint(source.address, source.frames_port) == where and source.speaker not in self._lines:
-                    self._broke(source)
+                    self.line_broke(source)
 
-    def _broke(self, source: Source) -> None:
+    def line_broke(self, source: Source) -> None:
+        """The line to a source broke."""
         if source.state == "playing":
             self._fence.broke(source.instance, source.node, source.epoch)
 
@@ -285,10 +292,6 @@ class Input:
         if only != self._only_straight:
             self._only_straight = only
             (self.socket.unsubscribe if only else self.socket.subscribe)(self._far_topic)
-
-    def line_broke(self, source: Source) -> None:
-        """The line of its own to a source broke."""
-        self._broke(source)
 
     def _hear_out(self, header: Header, data: Any) -> bool:
         """Whether it waits for the role now."""

@@ -315,6 +315,8 @@ class Playing:
                 if order["type"] == "routes":
                     self._route(read_routes(order["routes"]))
                     self._routed = True
+                elif order["type"] == "keys":
+                    self._inputs.shun(frozenset(map(str, order["gone"])), frozenset(map(str, order["cut"])))
                 elif order["type"] == "clock":
                     self._stage.clock.follow(course_of(order))
             except (LookupError, TypeError, ValueError, AttributeError, zmq.ZMQError) as error:

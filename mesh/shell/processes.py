@@ -113,12 +113,12 @@ class Processes:
         for instance in self.supervisor.running():
             self.link.send(instance, generations.get(instance, 0), order)
 
-    def set_guests(self, publics: list[str], cut: list[str] | None = None) -> None:
+    def set_guests(self, publics: list[str], cut: list[str] | None = None, gone: list[str] | None = None) -> None:
         """The keys that are let in by every process that runs, and by those that will. With `cut` somebody was shut out: these are hung
-        up on, and all others who are not let in any more."""
+        up on, and all others who are not let in any more; what the nodes `gone` say is heard no more."""
         self._guests = publics
         self._cut = [*self._cut, *(cut or ())][-CUT_MAX:]
-        self.tell_all({"type": "keys", "vouched": publics, "cut": cut or [], "sweep": cut is not None})
+        self.tell_all({"type": "keys", "vouched": publics, "cut": cut or [], "sweep": cut is not None, "gone": gone or []})
 
     def set_clock(self, course: Course) -> None:
         """The room's time runs so from now on: for every process that runs, and for those that will."""

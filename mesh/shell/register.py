@@ -108,6 +108,10 @@ class Register:
         """Of all nodes, this one's first."""
         return [self.mine.certificate, *(each for each in self._nodes.values() if each.node != self.mine.node)]
 
+    def commands(self) -> list[Certificate]:
+        """Of commands that the whole key vouched for, the latest last."""
+        return list(self._operators.values())
+
     def showed(self, address: str, port: int, node: str) -> None:
         """A node has shown its certificate from there."""
         if len(self._places) >= NODES_MAX:

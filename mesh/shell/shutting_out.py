@@ -1,7 +1,10 @@
 """What an agent does when the owner has shut a machine out: its lines are cut, here and in every role's process, and all are told.
 
-The mind is told nothing of it: the machine falls silent, is held dead as any other that does, and what it played goes to
-the next in order. `status` says why.
+The mind hears it as a goodbye that the owner said in the machine's place: it has left, and what it played goes to the next in order at
+once. Nothing that it says reaches the mind from then on (`Vouching.bars`), nor what others say for it who have not heard of the list
+yet; its roles' frames, also those that are on their way, are thrown away by whoever listens to them. Decided against: to wait until it
+falls silent (its datagrams are understood for three seconds, for the sake of those who are late to hear of the new key, and for so
+long its roles were believed).
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from mesh.core.codec import encode
-from mesh.core.messages import ShutOut
+from mesh.core.events import Heard
+from mesh.core.members import LEFT
+from mesh.core.messages import ShutOut, Verdict
 from mesh.errors import RoomfulError
 from mesh.shell.certificates import OWNER, Certificate
 from mesh.shell.keys import fingerprint
@@ -50,16 +55,25 @@ class ShuttingOut:
         asyncio.get_running_loop().call_later(CUT_AFTER_S, agent.control.cut, keys)
         if agent.distributing.transfer is not None:
             asyncio.get_running_loop().call_later(CUT_AFTER_S, agent.distributing.transfer.cut, keys)
+        names = {each.record.node: each.record.name for each in agent.node.membership.members.values()}
+        for each in gone:
+            self._part_with(each.node)
         agent.vouching.guests(agent.node)
-        agent.processes.set_guests(agent.vouching.admitted, cut)
+        agent.processes.set_guests(agent.vouching.admitted, cut, [each.node for each in gone if agent.vouching.is_barred(each.node)])
         for node in agent.control.peers():
             self.greet(node)
         if agent.vouching.register.am_shut_out:
             agent.report("trouble", {"what": WHY_MYSELF})
-        names = {each.record.node: each.record.name for each in agent.node.membership.members.values()}
         for each in gone:
             agent.report("shut_out", {"node": each.node, "machine": names.get(each.node, "")})
         return True
+
+    def _part_with(self, node: str) -> None:
+        member = self._agent.node.membership.members.get(node)
+        if member is None or not self._agent.vouching.is_barred(node):
+            return
+        record = member.record
+        self._agent.feed(Heard(Verdict(node, node, record.incarnation, member.evidence.sequence + 1, LEFT, record.boot)))
 
     def _farewell(self, gone: Certificate) -> None:
         """It is told why, so that its own `status` can say so, and is dialled no more."""
@@ -78,7 +92,8 @@ class ShuttingOut:
     # ---- what the command line asks
 
     def described(self) -> dict[str, Any]:
-        """Who is vouched for, and who is shut out: for `roomful key list` and `roomful key revoke`."""
+        """Who is vouched for, and who is shut out: for `roomful key list` and `roomful key revoke`. "commands": those that the whole key
+        vouched for, each with secrets of its own for as long as it ran, as this machine remembers them."""
         agent = self._agent
         register, node = agent.vouching.register, agent.node
         records = [node.me, *node.peers.records(), *(each.record for each in node.membership.members.values())]
@@ -93,6 +108,7 @@ class ShuttingOut:
                 }
                 for each in register.certificates()
             ],
+            "commands": [{"node": each.node, "issue": each.issue, "shut_out": register.is_shut_out(each)} for each in register.commands()],
         }  # fmt: skip
 
     def mark(self, machines: dict[str, dict[str, Any]]) -> None:

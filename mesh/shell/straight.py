@@ -217,6 +217,13 @@ class Lines:
                 self._parting.pop(speaker, None)
         self.keep_house(now)
 
+    def shun(self, nodes: frozenset[str]) -> None:
+        """Nobody there is heard or called any more: their lines are cut now."""
+        self._far = {speaker: source for speaker, source in self._far.items() if speaker.node not in nodes}
+        for speaker in [each for each in self._lines if each.node in nodes]:
+            self._cut(speaker)
+        self._note()
+
     def keep_house(self, now: float) -> None:
         """To be called now and then: asks for what is wanted, and gives up what does not come."""
         self.now = now

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import zmq
 
-from mesh.core.messages import Hello, Message, ShutOut, State
+from mesh.core.messages import Ack, Hello, Message, ShutOut, State, Verdict
 from mesh.core.node import Node
 from mesh.shell.certificates import Certificate
 from mesh.shell.credentials import Credentials
@@ -126,6 +126,23 @@ class Vouching:
         return [certificate.public.decode(), *(claim.key for claim in claims if claim.key)]
 
     # ---- what is believed
+
+    def bars(self, message: Message) -> bool:
+        """Whether it is the word of a node that is shut out, or vouches for one. Until all have the new key of those who are in, such
+        a node can still be understood, and whoever has not heard of the list may still speak for it."""
+        shut_out = self.register.revocations.shut_out
+        if not shut_out:
+            return False
+        if isinstance(message, Hello):
+            speaks = message.record.node
+        else:
+            speaks = message.target if isinstance(message, Ack) else getattr(message, "node", "")
+        about = message.subject if isinstance(message, Verdict) else speaks
+        return any(node in shut_out and self.is_barred(node) for node in (speaks, about))
+
+    def is_barred(self, node: str) -> bool:
+        """Whether another node is shut out, and has not been let in anew."""
+        return node != self.register.mine.node and node in self.register.revocations.shut_out and self.register.public(node) is None
 
     def take_in(self, message: Message) -> Message | None:
         """A control message with only such keys in it as are vouched for. None: it speaks of a node that nobody vouched for yet."""

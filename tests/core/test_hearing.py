@@ -82,6 +82,24 @@ def test_an_instance_that_routes_no_longer_name_is_heard_on_until_it_is_forgotte
     assert not ours.admits(OLD, False)
 
 
+def test_nothing_of_a_node_that_was_shut_out_counts_until_routes_name_it_again() -> None:
+    # Given a holder with a hot standby elsewhere
+    ours = fence(("mood", "node-a", 3, 1, "playing"), ("mood", "node-b", 0, 1, "standby"))
+    assert ours.admits(OLD._replace(epoch=3), False)
+    # When its node is shut out, and it claims whatever it likes
+    ours.shun(["node-a"])
+    assert not ours.admits(OLD._replace(epoch=3), False)
+    assert not ours.admits(OLD._replace(epoch=9), False) and not ours.admits(OLD._replace(epoch=9), True)
+    # Then the standby is heard at once, and the next holder
+    assert ours.admits(NEW, True)
+    ours.route([("mood", "node-b", 4, 1, "playing")])
+    assert ours.admits(NEW._replace(epoch=4), False)
+    assert not ours.admits(OLD._replace(epoch=9), False)
+    # And it itself once it was let in anew and plays
+    ours.route([("mood", "node-a", 5, 2, "playing")])
+    assert ours.admits(OLD._replace(epoch=5, generation=2), False)
+
+
 def test_a_standby_is_heard_only_while_the_holder_is_suspect() -> None:
     muted = NEW._replace(epoch=1)
     ours = fence(("mood", "node-a", 1, 1, "playing"), ("mood", "node-b", 1, 1, "standby"))

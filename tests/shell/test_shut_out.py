@@ -17,12 +17,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mesh.core.frames import TOPIC_END
-from mesh.core.messages import Claim, Probe
-from mesh.errors import WireError
+from mesh.core.messages import Ack, Beat, Claim, Message, NodeState, Probe, State, Verdict
+from mesh.errors import NoRoomError, WireError
 from mesh.shell import curve
-from mesh.shell.certificates import OWNER
+from mesh.shell.certificates import OPERATOR, OWNER
 from mesh.shell.credentials import NODE_KEY, let_in, load_credentials, load_member
+from mesh.shell.finding import find
 from mesh.shell.keys import InstallationKey, throwaway_key
+from mesh.shell.near import FAR
 from mesh.shell.register import Register
 from mesh.shell.revocations import SPEAKS_S, UNDERSTANDS_S, GroupKeys, read, sign
 from mesh.shell.storage import Store
@@ -345,6 +347,10 @@ def test_a_machine_is_shut_out_of_a_room_that_plays_and_no_other_process_changes
     _wait(lambda: all(role["state"] == "playing" and role["machine"] != "b" for role in _status(env, key, door)["roles"].values()))
     after = _status(env, key, door)["roles"]
     assert {name: after[name]["pid"] for name in stays} == stays
+    # And nobody waited for its silence: it was gone for them the moment they heard of it
+    told = [json.loads(line) for line in ask(env, "events", "--json", "--key", str(key), *door).stdout.splitlines()]
+    assert any(each["event"] == "node_left" and each["name"] == "b" for each in told)
+    assert not any(each["event"] in ("node_suspect", "node_dead") and each["name"] == "b" for each in told)
     # And b is named so, though it goes on calling and sending, and nothing of it counts
     first = _status(env, key, door)
     assert first["machines"]["b"]["health"] == "shut out" and "key revoke" in first["machines"]["b"]["why"]
@@ -366,6 +372,26 @@ def test_only_with_the_whole_key_of_this_room_anybody_is_shut_out(room: tuple[di
     assert refused.returncode != 0 and "another installation's key" in refused.stderr
     assert unknown.returncode != 0 and "Did you mean" in unknown.stderr
     assert not any(_listed(env, key, ()).values())
+
+
+def test_a_command_that_the_whole_key_vouched_for_is_shut_out_alone(room: tuple[dict[str, str], Path]) -> None:
+    env, key = room
+    # Given a command, as on a laptop with the whole key, whose secrets somebody has got hold of
+    where = f"127.0.0.1:{json.loads(ask(env, 'status', '--json').stdout)['machines']['a']['control_port']}"
+    stolen, door = find(where, key), ("--host", where)
+    assert stolen.ask("status")["machines"] and stolen.register.mine.certificate.kind == OPERATOR
+    number = stolen.register.mine.node
+    listed = json.loads(ask(env, "key", "list", "--json", "--key", str(key), *door).stdout)["commands"]
+    assert {each["node"]: each["shut_out"] for each in listed}[number] is False
+    # When it is shut out, by another command with the same key
+    revoked = ask(env, "key", "revoke", number[:12], "--file", str(key), *door)
+    assert revoked.returncode == 0 and f"The command {number[:8]} is shut out" in revoked.stdout, revoked.stderr
+    # Then nobody answers it any more, while other commands are answered and no machine is shut out
+    with pytest.raises(NoRoomError):
+        stolen.ask("status", timeout_s=2.0)
+    assert _listed(env, key, door) == {"a": False, "b": False, "c": False}
+    listed = json.loads(ask(env, "key", "list", "--json", "--key", str(key), *door).stdout)["commands"]
+    assert {each["node"]: each["shut_out"] for each in listed}[number] is True
 
 
 def _status(env: dict[str, str], key: Path, door: tuple[str, ...]) -> dict[str, Any]:
@@ -423,6 +449,68 @@ def test_a_role_that_plays_lets_in_whom_its_agent_names_and_hangs_up_on_whom_it_
             assert talker.process.poll() is None
         finally:
             context.destroy(linger=0)
+
+
+EARS = """
+class Ears(Role):
+    inputs = {"line": Text}
+
+    def setup(self):
+        self.heard = {}
+
+    def on_line(self, frame):
+        self.heard[frame.source] = self.heard.get(frame.source, 0) + 1
+        self.publish("heard", dict(self.heard))
+"""
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["one machine", "as on two machines"])
+def test_whoever_listened_to_a_machine_that_is_shut_out_hears_nothing_more_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: bool
+) -> None:
+    if far:
+        monkeypatch.setenv(FAR, "1")
+    with Agent(tmp_path, TALKER + EARS) as agent:
+        # Given one who listens to two machines, while the lines to both stand
+        stays, goes = (agent.start(f"talker/{place + 1}", "Talker", node=f"node-{place}") for place in range(2))
+        ears = agent.start("ears", "Ears", node="node-0", routes={"inputs": {"line": stays.stream("line", "text", "queue", goes.source())}})
+        agent.until(lambda: len(ears.facts.get("heard", ())) == 2 and (not far or ears.pulse["straight"]["line"] == 2), "both to be heard")
+        # When one of them is shut out, though no route says so yet
+        ears.tell(type="keys", vouched=[KEYS[0]], cut=[], sweep=False, gone=["node-1"])
+        agent.until(lambda: _stands(ears, agent, "talker/2"), "the end of what it says")
+        # Then the other is heard on, and it is not, whatever it says
+        before = ears.facts["heard"]
+        agent.until(lambda: ears.facts["heard"]["talker/1"] > before["talker/1"] + 200, "further lines of the other")
+        assert ears.facts["heard"]["talker/2"] == before["talker/2"] and goes.process.poll() is None
+
+
+def _stands(ears: Any, agent: Agent, name: str) -> bool:
+    """Whether nothing came of that one while twenty lines came of the other."""
+    before = ears.facts["heard"]
+    agent.until(lambda: ears.facts["heard"]["talker/1"] > before["talker/1"] + 20, "lines of the other")
+    return bool(ears.facts["heard"][name] == before[name])
+
+
+def test_a_node_that_is_shut_out_is_not_believed_nor_is_who_vouches_for_it_and_all_others_are(tmp_path: Path) -> None:
+    # Given a node that knows two others
+    key = throwaway_key()
+    one = _vouching(key, A, tmp_path / "a")
+    for node in (B, C):
+        one.register.learn(let_in(key, node).certificate.pack())
+    words: list[Message] = [
+        Beat(B, "b", 1, 1, 1), Ack(B, "b", 1, 1, 1), Probe(B, A, 1), Verdict(B, C, 1, 1, "dead"), Verdict(C, B, 1, 9, "alive"),
+        State(B, 1, NodeState(1, {}, (0, ""))),
+    ]  # fmt: skip
+    others: list[Message] = [Beat(C, "c", 1, 1, 1), Ack(C, "c", 1, 1, 1), Probe(C, A, 1), Verdict(C, C, 1, 1, "alive")]
+    assert not any(one.bars(word) for word in (*words, *others))
+    # When one of them is shut out
+    told = sign(key, 1, {B: 1})
+    one.obey(told.signed, key.group_key(1), 0.0)
+    # Then no word of it counts, nor for it, and all of the other's do
+    assert all(one.bars(word) for word in words) and not any(one.bars(word) for word in others)
+    # And what it says counts again once it was let in anew
+    one.register.learn(let_in(key, B, 2).certificate.pack())
+    assert not any(one.bars(word) for word in words)
 
 
 def test_a_role_says_which_address_was_turned_away_at_its_own_port_and_why(tmp_path: Path) -> None:
