@@ -103,6 +103,7 @@ def _role(name: str, role: Said, facts: Said) -> dict[str, Any]:
     return {
         "name": name, "machine": role["machine"], "state": role["state"], "why": role["why"], "stands_by": list(role["standby"]),
         "model": role.get("model", ""), "restarts": role.get("restarts", 0), "page": str(facts.get("page", "")),
+        "away": role.get("home", role["machine"]) != role["machine"],
     }  # fmt: skip
 
 

@@ -174,6 +174,7 @@ def _who_plays(node: Node) -> dict[str, Any]:
     """Every instance that the deployment asks for: where it is, in what state, and if not playing, why."""
     names = {node.me.node: node.me.name, **{m.record.node: m.record.name for m in node.membership.members.values()}}
     found: dict[str, Any] = {}
+    homes = node.placing.homes()
     for instance in node.instances:
         believed = node.ledger.believed(instance.name)
         standbys = [names.get(each.node, "") for each in node.ledger.standbys.get(instance.name, ()) if each.claim.state == READY]
@@ -186,6 +187,7 @@ def _who_plays(node: Node) -> dict[str, Any]:
                 "machine": names.get(believed.node, believed.node[:8]), "state": believed.claim.state,
                 "why": _waiting(believed.claim), "standby": standbys, "epoch": believed.claim.epoch,
                 "restarts": believed.claim.restarts, "pid": believed.claim.pid,
+                "home": names.get(homes.get(instance.name, believed.node), believed.node[:8]),
                 **({"model": believed.claim.model} if believed.claim.model else {}),
             }
     return found

@@ -74,6 +74,16 @@ class Placing:
     asked: tuple[Any, ...] = ()
     answer: Placement = field(default_factory=Placement)
     known: dict[str, tuple[tuple[Any, ...], Candidate]] = field(default_factory=dict)
+    _homes: tuple[tuple[Any, ...], dict[str, str]] = ((), {})
+
+    def homes(self) -> Mapping[str, str]:
+        """Instance -> the node where it would play if all were free to go where they wish; those that are as well off where they are stay.
+        For people: worked out when it is asked for, and again only when something has changed."""
+        if self._homes[0] is not self.asked:
+            deployment, here, holds, _, _, part = self.asked or (None, (), [], None, None, frozenset())
+            free = frozenset(each.instance for each in holds)
+            self._homes = (self.asked, _place(deployment, here, holds, free, free, part).holders if deployment is not None else {})
+        return self._homes[1]
 
     def answered(
         self, deployment: Deployment, instances: tuple[Instance, ...], states: Mapping[str, NodeState], names: Mapping[str, str],

@@ -20,6 +20,15 @@ def test_a_room_that_plays_has_no_trouble_and_one_that_rests_is_not_blamed_for_r
     assert troubles(said(roles=idle))[0]["about"] == "poet"
 
 
+def test_a_role_is_away_where_its_wishes_would_be_met_better_elsewhere_and_nowhere_else() -> None:
+    roles = {"eye": {"machine": "shelf", "state": "playing", "why": "", "standby": [], "home": "door"},
+             "poet": {"machine": "door", "state": "playing", "why": "", "standby": [], "home": "door"},
+             "mood": {"machine": None, "state": "unplaced", "why": "no machine", "standby": []},
+             "wall": {"machine": "door", "state": "playing", "why": "", "standby": []}}  # as an older machine says it
+    shown = {each["name"]: each["away"] for each in glance(said(roles=roles), {}, [])["roles"]}
+    assert shown == {"eye": True, "poet": False, "mood": False, "wall": False}
+
+
 def test_alarms_come_first_then_machines_then_roles_each_with_its_reason() -> None:
     found = troubles(said(
         alarms=["two machines call themselves door"], machines={"shelf": {"health": "dead", "why": "silent", "roles": []},

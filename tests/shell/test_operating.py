@@ -54,7 +54,9 @@ def test_a_drained_machine_hands_over_and_a_role_comes_home_when_it_is_asked_to(
     assert "drained" in ask(room, "status").stdout
     # When it is taken back, then its role stays where it is until somebody asks for it
     assert ask(room, "undrain", "a").returncode == 0
-    assert roles(room)["drift"]["machine"] == said["moved"]["drift"]
+    away = roles(room)
+    assert away["drift"]["machine"] == said["moved"]["drift"] and away["drift"]["home"] == "a"
+    assert all(role["home"] == role["machine"] for name, role in away.items() if name != "drift")
     restored = ask(room, "restore-role", "drift", "--json")
     assert restored.returncode == 0, restored.stderr
     assert json.loads(restored.stdout) == {"drift": {"from": said["moved"]["drift"], "to": "a"}}

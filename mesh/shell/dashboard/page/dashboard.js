@@ -115,7 +115,7 @@ function drawAll() {
   at("machines").replaceChildren(...room.machines.map((each) => machine(each, room.revision[1].slice(0, 8), !mine || !["alive", "suspect"].includes(each.health) ? []
     : [each.drained ? button("Let it play again", "undrain", each.name) : button("Drain", "drain", each.name, "Really drain?")])));
   at("roles").replaceChildren(...room.roles.map((each) => role(each, rests,
-    mine && each.machine && !each.name.includes("@") ? [button("Bring home", "restore-role", each.name)] : [])));
+    mine && each.away ? [button("Bring home", "restore-role", each.name)] : [])));
   at("latencies").hidden = !room.latency.length;
   at("latency").replaceChildren(...room.latency.map((words) => element("li", "", words)));
   at("takeovers").replaceChildren(...(room.takeovers.length ? room.takeovers.map(takeover) : [element("li", "quiet", "none")]));
