@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -53,6 +54,8 @@ def command(
     from mesh.shell.rehearsal import Rehearsal, machine_names
 
     deployment = load(folder)
+    if headless:
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # of the roles' processes: they draw, and nobody sees it
     view = JsonView() if as_json else LiveView(deployment) if sys.stdout.isatty() and not headless else LineView()
     names = machine_names(deployment, machines)
     wanted = [read_fault(fault, names, [each.name for each in instances(deployment)]) for fault in faults]

@@ -31,9 +31,8 @@ EARLY_S = 0.03  # before its time a frame is drawn; then only its showing is wai
 TOGETHER_S = 0.004  # frames whose times are no further apart are shown at one time
 NOTHING_DRAWN_S = 10.0
 FROZEN = f"nothing has been drawn for {NOTHING_DRAWN_S:g} s; to do: see whether the desktop on that screen still answers"
-NO_SCREEN = (
-    "no screen is connected here (over SSH: set DISPLAY=:0); as this is a rehearsal, it is drawn, and nobody sees it"
-)
+UNSEEN_WISHED = "is drawn without a window, as was asked for (--headless, or SDL_VIDEODRIVER)"
+NO_SCREEN = "no screen is connected here (over SSH: set DISPLAY=:0); as this is a rehearsal, it is drawn, and nobody sees it"
 HEX = r"^#[0-9a-fA-F]{6}$"
 
 
@@ -92,7 +91,7 @@ class Screen(Role):
         self._make_scene()
         self._scene.pass_time(time.monotonic())
         self._draw(time.monotonic())
-        self.say(NO_SCREEN if self._window.unseen else f"shows {self._size_words()}")
+        self.say((UNSEEN_WISHED if self._window.wished_unseen else NO_SCREEN) if self._window.unseen else f"shows {self._size_words()}")
 
     def teardown(self) -> None:
         if hasattr(self, "_scene"):

@@ -26,6 +26,7 @@ class Window:
     def __init__(self, pygame: Any, *, title: str, output: int | str | None, size: tuple[int, int] | None, may_be_unseen: bool) -> None:
         self._pygame = pygame
         self._title, self._output, self._wanted = title, output, size
+        self.wished_unseen = os.environ.get("SDL_VIDEODRIVER") in UNSEEN
         driver = open_driver(pygame, may_be_unseen)
         self.unseen = driver in UNSEEN
         self.surface = self._open()
@@ -77,6 +78,7 @@ class Window:
         except pygame.error as refusal:
             raise RoleError(f"no window can be opened: {refusal}", where="option output",
                             instead="see whether the screen is on, and whether another program holds it") from refusal
+        pygame.event.clear()  # a window that is made is hidden for a moment: that is no news
         pygame.mouse.set_visible(False)
         pygame.display.set_allow_screensaver(False)
         return surface

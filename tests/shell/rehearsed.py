@@ -17,11 +17,11 @@ ROOMFUL = [sys.executable, "-m", "mesh.cli.entry"]
 class Rehearsed:
     """A rehearsal that plays until the test ends it. `until` reads its events; it waits as long as the machine needs."""
 
-    def __init__(self, folder: Path, home: Path, *options: str) -> None:
+    def __init__(self, folder: Path, home: Path, *options: str, windows: bool = False) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [*ROOMFUL, "rehearse", str(folder), "--json", "--headless", *options], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "ROOMFUL_HOME": str(home)},
+            [*ROOMFUL, "rehearse", str(folder), "--json", *([] if windows else ["--headless"]), *options],
+            stdout=subprocess.PIPE, text=True, env={**os.environ, "ROOMFUL_HOME": str(home)},
         )  # fmt: skip
         self.pids: dict[str, int] = {}
 
