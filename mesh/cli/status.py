@@ -122,7 +122,8 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):
         if facts.get("letters_missing"):
-            console.print(Text(f"  {instance} leaves out letters that no font there has: {' '.join(facts['letters_missing'])}\n"
-                               "    put a font that has them into the folder and name it in its option font", "yellow"))
+            console.print(Text(f"  {instance} cannot show letters that no font there has: {' '.join(facts['letters_missing'])}\n"
+                               "    to do: put a font that has them into the folder, and name it in option font (a page: in its CSS)",
+                               "yellow"))
         if facts.get("page"):
             console.print(Text.assemble((f"  {instance}  ", "dim"), (facts["page"], "cyan underline")))

@@ -44,7 +44,7 @@ class ScreenOptions(Options):
     )
     rate: float = Field(30.0, gt=0, le=120, description="pictures a second while something moves")
     font: str | None = Field(None, json_schema_extra={"file": True}, description="a font file of the folder; EB Garamond when left out")
-    text_size: float = Field(0.075, gt=0.005, le=0.5, description="an em, as a part of the screen's height")
+    text_size: float = Field(0.075, gt=0.005, le=0.5, description="an em, as a part of the screen's shorter side")
     align: Literal["left", "centre"] = Field("left", description="how lines stand")
     place: Literal["low", "middle"] = Field("low", description="where the newest text stands")
     keep: int = Field(3, ge=0, le=7, description="texts that stay, receding, after a newer one began")
@@ -173,7 +173,7 @@ class Screen(Role):
         )  # fmt: skip
         fonts = [self._inside(options.font)] if options.font else []
         try:
-            lettering = Lettering(self._pygame, fonts, max(8, round(size[1] * options.text_size)), self.say)
+            lettering = Lettering(self._pygame, fonts, max(8, round(min(size) * options.text_size)), self.say)
         except (self._pygame.error, OSError) as broken:
             raise RoleError(
                 f"{options.font} is not a font: {broken}", where=f"{self.name}, option font", instead="give a .ttf, .otf or .woff2 file"

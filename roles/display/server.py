@@ -16,6 +16,7 @@ import re
 import socket
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,9 @@ MEDIA_TYPES = {
     ".woff2": "font/woff2",
 }  # not left to the system's list
 HEADERS = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-DRAWN = "roomful/drawn"
+DRAWN, MISSING = "roomful/drawn", "roomful/missing"
+LETTERS_MAX = 60
+NO_LETTERS = ("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Me")
 STARTED_WITHIN_S = 15.0
 MESSAGE_BYTES_MAX = 16 * 1024  # from a browser, which has nothing to say but to ask for the time
 SAID_A_SECOND, SAID_AT_ONCE = 20.0, 100.0  # messages of one browser
@@ -63,6 +66,7 @@ class PageServer:
         self._thread = threading.Thread(target=self._serve, name="page", daemon=True)
         self.more_files: Callable[[str], Path | None] = lambda path: None  # what is served beside the page's own folder
         self.keeper = Doorkeeper(BOUNDS)
+        self.letters_missing = ""  # for which the browser on this machine has no font
         self.drawn_s: float | None = None  # when a browser last said that it had drawn something; None while none has
 
     @property
@@ -169,22 +173,25 @@ class PageServer:
         path = request.path_params["path"]
         if not self.keeper.may_ask(_from(request)):
             return await _too_often(request)
-        if path == DRAWN:
-            return self._note_drawn(request)
+        if path in (DRAWN, MISSING):
+            return self._note(request, path)
         found = self.more_files(path) or file_for(path, self._page)
         if found is None or not own_host(request.headers.get("host", "")):
             return await _nowhere(request)
         return FileResponse(found, headers=HEADERS, media_type=MEDIA_TYPES.get(found.suffix.lower()))
 
-    def _note_drawn(self, request: Any) -> Any:
-        """A browser tells how much it drew since it last told: one that is connected and draws nothing is frozen. Only the screen's own
-        on this machine counts: a visitor's phone that shows the same page says nothing of the screen."""
+    def _note(self, request: Any, path: str) -> Any:
+        """A browser tells how much it drew since it last told: one that is connected and draws nothing is frozen; or for which letters it
+        has no font. Only the screen's own on this machine counts: a visitor's phone that shows the same page says nothing of the screen."""
         from starlette.responses import Response
 
         here, there = _from(request), request.scope.get("server") or ("",)
         ours = (is_here(here) or here == there[0]) and own_host(request.headers.get("host", ""))
-        if ours and re.fullmatch(r"[1-9]\d{0,6}", request.query_params.get("frames", "")):
+        if ours and path == DRAWN and re.fullmatch(r"[1-9]\d{0,6}", request.query_params.get("frames", "")):
             self.drawn_s = time.monotonic()
+        if ours and path == MISSING:
+            letters = [each for each in request.query_params.get("letters", "") if unicodedata.category(each) not in NO_LETTERS]
+            self.letters_missing = "".join(dict.fromkeys([*self.letters_missing, *letters]))[:LETTERS_MAX]
         return Response(status_code=204, headers=HEADERS)
 
     async def _meet(self, browser: Any) -> None:

@@ -77,6 +77,8 @@ class Showing:
         saying = next((known for known in reversed(sayings) if known.request == request), None)
         if saying is None and frame.index > 0:
             return []  # begun before this display was: the end of a sentence alone is a riddle
+        if saying is None and not frame.more and not str(frame.value or "").strip():
+            return []  # a text that says nothing takes nothing's place: a wall is never left dark by one
         if saying is None or (not saying.more and frame.index == 0):  # a restarted role counts its requests from the start
             self.begun += 1
             saying = Saying(f"{self.life}.{self.begun}", request)

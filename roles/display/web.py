@@ -90,6 +90,7 @@ class Web(Role):
         self._server.start()
         self._tell_where(host, listener.getsockname()[1])
         self._server.more_files = self._shelf.file_for
+        self._said_missing = False
         self._began_s, self._standing_in = time.monotonic(), False
         self._standin = StandIn((), self.fallback_files, self.options.quiet, self._began_s, at_once=not showing.texts)
 
@@ -113,6 +114,12 @@ class Web(Role):
             self._server.take(stream, frame)
         self._judge(now_s)
         self.publish("refused", dict(self._server.keeper.refused))
+        missing = self._server.letters_missing
+        if missing and not self._said_missing:
+            self._said_missing = True
+            self.say(f"the browser here has no font for {' '.join(missing[:8])}: put one that has them into the folder, and name it in the "
+                     "page's CSS (option style); `roomful status` lists all of them")
+        self.publish("letters_missing", missing)
         return LOOK_S
 
     def _judge(self, now_s: float) -> None:

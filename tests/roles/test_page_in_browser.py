@@ -307,3 +307,26 @@ def test_a_frame_whose_time_is_far_off_or_past_is_shown_all_the_same(window: Bro
         shows(window, "from nowhere")
     finally:
         made.stop()
+
+
+def test_letters_for_which_the_browser_has_no_font_are_told_to_the_room_and_no_others(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say("Straße, naïve — \ue123 “Ω” \ue124", "r:letters")
+    until(lambda: len(wall.role._server.letters_missing) == 2, within_s=30, what="the letters")
+    assert set(wall.role._server.letters_missing) == {"\ue123", "\ue124"}
+    # And a role that was started anew hears of them again from the page that stayed open
+    wall.stop()
+    wall.start()
+    window.open(wall.address)
+    wall.say("\ue123 again", "r:again")
+    until(lambda: "\ue123" in wall.role._server.letters_missing, within_s=30, what="the letters, again")
+
+
+def test_a_text_that_says_nothing_leaves_what_stands_there(window: Browser, wall: Wall) -> None:
+    window.open(wall.address)
+    wall.say(SENTENCE, "r:kept")
+    shows(window, SENTENCE)
+    wall.role.on_frame("line", Frame("  ", request="r:nothing"))
+    wall.say("Then more.", "r:after")
+    shows(window, "Then more.")
+    assert window.ask("document.querySelectorAll('.roomful-text').length") == 2

@@ -10,7 +10,7 @@ self.addEventListener("activate", event => event.waitUntil(self.clients.claim())
 self.addEventListener("fetch", event => {
   const {request} = event;
   if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
-  if (new URL(request.url).pathname === "/roomful/drawn") return;  // a word to the room, nothing to keep
+  if (new URL(request.url).pathname.match(/^\/roomful\/(drawn|missing)$/)) return;  // a word to the room, nothing to keep
   event.respondWith(fromNetwork(request).catch(() => fromShelf(request)));
 });
 

@@ -141,6 +141,53 @@
       }
       shown.addEventListener("animationstart", () => follow(element, shown), {once: true});
       part.block.append(shown);
+      lookAt(shown, shown.textContent);
+    }
+  }
+
+  // ---- letters for which this browser has no font: a screen's own are told to the room, whose `roomful status` lists them
+
+  const NOWHERE = "\u{10FFFD}";   // no font has it: what is drawn for it is what is drawn for any letter that is missing
+  const UNSEEN = /[\s\p{Cc}\p{Cf}\p{M}]/u;  // no picture of their own, or none alone
+  const asked_for = new Set();    // font and letter
+  const missing = new Set();
+  let glass = null, telling = 0;
+
+  function drawn_as(letter) {
+    glass.clearRect(0, 0, 64, 64);
+    glass.fillText(letter, 8, 46);
+    return glass.getImageData(0, 0, 64, 64).data.join();
+  }
+
+  function has(font, letter) {
+    glass ??= new OffscreenCanvas(64, 64).getContext("2d", {willReadFrequently: true});
+    glass.font = font;
+    const box = drawn_as(NOWHERE), empty = drawn_as("");
+    return box === empty || drawn_as(letter) !== box;  // a browser that draws nothing for what it lacks cannot be asked
+  }
+
+  async function lookFor(font, letter) {
+    if (has(font, letter)) return;
+    await document.fonts.load(font, letter).catch(() => {});  // it may be in a font of the page that was not needed before
+    await document.fonts.ready;
+    if (has(font, letter) || missing.size >= 60) return;
+    missing.add(letter);
+    clearTimeout(telling);
+    telling = setTimeout(tellMissing, 500);
+  }
+
+  function tellMissing() {
+    if (missing.size) fetch(`roomful/missing?letters=${encodeURIComponent([...missing].join(""))}`, {cache: "no-store"}).catch(() => {});
+  }
+
+  function lookAt(element, letters) {
+    const {fontStyle, fontWeight, fontFamily} = getComputedStyle(element);
+    const font = `${fontStyle} ${fontWeight} 40px ${fontFamily}`;
+    for (const letter of letters) {
+      const name = `${font} ${letter}`;
+      if (letter < "\u007f" || UNSEEN.test(letter) || asked_for.has(name) || asked_for.size > 20000) continue;
+      asked_for.add(name);
+      lookFor(font, letter).catch(() => {});
     }
   }
 
@@ -317,6 +364,7 @@
     mine.onopen = () => {
       pause = 250;
       document.documentElement.dataset.room = "here";
+      tellMissing();  // the role may have been started anew
       for (let soon = 0; soon < 8; soon++) setTimeout(askTime, soon * 120);
     };
     mine.onmessage = ({data}) => {
