@@ -98,6 +98,11 @@ class Answering:
             self.perform(self.answerer.hear(peer, message, time.monotonic()))
 
     @property
+    def files(self) -> tuple[int, ...]:
+        """Those by which a question, or the word that none is wanted any more, can come."""
+        return (self.socket.fd, self._waiting.bell, *(talk.file for talk in self._talks))
+
+    @property
     def refused(self) -> int:
         """Broken messages."""
         return self._refused + sum(talk.refused for talk in list(self._talks))

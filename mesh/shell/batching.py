@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-QUICK_S = 0.005  # apart: pieces that come more slowly are told one by one
+QUICK_S = 0.012  # apart: pieces that come more slowly are told one by one
 HELD_S = 0.02  # the longest that one waits for others
 HELD_MAX = 256
 

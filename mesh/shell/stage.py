@@ -14,6 +14,7 @@ from typing import Any
 from mesh.core.clock import course_of
 from mesh.core.frames import ARRAY_TYPES, Sender
 from mesh.errors import RoleError
+from mesh.shell.alert import Alert
 from mesh.shell.answering import Answering
 from mesh.shell.arrays import as_travelling, fit, type_of
 from mesh.shell.asking import Answer, Asking
@@ -47,6 +48,7 @@ class Stage:
         self._tell = tell
         self._pump = pump
         self._is_wanted = is_wanted
+        self._alert: Alert | None = None
         self._looked_s = 0.0
         self._first: Output | None = None
         self._instead: dict[str, Output] = {}  # streams of roles that nobody plays
@@ -139,6 +141,15 @@ class Stage:
             return self._answering.wanted()
         self._looked_s = now
         return self._is_wanted()
+
+    def alert(self, on: bool) -> int:
+        """The address of a byte that is set as soon as an asker, or the agent, says something; where `on`, and in an answer."""
+        if self._alert is None:
+            self._alert = Alert()
+        in_work = on and self._answering.answerer.current is not None
+        self._alert.watch(self._answering.files if in_work else ())
+        self._looked_s = 0.0  # when it is set, `wanted` looks
+        return self._alert.address
 
     def now_s(self) -> float:
         """Seconds of the room's clock."""

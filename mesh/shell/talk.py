@@ -49,6 +49,11 @@ class Talk:
         self._open = True
         waiting.add_file(self._fd, self._wake)
 
+    @property
+    def file(self) -> int:
+        """The file that has something to read when the other end says something."""
+        return self._fd
+
     def send(self, data: bytes) -> bool:
         """Now, or as soon as the other end takes more; never waits. False when it was dropped: too much waits already, there is no
         memory for it, or the line is gone."""

@@ -40,6 +40,11 @@ class Waiting:
         os.set_blocking(self._bell_write, False)
         self._add(self._bell_read, self._silence)
 
+    @property
+    def bell(self) -> int:
+        """The file that has something to read when the bell rings."""
+        return self._bell_read
+
     def add(self, socket: Any, ready: Callable[[], object]) -> None:
         """From now on `ready` is called when there may be something to read; it must read until nothing is left."""
         self._add(socket.fd, ready)

@@ -110,7 +110,7 @@ class Llm(Role):
         self._say_where(bool(llama_cpp.llama_supports_gpu_offload()), threads)
         self._obey()
         self._proof = self._warm_up()
-        self._voice.heed(self.wanted, self._proof.quickest_s / 2)
+        self._voice.heed(self.wanted, self._proof.quickest_s / 2, self.alert)
         self._ticked = False
 
     def tick(self) -> float:

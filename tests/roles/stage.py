@@ -55,6 +55,9 @@ class Recorder:
     def wanted(self) -> bool:
         return True
 
+    def alert(self, on: bool) -> int:
+        return 0
+
     def say(self, what: str) -> None:
         self.said.append(what)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, Pause, Piece
 from roles.inference.drawing import Taste
 from roles.inference.llm import Llm, filled
+from roles.inference.voice import CALM
 from tests.roles.small_models import write_gguf
 from tests.roles.stage import Recorder, put_on
 
@@ -204,24 +206,39 @@ def test_a_processor_that_speaks_for_a_graphics_card_says_so(model: Path, play: 
     assert any("graphics processor" in line for line in stage.said)
 
 
+class Interrupted:
+    """A byte as `Role.alert` gives it: somebody says something before every sum, whenever that is listened to."""
+
+    def __init__(self) -> None:
+        self.byte, self.listened = ctypes.create_string_buffer(2), 0
+
+    def __call__(self, on: bool) -> int:
+        self.listened += on
+        self.byte[0] = b"\1" if on else b"\0"
+        return ctypes.addressof(self.byte)
+
+
 @pytest.mark.parametrize("token_s", [0.0, 1.0])
 def test_an_answer_that_is_no_longer_wanted_ends_in_mid_prompt_and_the_next_is_untouched(model: Path, play: Played, token_s: float) -> None:
     # Given a role that asks whether it is wanted, between blocks of a long prompt or (as with a large model) in the midst of its sums
-    role, _ = play(model, temperature=0, max_tokens=8)
-    plain, _ = play(model, temperature=0, max_tokens=8)
-    asked, wanted = 0, True
+    role, _ = play(model, temperature=0, max_tokens=40)
+    plain, _ = play(model, temperature=0, max_tokens=40)
+    asked, wanted, alert = 0, True, Interrupted()
 
     def is_wanted() -> bool:
         nonlocal asked
         asked += 1
         return wanted
 
-    role._voice.heed(is_wanted, token_s)
+    role._voice.heed(is_wanted, token_s, alert)
     prompt = "calm dawn few many restless night " * 12
+    # When others say something all the time, then the answer is the same, and little was done twice
     whole = answer(role, prompt)
     assert asked > 0 and whole == answer(plain, prompt)
-    # When it is not, then nothing more is said
+    assert bool(alert.listened) == bool(token_s) and alert.listened <= 1 + (len(role._voice.tokens(prompt)) // 32 + 1 + 40) // CALM
+    # When it is not wanted, then nothing more is said
     wanted = False
+    role._voice._calm = 0
     assert answer(role, "longing " * 80) == []
     # And the next answer is what it would have been
     wanted = True
