@@ -26,11 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import machine
+from benchmarks.hostile_attacks import udp_rows
 from benchmarks.hostile_room import ALL, ASKERS, LEDGERS, ROOT, Mixed, Siege, besieged, dashboard, free_port, memory_mb, tcp_ports
 from mesh.shell.folder import load
 from mesh.shell.rehearsal import Rehearsal
 
-RESULTS = Path(__file__).parent / "results" / "hostile.json"
+RESULTS = Path(__file__).parent / "results" / "hostile_ports.json"
 PATIENCE_S = 180.0
 AFTER_S = 4.0  # in which what was on its way arrives, and pulses tell of it
 FRIENDLY = {"page": "/", "websocket": "/", "dashboard": "/nonce", "http": None}
@@ -131,7 +132,7 @@ async def attack(target: dict[str, Any], seeds: dict[str, list[str]], chosen: ar
         seed = f"{chosen.seed} {target['name']} {number}"
         order = {"target": target, "seeds": seeds, "messages": share, "seconds": chosen.seconds, "seed": seed}
         process = await asyncio.create_subprocess_exec(
-            "nice", "-n", "19", sys.executable, "-m", "benchmarks.hostile_attacks", stdin=asyncio.subprocess.PIPE,
+            "nice", "-n", str(chosen.nice), sys.executable, "-m", "benchmarks.hostile_attacks", stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
         said, _ = await process.communicate(json.dumps(order).encode())
         return dict(json.loads(said.splitlines()[-1]))
@@ -167,13 +168,19 @@ async def lay_siege(folder: Path, osc: int, http_port: int, chosen: argparse.Nam
 async def _besiege(siege: Siege, target: dict[str, Any], others: dict[str, int], chosen: argparse.Namespace) -> dict[str, Any]:
     stillness = Stillness()
     before = await asyncio.to_thread(Snapshot, siege, others)
+    dropped = _dropped(target)
     friend = Friend(target["at"], FRIENDLY[target["way"]]) if target["way"] in FRIENDLY else None
     thrown = await attack(target, siege.seeds(), chosen)
     await asyncio.sleep(AFTER_S)
     asked = {"friend": await asyncio.to_thread(friend.end)} if friend is not None else {}
     after = await asyncio.to_thread(Snapshot, siege, others)
     return {"port": target["name"], "way": target["way"], **thrown, **asked, **after.since(before), "stood_still_s": stillness.end(),
-            "machine": machine()}
+            "dropped_by_the_system": _dropped(target) - dropped, "machine": machine()}
+
+
+def _dropped(target: dict[str, Any]) -> int:
+    """Datagrams for a port that nobody ever read, for want of room."""
+    return sum(int(row[12]) for row in udp_rows(target["at"])) if target["way"] in ("heartbeats", "osc", "mdns") else 0
 
 
 def _left(targets: list[dict[str, Any]], kept: list[dict[str, Any]], chosen: argparse.Namespace) -> list[dict[str, Any]]:
@@ -243,6 +250,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1_000_000, help="at each port")
     parser.add_argument("--seconds", type=float, default=3600.0, help="stop throwing at a port after so many, though fewer were thrown")
     parser.add_argument("--attackers", type=int, default=2, help="processes that throw at once")
+    parser.add_argument("--nice", type=int, default=19, help="how far they stand back behind the room, with which they share the processor")
     parser.add_argument("--every", action="store_true", help="each port that there is, not one of each kind")
     parser.add_argument("--only", nargs="*", metavar="KIND", help="only ports of these kinds")
     parser.add_argument("--seed", type=int, default=1)

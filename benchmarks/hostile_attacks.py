@@ -23,6 +23,7 @@ OPEN_MAX, ENDING_MAX = 6, 12  # connections of one attacker to one port; on a pa
 SAID_MAX = 8  # messages on a connection
 READ_MAX = 8
 HANGS_UP_S = 0.5
+LOOK_EACH, UNREAD_MAX, WAITS_S = 16, 40_000, 1.0
 ZMTP = b"\xff" + bytes(8) + b"\x7f\x03\x01CURVE" + bytes(15) + b"\0" * 32
 READY = b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06DEALER"
 HELLO = b"\x04\xc8\x05HELLO\x01\0" + bytes(72) + bytes(120)
@@ -98,7 +99,8 @@ class Way(ABC):
 
 
 class Datagrams(Way):
-    """UDP; to a multicast address on loopback."""
+    """UDP; to a multicast address on loopback. No faster than whoever is attacked reads, so that what is thrown is not merely dropped by
+    the system; a flood is another attack."""
 
     def __init__(self, address: tuple[str, int], seeds: Sequence[bytes], chance: random.Random) -> None:
         super().__init__(seeds, chance)
@@ -107,7 +109,23 @@ class Datagrams(Way):
         self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
 
     def send(self, message: bytes) -> None:
+        if self.thrown % LOOK_EACH == 0:
+            until_s = time.monotonic() + WAITS_S
+            while unread_bytes(self.address[1]) > UNREAD_MAX and time.monotonic() < until_s:
+                time.sleep(0.002)
         self.socket.sendto(message, self.address)
+
+
+def unread_bytes(port: int) -> int:
+    """The most that waits at any socket with that UDP port, as the kernel says."""
+    return max((int(row[4].partition(":")[2], 16) for row in udp_rows(port)), default=0)
+
+
+def udp_rows(port: int) -> list[list[str]]:
+    """What the kernel says of each socket with that UDP port (`proc(5)`: /proc/net/udp)."""
+    with open("/proc/net/udp") as lines:
+        rows = [line.split() for line in lines][1:]
+    return [row for row in rows if int(row[1].rpartition(":")[2], 16) == port]
 
 
 class Lines(Way):

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import unicodedata
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mesh.core.deployment import Deployment, FileFact, FolderFacts, files_of, judge, read
@@ -61,14 +62,48 @@ def folder_files(folder: Path) -> list[str]:
     found: list[str] = []
     for here, folders, files in os.walk(folder):
         top = Path(here) == folder
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and name != "__pycache__" and not (top and name in LEFT_OUT)
-        ]
+        folders[:] = _of_the_work(folders, top)
         paths = [Path(here) / name for name in files if not name.startswith(".")]
         found += [path.relative_to(folder).as_posix() for path in paths if path.is_file()]
     return sorted(found)
+
+
+def _of_the_work(folders: list[str], top: bool) -> list[str]:
+    return [name for name in folders if not name.startswith(".") and name != "__pycache__" and not (top and name in LEFT_OUT)]
+
+
+def left_behind(folder: Path) -> dict[str, str]:
+    """What looks like a part of the work and is none of `folder_files`: path -> why. A folder that is a link is not walked (it may lead
+    out, or in a circle), one that cannot be read would be missing without a word, and a pipe or a device has no content."""
+    found: dict[str, str] = {}
+
+    def unread(error: OSError) -> None:
+        found[Path(error.filename).relative_to(folder).as_posix()] = f"cannot be read ({error.strerror})"
+
+    for here, folders, files in os.walk(folder, onerror=unread):
+        top = Path(here) == folder
+        folders[:] = _of_the_work(folders, top)
+        for path in (Path(here) / name for name in [*folders, *files] if not name.startswith(".")):
+            if path.name in folders and path.is_symlink():
+                found[path.relative_to(folder).as_posix()] = "is a link to a folder"
+            elif path.name not in folders and not path.is_file():
+                found[path.relative_to(folder).as_posix()] = "is a link to nothing" if path.is_symlink() else "is a pipe or a device"
+    return found
+
+
+def alike(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Paths that are one on disks which do not tell capital letters, or two ways of writing one letter, apart: (the later, the earlier)."""
+    seen: dict[str, str] = {}
+    found = []
+    for path in sorted(paths):
+        parts = unicodedata.normalize("NFC", path).casefold().split("/")
+        for depth in range(1, len(parts) + 1):
+            here = "/".join(path.split("/")[:depth])
+            twin = seen.setdefault("/".join(parts[:depth]), here)
+            if twin != here:
+                found.append((path, twin))
+                break
+    return found
 
 
 def file_hash(path: Path) -> str:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from mesh.core.manifest import CHUNK_BYTES, MANIFEST_BYTES_MAX, File, Manifest, is_hash, parse, path_fault, revision_hash
 from mesh.errors import RoomfulError, WireError
-from mesh.shell.folder import folder_files
+from mesh.shell.folder import alike, folder_files, left_behind
 from mesh.shell.storage import sync_folder
 
 if TYPE_CHECKING:
@@ -165,8 +165,10 @@ def manifest_of(folder: Path, *, strict: bool = False) -> Manifest:
     """What the work in a folder consists of. `strict`, for sending it: raises RevisionError for what cannot go with it, by name."""
     inside = folder.resolve()
     files = []
-    for path in folder_files(folder):
-        fault = path_fault(path)
+    paths = folder_files(folder)
+    faults = {**left_behind(folder), **{path: f"differs from {twin!r} by no more than capital letters" for path, twin in alike(paths)}}
+    for path in sorted({*paths, *(faults if strict else ())}):
+        fault = path_fault(path) or (faults.get(path, "") if strict else "")
         if not (folder / path).resolve().is_relative_to(inside):
             fault = "leads outside the folder"
         if fault and strict:

@@ -212,6 +212,30 @@ def test_what_cannot_be_sent_is_refused_by_name(work: Path, tmp_path: Path) -> N
         manifest_of(work, strict=True)
 
 
+def test_what_would_be_missing_without_a_word_or_be_one_file_on_another_disk_is_refused_by_name(work: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "clip.mp4").write_text("x")
+    (work / "pages").mkdir(exist_ok=True)
+    (work / "pages" / "Wall.html").write_text("x")
+    odd = {
+        "media": (lambda path: path.symlink_to(tmp_path / "elsewhere"), "leads outside"),
+        "again": (lambda path: path.symlink_to(work / "pages"), "is a link to a folder"),
+        "gone.png": (lambda path: path.symlink_to(work / "nowhere"), "is a link to nothing"),
+        "pipe": (os.mkfifo, "is a pipe"),
+        "pages/wall.HTML": (lambda path: path.write_text("y"), "capital letters"),
+        "Pages/other.html": (lambda path: (path.parent.mkdir(), path.write_text("y")), "capital letters"),
+        "line\nbreak.txt": (lambda path: path.write_text("y"), "no file name should have"),
+    }
+    manifest_of(work, strict=True)
+    for name, (make, why) in odd.items():
+        make(work / name)
+        with pytest.raises(RevisionError) as refused:
+            manifest_of(work, strict=True)
+        assert why in refused.value.what and "sent" in refused.value.what, name
+        (work / name).unlink()
+    manifest_of(work, strict=True)
+
+
 def test_a_manifest_that_was_damaged_on_the_disk_is_as_none(store: Revisions, work: Path) -> None:
     revision, coming = send(store, work)
     coming.finish()
