@@ -26,6 +26,7 @@ from roles.sensing.standin import StandIn, from_file
 
 PACKET_BYTES_MAX = 65_536
 AHEAD_S_MAX = 1.0
+BUNDLE, TIME_TAG_BYTES = b"#bundle\0", 8
 LOOK_S = 0.5
 
 
@@ -134,6 +135,7 @@ class Osc(Role):
     def _take(self, data: bytes, sender: tuple[str, int]) -> None:
         """Everything that python-osc raises for a packet that is none is the sender's mistake, and is said once."""
         try:
+            _check_sizes(data)
             packet = self._packet(data)
             found = [(self._due_s(timed.time), timed.message) for timed in packet.messages]
             kept = [(due_s, _as_event(message)) for due_s, message in found if self._counts(message.address)]
@@ -157,6 +159,20 @@ class Osc(Role):
 def _not_of_the_library(record: logging.LogRecord) -> bool:
     """python-osc writes a line for each packet that is none, which a flood would make a flood of the log; they are counted here instead."""
     return "pythonosc" not in record.pathname
+
+
+def _check_sizes(data: bytes) -> None:
+    """python-osc follows the size of a bundle's element wherever it leads, backwards too, and so without end: one packet would keep it
+    busy for good. Raises ValueError for an element that does not lead onward, and struct.error for half of a size."""
+    left = [data]
+    while left:
+        bundle, at = left.pop(), len(BUNDLE) + TIME_TAG_BYTES
+        while bundle.startswith(BUNDLE) and at < len(bundle):
+            (size,) = struct.unpack_from(">i", bundle, at)
+            if size <= 0:
+                raise ValueError(f"a bundle's element of {size} bytes")
+            left.append(bundle[at + 4 : at + 4 + size])
+            at += 4 + size
 
 
 def _as_event(message: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -100,6 +101,25 @@ def test_a_bundle_is_held_until_its_time_and_what_comes_meanwhile_is_not(ear: tu
         sender.sendto(_bundle(time.time() + 0.6, "/later"), ("127.0.0.1", port))
         sender.sendto(_bundle(time.time() + 3600, "/of-another-clock"), ("127.0.0.1", port))
     assert [each["address"] for each in heard(role, stage, 2)] == ["/of-another-clock", "/later"]
+
+
+@pytest.mark.parametrize("size", [-4, -28, 0, -(2**31)])
+def test_a_bundle_whose_element_leads_backwards_or_nowhere_is_refused_and_the_next_message_heard(
+    ear: tuple[Any, Recorder, int], size: int
+) -> None:
+    role, stage, port = ear
+    # Given an element that python-osc would follow without end: alone, after a message, and within a bundle
+    message = osc_message_builder.OscMessageBuilder("/a").build().dgram
+    head = b"#bundle\0" + bytes(7) + b"\1"
+    evil = head + struct.pack(">i", size)
+    after = head + struct.pack(">i", len(message)) + message + struct.pack(">i", size)
+    inside = head + struct.pack(">i", len(evil)) + evil
+    # When they come, and then a message
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for packet in (evil, after, inside, message):
+            sender.sendto(packet, ("127.0.0.1", port))
+    # Then it is heard, and nothing else
+    assert heard(role, stage, 1) == [{"address": "/a", "values": []}]
 
 
 @given(some.lists(some.binary(min_size=1, max_size=60) | some.binary(max_size=40).map(lambda tail: b"#bundle\0" + tail), max_size=20))
