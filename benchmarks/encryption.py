@@ -1,8 +1,9 @@
 """What encryption costs: a small message there and back, and 1080p pictures, as between two machines, in turn in one run.
 
-Three sides: raw pyzmq without encryption, raw pyzmq with CURVE, and Roomful, which has no way without it. The messages
-(100 bytes, DEALER and ROUTER, two role processes with no door to each other) go over loopback; the pictures (raw, as the
-file can ask for; usually they travel as JPEG) between two network namespaces, which need root. And a handshake: from connect to
+Three sides: raw pyzmq without encryption, raw pyzmq with CURVE, and Roomful, which has no way without it; its pictures once more with
+CURVE's own cipher, as between machines without AES. The messages (100 bytes, DEALER and ROUTER, two role processes with no door to
+each other) go over loopback; the pictures (raw, as the file can ask for; usually they travel as JPEG) between two network
+namespaces, which need root; no writer goes on while its pictures are not taken. And a handshake: from connect to
 the first frame, with one key that is known and one of which word comes while it waits.
 Run: python -m benchmarks.encryption [RUNS] [--keep]     `--keep` writes benchmarks/results/encryption.json
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,9 +24,10 @@ from benchmarks import streams_frames as pictures
 from benchmarks import streams_round_trip as trips
 from benchmarks.figures import machine, median, p99
 from mesh.shell import curve
+from mesh.shell.sealing import WITHOUT_AES
 
 RESULTS = Path(__file__).parent / "results" / "encryption.json"
-PLAIN, CURVE, OURS = "raw pyzmq, plain", "raw pyzmq, CURVE", "roomful"
+PLAIN, CURVE, OURS, OURS_CURVE = "raw pyzmq, plain", "raw pyzmq, CURVE", "roomful", "roomful, CURVE's cipher"
 HANDSHAKES = 200
 LATE_S = 0.02
 
@@ -43,17 +46,16 @@ def round_trips(runs: int) -> dict[str, dict[str, float]]:
 
 def frames(runs: int) -> dict[str, dict[str, float]]:
     """Frames a second, and processor seconds for 1,000 of them, both ends together."""
-    shape, found = pictures.SIZES["1080p"], {name: [] for name in (PLAIN, CURVE, OURS)}  # type: dict[str, list[dict[str, float]]]
+    shape, found = pictures.SIZES["1080p"], {name: [] for name in (PLAIN, CURVE, OURS, OURS_CURVE)}  # type: dict[str, list[dict[str, float]]]
     link = pictures.Link()
     try:
         for _ in range(runs):
             found[PLAIN].append(pictures.raw(shape, False, link))
             found[CURVE].append(pictures.raw(shape, True, link))
-            room = pictures.Room(shape, link=link, pictures="raw")
-            try:
-                found[OURS].append(room.run())
-            finally:
-                room.close()
+            found[OURS].append(_ours(shape, link))
+            os.environ[WITHOUT_AES] = "1"
+            found[OURS_CURVE].append(_ours(shape, link))
+            del os.environ[WITHOUT_AES]
     finally:
         link.close()
     return {
@@ -63,6 +65,14 @@ def frames(runs: int) -> dict[str, dict[str, float]]:
         }
         for name, all_of in found.items()
     }  # fmt: skip
+
+
+def _ours(shape: tuple[int, ...], link: pictures.Link) -> dict[str, float]:
+    room = pictures.Room(shape, link=link, pictures="raw", ahead=pictures.OURS_AHEAD)
+    try:
+        return room.run()
+    finally:
+        room.close()
 
 
 def handshakes() -> dict[str, dict[str, float]]:

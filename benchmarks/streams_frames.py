@@ -36,6 +36,7 @@ from tests.shell.host_harness import KEYS, Agent, Host
 SIZES = {"480p": (480, 640, 3), "1080p": (1080, 1920, 3)}
 RUN_S = 4.0
 AHEAD = 8  # as many frames as bare pyzmq may have on their way, whose high-water mark makes its writer wait
+OURS_AHEAD = 3  # as many of this size as are on their way to a reader; of further ones the oldest would give way (16 MB)
 READERS, RATES = 3, (30, 40, 50, 60, 75)
 
 
@@ -271,7 +272,7 @@ def compare(name: str, shape: tuple[int, ...], runs: int, link: Link | None) -> 
     ours, theirs = [], []
     for _ in range(runs):
         theirs.append(raw(shape, link is not None, link))
-        room = Room(shape, link=link, pictures="raw" if link else "", ahead=AHEAD if link else 0)
+        room = Room(shape, link=link, pictures="raw" if link else "", ahead=OURS_AHEAD if link else 0)
         try:
             ours.append(room.run())
         finally:

@@ -23,8 +23,8 @@ from mesh.core.eagerness import LOOK_S, Eagerness
 # As plain numbers: arithmetic on pyzmq's own takes longer than reading a message.
 EVENTS, POLLIN, NOBLOCK = int(zmq.EVENTS), int(zmq.POLLIN), int(zmq.NOBLOCK)
 
-
 _let_others: Callable[[], object] = getattr(os, "sched_yield", int)  # to have the core, if one wants it
+
 
 class Waiting:
     """The sockets of one thread. Each comes with what to call when it may have something to read."""
