@@ -9,7 +9,7 @@ slow one has been passed over for long enough (`backlog`). Of those that have no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mesh.core.backlog import Backlog
@@ -48,18 +48,20 @@ class Seat:
         self.has = self.free = 0
         self.load_s = 0.0
 
+    @property
+    def over_s(self) -> float:
+        """How long until it would be over with one more."""
+        return self.load_s + self.took_s
+
     def take(self, turn: int) -> None:
         """One more goes there, or waits for it."""
         self.has, self.free, self.load_s, self.turn = self.has + 1, self.free - 1, self.load_s + self.took_s, turn
 
 
-def _earliest(seats: Iterable[Seat]) -> Seat:
+def _earliest(seats: Sequence[Seat]) -> Seat:
     """The one that would be over with one more first; of those that are as good, the one with the least to do, each in turn."""
-    soon_s = min(seat.load_s + seat.took_s for seat in seats)
-    alike = [seat for seat in seats if seat.load_s + seat.took_s <= soon_s * (EQUAL if seat.has else ALIKE)]
-    first = min(alike, key=lambda seat: seat.load_s + seat.took_s)
-    if first.has:
-        alike = [seat for seat in alike if seat.load_s + seat.took_s <= soon_s * EQUAL]
+    first = min(seats, key=lambda seat: seat.over_s)
+    alike = [seat for seat in seats if seat.over_s <= first.over_s * (EQUAL if first.has or seat.has else ALIKE)]
     return min(alike, key=lambda seat: (seat.has, seat.turn, seat.rank, seat.id))
 
 

@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy
 import pytest
-import zmq
 
 from mesh.core.delivery import RAW, asked_for, topic
 from mesh.core.hearing import Speaker
-from mesh.core.request_messages import Offer, decode, encode
+from mesh.core.request_messages import Offer
 from mesh.errors import WireError
 from mesh.shell import sealing
 from mesh.shell.freight import PART_BYTES, Carrier
-from mesh.shell.gate import Gate
 from mesh.shell.near import PENDING_BYTES_MAX
 from mesh.shell.sealing import MAC_BYTES, Parts
 from mesh.shell.sources import Source
 from mesh.shell.unloading import AHEAD, REFRESH_S, Crate, FreightLines
-from mesh.shell.waiting import EVENTS, POLLIN, Waiting
+from tests.shell.gated import Gated
 
-BOUND_S = 10.0
 TOPIC = b"eye.image\0"
 SOURCE = Source("eye", "node-a", 1, 1, "127.0.0.1", 1, 2, "playing", 0)
 
@@ -57,53 +54,26 @@ class Ear:
         return [bytes(each.data) for each in self.crates]
 
 
-class Machines:
+class Machines(Gated):
     """One writer, and readers that ask it in this process; all are read in the test's own thread."""
 
     def __init__(self) -> None:
-        self.waiting = Waiting()
-        self.gate = Gate(self.waiting, ("127.0.0.1",), False)
+        super().__init__()
         self.freight = self.gate.freight(TOPIC)
-        self.context: Any = zmq.Context()
-        self.asked: Any = self.context.socket(zmq.ROUTER)
-        self.asked.bind("inproc://asked")
-        self.waiting.add(self.asked, self._answer)
         self.readers: list[FreightLines] = []
-        self.now = 100.0
 
     def reader(self, rule: str, takes: bool = True) -> Ear:
         """One more that hears the writer by a line alone."""
         ear = Ear(takes)
-        lines = FreightLines(ear, asked_for(topic("eye.image", RAW), rule), self.waiting, self._call)
+        lines = FreightLines(ear, asked_for(topic("eye.image", RAW), rule), self.waiting, self.call)
         self.readers.append(lines)
         lines.want([SOURCE], self.now, 1.0)
         self.until(lambda: lines.live, lines.look)
         return ear
 
-    def _call(self, source: Source) -> Any:
-        caller = self.context.socket(zmq.DEALER)
-        caller.linger = 0
-        caller.connect("inproc://asked")
-        return caller
-
-    def _answer(self) -> None:
-        while self.asked.get(EVENTS) & POLLIN:
-            who, data = self.asked.recv_multipart()
-            offer = decode(data)
-            assert isinstance(offer, Offer)
-            self.asked.send_multipart([who, encode(self.gate.take(offer))])
-        self.waiting.sent(self.asked)
-
     def say(self, *words: bytes) -> None:
         for word in words:
             self.freight.leave(RAW, memoryview(word))
-
-    def until(self, condition: Callable[[], object], do: Callable[[], object] = int) -> None:
-        until_s = time.monotonic() + BOUND_S
-        while not condition():
-            assert time.monotonic() < until_s
-            self.waiting.wait(0.001)
-            do()
 
     @property
     def carriers(self) -> tuple[Carrier, ...]:
@@ -112,9 +82,7 @@ class Machines:
     def close(self) -> None:
         for lines in self.readers:
             lines.close()
-        self.gate.close()
-        self.context.destroy(linger=0)
-        self.waiting.close()
+        super().close()
 
 
 @pytest.fixture

@@ -5,25 +5,22 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-import zmq
 from hypothesis import given
 from hypothesis import strategies as some
 
 from mesh.core.hearing import Speaker
-from mesh.core.request_messages import Offer, decode, encode
+from mesh.core.request_messages import Offer
 from mesh.errors import WireError
-from mesh.shell.gate import GREETING_S, HELLO_BYTES, LINES_MAX, MAGIC, STRANGERS_MAX, Gate
+from mesh.shell.gate import GREETING_S, HELLO_BYTES, LINES_MAX, MAGIC, STRANGERS_MAX
 from mesh.shell.near import PENDING_MAX
 from mesh.shell.sealing import Opening, Seal, keys
 from mesh.shell.sources import Source
 from mesh.shell.straight import AGAIN_S, HANDED_OVER_S, Lines
-from mesh.shell.waiting import EVENTS, POLLIN, Waiting
+from tests.shell.gated import Gated
 
-BOUND_S = 10.0
 TOPIC = b"eye.out\0"
 SOURCE = Source("eye", "node-a", 1, 1, "127.0.0.1", 1, 2, "playing", 0)
 
@@ -51,48 +48,22 @@ class Ear:
         self.broke.append(source)
 
 
-class Machines:
+class Machines(Gated):
     """A writer and a reader, both read in the test's own thread; the reader asks the writer in this process."""
 
     def __init__(self) -> None:
-        self.waiting = Waiting()
-        self.gate = Gate(self.waiting, ("127.0.0.1",), False)
+        super().__init__()
         self.stream = self.gate.stream(TOPIC)
         self.number = 0
         self.stream.number = lambda: self.number
-        self.context: Any = zmq.Context()
-        self.asked: Any = self.context.socket(zmq.ROUTER)
-        self.asked.bind("inproc://asked")
-        self.waiting.add(self.asked, self._answer)
         self.ear = Ear()
-        self.lines = Lines(self.ear, TOPIC, self.waiting, self._call)
-        self.now = 100.0
-
-    def _call(self, source: Source) -> Any:
-        caller = self.context.socket(zmq.DEALER)
-        caller.linger = 0
-        caller.connect("inproc://asked")
-        return caller
-
-    def _answer(self) -> None:
-        while self.asked.get(EVENTS) & POLLIN:
-            who, data = self.asked.recv_multipart()
-            offer = decode(data)
-            assert isinstance(offer, Offer)
-            self.asked.send_multipart([who, encode(self.gate.take(offer))])
-        self.waiting.sent(self.asked)
+        self.lines = Lines(self.ear, TOPIC, self.waiting, self.call)
 
     def say(self, *words: bytes) -> None:
         for word in words:
             self.number += 1
             for listener in self.stream.listeners:
                 listener.send(word)
-
-    def until(self, condition: Callable[[], object]) -> None:
-        until_s = time.monotonic() + BOUND_S
-        while not condition():
-            assert time.monotonic() < until_s
-            self.waiting.wait(0.001)
 
     def meet(self) -> None:
         """Until the reader hears the writer by a line alone."""
@@ -106,9 +77,7 @@ class Machines:
 
     def close(self) -> None:
         self.lines.close()
-        self.gate.close()
-        self.context.destroy(linger=0)
-        self.waiting.close()
+        super().close()
 
 
 @pytest.fixture
@@ -164,7 +133,7 @@ def test_a_line_that_breaks_is_given_back_and_asked_for_again_later(machines: Ma
 
 def test_where_no_line_is_to_be_had_nothing_changes(machines: Machines) -> None:
     # Given as many readers as a writer has lines for
-    others = [Lines(Ear(), TOPIC, machines.waiting, machines._call) for _ in range(LINES_MAX)]
+    others = [Lines(Ear(), TOPIC, machines.waiting, machines.call) for _ in range(LINES_MAX)]
     for each in others:
         each.want([SOURCE], machines.now, 1.0)
     machines.until(lambda: len(machines.stream.listeners) == LINES_MAX)
