@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from mesh.core.plain_text import plain
 from mesh.errors import RoomfulError
 
 VERBS = {
@@ -94,7 +95,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except RoomfulError as fault:
-        click.echo(f"roomful: {fault}", err=True)
+        click.echo(f"roomful: {plain(str(fault))}", err=True)
         code = fault.exit_code
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,7 +104,7 @@ def main(arguments: list[str] | None = None) -> None:
         if os.environ.get("ROOMFUL_TRACE"):
             traceback.print_exc()
         click.echo(
-            f"roomful: this is a mistake in Roomful itself: {type(fault).__name__}: {fault}\n"
+            f"roomful: this is a mistake in Roomful itself: {type(fault).__name__}: {plain(str(fault))}\n"
             "  Run it again with ROOMFUL_TRACE=1 and send what it prints with your report.", err=True,
         )
         code = 1

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mesh.core.names import as_name
+from mesh.core.plain_text import plain_all
 from mesh.errors import UsageError
 
 EPILOG = """\b
@@ -84,7 +85,7 @@ def _print(model: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
+    console, model = Console(highlight=False, soft_wrap=True), plain_all(model)
     about = f"  {model['file']}  {_size(model['bytes'])}  "
     console.print(Text.assemble((model["name"], "bold"), about, (model["sha256"][:12] + "…", "dim")))
     if model["fault"]:

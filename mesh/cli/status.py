@@ -97,7 +97,7 @@ def _print(said: dict[str, Any]) -> None:
     for name, machine in said["machines"].items():
         mark, colour = MARKS.get(machine["health"], ("●", "red"))
         health = Text(f"{mark} {machine['health']}", colour)
-        machines.add_row(Text(name, "bold"), health, ", ".join(machine["roles"]) or "–", machine["why"])
+        machines.add_row(Text(name, "bold"), health, Text(", ".join(machine["roles"]) or "–"), Text(machine["why"]))
     console.print(machines)
     idle = {name: role for name, role in said["roles"].items() if role["state"] != "playing" or role["why"]}
     for name, role in idle.items():

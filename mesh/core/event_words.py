@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mesh.core.plain_text import plain
+
 MEASURED = re.compile(r"\b\d+ ms\b")  # what each machine measured for itself makes no other event of it
 SAME_S = 5.0  # the same words within this time are one event that several machines saw
 
@@ -40,7 +42,11 @@ REVISIONS = {
 
 
 def sentence(event: Mapping[str, Any]) -> str:
-    """One event in words; "" for those that only machines read."""
+    """One event in words, which command no terminal; "" for those that only machines read."""
+    return plain(_sentence(event))
+
+
+def _sentence(event: Mapping[str, Any]) -> str:
     if event.get("event") == "role_state":
         why = f": {event['why']}" if event.get("why") and event.get("state") != "stopped" else ""
         return f"{event['instance']} is {event['state']}{_on(event)}{why}"

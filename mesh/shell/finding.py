@@ -19,7 +19,8 @@ import psutil
 
 from mesh.core.addresses import host_port
 from mesh.core.codec import decode, encode
-from mesh.core.messages import Answer, Call
+from mesh.core.messages import Answer, Call, Message
+from mesh.core.plain_text import plain, plain_all
 from mesh.core.quantities import Unclear
 from mesh.errors import NoRoomError, RoomfulError, UsageError, WireError
 from mesh.shell.credentials import for_command
@@ -49,18 +50,14 @@ class Door:
         except WireError as fault:
             raise NoRoomError(f"the node at {self.hosts[0]} answered in another protocol: {fault.what}",
                               instead="Install the same version of Roomful on this machine.") from None
-        if not isinstance(answer, Answer) or answer.fault:
-            raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
-        return answer.value
+        return _said(answer)
 
     def follow(self) -> Iterator[dict[str, Any]]:
         """Every event of the node from now on, until it ends: then NoRoomError is raised."""
         for data in Caller(self.register, self.node).stream(self.hosts, self.port, encode(Call("1", "follow", {}))):
-            answer = decode(data)
-            if not isinstance(answer, Answer) or answer.fault:
-                raise RoomfulError(answer.fault if isinstance(answer, Answer) else "the node answered something else")
-            if isinstance(answer.value, dict):
-                yield answer.value
+            said = _said(decode(data))
+            if isinstance(said, dict):
+                yield said
 
     def at(self, machine: dict[str, Any]) -> Door:
         """The door of another machine, as `status` describes it."""
@@ -83,6 +80,13 @@ class Door:
 
 
 REPORTS_WITHIN_S = 1.5
+
+
+def _said(answer: Message) -> Any:
+    """What a node answered, as it can be shown to people. Raises RoomfulError when it refuses."""
+    if not isinstance(answer, Answer) or answer.fault:
+        raise RoomfulError(plain(answer.fault) if isinstance(answer, Answer) else "the node answered something else")
+    return plain_all(answer.value)
 
 
 def note_path(folder: Path) -> Path:
