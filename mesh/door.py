@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import asyncio
 
 ADDRESSES_MAX = 1000  # remembered with their allowances
-FULL, SLOW, OFTEN = "full", "slow", "often"
+FULL, SLOW, OFTEN, BROKEN, ELSEWHERE = "full", "slow", "often", "broken", "elsewhere"  # broken: no HTTP; elsewhere: another page's
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Doorkeeper:
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self.refused = {FULL: 0, SLOW: 0, OFTEN: 0}
+        self.refused = {FULL: 0, SLOW: 0, OFTEN: 0, BROKEN: 0, ELSEWHERE: 0}
         self._there: dict[str, int] = {}
         self._asking = Allowances(bounds.asked_a_second, bounds.asked_at_once)
 
@@ -147,6 +147,10 @@ def guarded(keeper: Doorkeeper) -> Any:
         def on_response_complete(self) -> None:
             self._wait(keeper.bounds.patience_s)
             super().on_response_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            keeper.refused[BROKEN] += 1
+            super().send_400_response(msg)
 
         def handle_websocket_upgrade(self, event: Any) -> None:
             self._gone()  # who serves WebSockets counts them himself

@@ -29,6 +29,7 @@ from mesh.core.kind import STREAM_TYPES, Kind, renamed_outputs
 from mesh.core.recording import Taken as Taken  # what recordings hold, for roles that read them
 from mesh.core.recording import form_of as form_of
 from mesh.core.recording import read_message as read_message
+from mesh.door import ELSEWHERE as ELSEWHERE
 from mesh.door import FULL as FULL  # who may stand at a port of HTTP, for roles that serve pages
 from mesh.door import OFTEN as OFTEN
 from mesh.door import SLOW as SLOW

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from mesh.errors import RoleError
-from mesh.role import OFTEN, Allowance, Bounds, Doorkeeper, Frame, guarded, is_here
-from roles.display.audience import Audience, pack_picture
+from mesh.role import ELSEWHERE, FULL, OFTEN, Allowance, Bounds, Doorkeeper, Frame, guarded, is_here
+from roles.display.audience import Audience, Visitor, pack_picture
 from roles.display.showing import Message, Showing
 
 BOUNDS = Bounds(connections=200, of_one=24, asked_a_second=50.0, asked_at_once=300.0)
@@ -175,8 +175,11 @@ class PageServer:
             return await _too_often(request)
         if path in (DRAWN, MISSING):
             return self._note(request, path)
+        if not own_host(request.headers.get("host", "")):
+            self.keeper.refused[ELSEWHERE] += 1
+            return await _nowhere(request)
         found = self.more_files(path) or file_for(path, self._page)
-        if found is None or not own_host(request.headers.get("host", "")):
+        if found is None:
             return await _nowhere(request)
         return FileResponse(found, headers=HEADERS, media_type=MEDIA_TYPES.get(found.suffix.lower()))
 
@@ -197,8 +200,7 @@ class PageServer:
     async def _meet(self, browser: Any) -> None:
         from starlette.websockets import WebSocketDisconnect
 
-        asks = self.keeper.may_ask(_from(browser)) and own_page(browser.headers)
-        visitor = self._audience.enter(_from(browser)) if asks else None
+        visitor = self._enter(browser)
         if visitor is None:
             await browser.close(1013)
             return
@@ -218,6 +220,18 @@ class PageServer:
             self._audience.leave(visitor)
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    def _enter(self, browser: Any) -> Visitor | None:
+        """A place for a line that a page of ours asks for, while there is one."""
+        if not self.keeper.may_ask(_from(browser)):
+            return None
+        if not own_page(browser.headers):
+            self.keeper.refused[ELSEWHERE] += 1
+            return None
+        visitor = self._audience.enter(_from(browser))
+        if visitor is None:
+            self.keeper.refused[FULL] += 1
+        return visitor
 
     def _hear(self, stream: str, frame: Frame) -> None:
         for message in self._showing.hear(stream, frame, time.monotonic()):

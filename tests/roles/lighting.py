@@ -6,7 +6,6 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 import urllib.parse
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.ports import free_port
 from tests.roles.stage import until
 
 # Everything that would look for devices or take another port is switched off.
@@ -49,12 +49,6 @@ class Ola:
         answer = self.ask("/get_dmx?u=1")
         assert isinstance(answer, dict)
         return list(answer["dmx"])
-
-
-def free_port() -> int:
-    with socket.socket() as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
 
 
 @contextmanager

@@ -19,6 +19,7 @@ import pytest
 from mesh.errors import EngineMissingError, RoleError
 from roles.sensing import inbox, sources
 from roles.sensing.camera import Camera
+from tests.ports import free_port
 from tests.roles.stage import Recorder, put_on, until
 
 GREYS = (20, 80, 140, 200)  # the clip's four pictures, far enough apart to survive compression
@@ -149,9 +150,7 @@ class NetworkCamera:
     """ffmpeg as a camera on the network: Motion JPEG over HTTP, as most of them speak it."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}/camera.mjpg"
         self._process: subprocess.Popen[bytes] | None = None
 

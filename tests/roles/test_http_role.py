@@ -15,15 +15,10 @@ import pytest
 from mesh.errors import RoleError
 from roles.sensing import http
 from roles.sensing.http import CONNECTIONS_MAX, Http, meaning
+from tests.ports import free_port
 from tests.roles.stage import Recorder, put_on, until
 
 TOKEN = "a-token-of-the-test"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def curl(port: int, *arguments: str, path: str = "/") -> tuple[int, str]:

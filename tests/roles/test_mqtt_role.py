@@ -14,13 +14,8 @@ import pytest
 from mesh.errors import EngineMissingError, RoleError
 from roles.sensing import inbox
 from roles.sensing.mqtt import PAYLOAD_BYTES_MAX, Mqtt, payload
+from tests.ports import free_port
 from tests.roles.stage import Recorder, put_on, until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def tool(name: str) -> str:

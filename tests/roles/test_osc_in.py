@@ -18,13 +18,8 @@ from pythonosc import osc_bundle_builder, osc_message_builder
 
 from mesh.errors import EngineMissingError, RoleError
 from roles.sensing.osc import Osc, _as_pattern
+from tests.ports import free_port
 from tests.roles.stage import Recorder, put_on, until
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def oscsend(port: int, *arguments: str) -> None:
@@ -35,7 +30,7 @@ def oscsend(port: int, *arguments: str) -> None:
 
 @pytest.fixture
 def ear(tmp_path: Path) -> Iterator[tuple[Any, Recorder, int]]:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     role, stage = put_on(Osc, tmp_path, port=port)
     role.setup()
     yield role, stage, port
@@ -62,7 +57,7 @@ def test_a_message_of_oscsend_is_an_event_with_its_values(ear: tuple[Any, Record
 
 
 def test_only_the_addresses_that_were_asked_for_count(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     role, stage = put_on(Osc, tmp_path, port=port, addresses=["/hand/*", "/button/?"])
     role.setup()
     for address in ("/foot/x", "/hand/left/x", "/button/12", "/hand/x", "/button/1"):
@@ -82,7 +77,7 @@ def test_the_wildcards_are_those_of_osc(pattern: str, taken: list[str], refused:
 
 
 def test_a_pattern_that_is_none_is_refused_before_the_room_opens(tmp_path: Path) -> None:
-    role, _ = put_on(Osc, tmp_path, port=free_port(), addresses=["/a[3-"])
+    role, _ = put_on(Osc, tmp_path, port=free_port(socket.SOCK_DGRAM), addresses=["/a[3-"])
     with pytest.raises(RoleError, match="is no pattern"):
         role.setup()
     role.teardown()
@@ -124,7 +119,7 @@ def test_a_bundle_whose_element_leads_backwards_or_nowhere_is_refused_and_the_ne
 
 @given(some.lists(some.binary(min_size=1, max_size=60) | some.binary(max_size=40).map(lambda tail: b"#bundle\0" + tail), max_size=20))
 def test_packets_that_are_not_osc_do_no_harm(packets: list[bytes]) -> None:
-    role, stage = put_on(Osc, Path(), port=free_port())
+    role, stage = put_on(Osc, Path(), port=free_port(socket.SOCK_DGRAM))
     role.setup()
     for packet in packets:
         role._take(packet, ("127.0.0.1", 1))  # type: ignore[attr-defined]
@@ -134,7 +129,7 @@ def test_packets_that_are_not_osc_do_no_harm(packets: list[bytes]) -> None:
 
 
 def test_silence_is_a_fault_only_where_that_is_asked_for(tmp_path: Path) -> None:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     role, stage = put_on(Osc, tmp_path, port=port, silent_s=0.2)
     role.setup()
     until(lambda: (role.tick(), stage.word.faulty)[1], what="the fault")
@@ -160,7 +155,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path, ear: tuple[Any, Recorder,
 
 def test_a_file_of_messages_plays_in_a_rehearsal_beside_what_comes(tmp_path: Path) -> None:
     (tmp_path / "hand.jsonl").write_text('{"after_s": 0.01, "value": {"address": "/hand/x", "values": [0.1]}}\n')
-    role, stage = put_on(Osc, tmp_path, port=free_port(), stand_in="hand.jsonl")
+    role, stage = put_on(Osc, tmp_path, port=free_port(socket.SOCK_DGRAM), stand_in="hand.jsonl")
     role.setup()
     assert heard(role, stage, 3)[0] == {"address": "/hand/x", "values": [0.1]}
     role.teardown()

@@ -18,6 +18,7 @@ import pytest
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame
 from roles.display.osc import Osc
+from tests.ports import free_port
 from tests.roles.stage import Recorder, put_on, until
 
 
@@ -56,12 +57,6 @@ def _taken(port: int) -> bool:
     return any(line.split()[1].endswith(f":{port:04X}") for table in tables for line in table.splitlines()[1:])
 
 
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
-        line.bind(("127.0.0.1", 0))
-        return int(line.getsockname()[1])
-
-
 @contextmanager
 def sending(tmp_path: Any, **options: Any) -> Iterator[tuple[Any, Recorder]]:
     role, stage = put_on(Osc, tmp_path, name="lamp", **options)
@@ -74,7 +69,7 @@ def sending(tmp_path: Any, **options: Any) -> Iterator[tuple[Any, Recorder]]:
 
 @pytest.fixture
 def dump() -> Iterator[tuple[Dump, int]]:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     heard = Dump(port)
     yield heard, port
     heard.close()
@@ -120,7 +115,7 @@ def test_the_last_values_are_said_again_and_the_fallback_when_nothing_comes(tmp_
 
 
 def test_nobody_at_the_other_end_is_said_once_and_its_return_too(tmp_path: Any, monkeypatch: Any) -> None:
-    port = free_port()
+    port = free_port(socket.SOCK_DGRAM)
     monkeypatch.setattr("roles.display.osc.UNHEARD_S", 0.2)
     with sending(tmp_path, port=port, repeat=0.05) as (role, stage):
         role.on_frame("level", Frame(0.5))
@@ -134,7 +129,7 @@ def test_nobody_at_the_other_end_is_said_once_and_its_return_too(tmp_path: Any, 
 
 
 def test_what_osc_cannot_carry_is_said_and_left_out(tmp_path: Any) -> None:
-    with sending(tmp_path, port=free_port()) as (role, stage):
+    with sending(tmp_path, port=free_port(socket.SOCK_DGRAM)) as (role, stage):
         for _ in range(3):
             role.on_frame("image", Frame(np.zeros((4, 4, 3), np.uint8)))
             role.on_frame("line", Frame("x" * 70_000, request=None, number=_))

@@ -123,6 +123,22 @@ def test_a_page_of_elsewhere_gets_no_line_to_the_room(page: Any, origin: str) ->
         connect(f"ws://127.0.0.1:{page[2]}/roomful", origin=origin, open_timeout=5)  # type: ignore[arg-type]
 
 
+def test_what_is_refused_is_counted_by_its_reason(page: Any) -> None:
+    role, stage, port = page
+    # Given a page that has refused nothing
+    role.tick()
+    before = dict(stage.facts["refused"])
+    # When somebody says what is no HTTP, and pages of elsewhere ask for the page and for its line
+    raw(port, b"\x16\x03\x01\x02\x00\x01\x00 hello\r\n\r\n")
+    ask(port, "/", host="evil.example.com")
+    with contextlib.suppress(InvalidStatus, WebSocketException, OSError):
+        connect(f"ws://127.0.0.1:{port}/roomful", origin="http://evil.example.com", open_timeout=5)  # type: ignore[arg-type]
+    # Then each is counted, and nothing else
+    role.tick()
+    after = stage.facts["refused"]
+    assert {reason: after[reason] - before[reason] for reason in after if after[reason] != before[reason]} == {"broken": 1, "elsewhere": 2}
+
+
 def test_it_hears_what_is_shown_and_whatever_it_says_changes_nothing(page: Any) -> None:
     role, stage, port = page
     room = f"ws://127.0.0.1:{port}/roomful"

@@ -16,6 +16,7 @@ import pytest
 from tests.fuzz.corpus import kept
 from tests.fuzz.mutation import mutated
 from tests.fuzz.targets import TARGETS
+from tests.ports import free_port
 from tests.shell.host_harness import Agent
 
 
@@ -23,12 +24,6 @@ from tests.shell.host_harness import Agent
 def agent(tmp_path: Path) -> Iterator[Agent]:
     with Agent(tmp_path) as made:
         yield made
-
-
-def free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def post(port: int, body: bytes) -> int:

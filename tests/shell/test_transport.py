@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from mesh.shell.keys import InstallationKey, throwaway_key
 from mesh.shell.register import Register
 from mesh.shell.sockets import MESSAGE_BYTES_MAX
 from mesh.shell.transport import Caller, Control, Reply, TransportError
+from tests.ports import free_port
 from tests.shell.calling import HERE, CallingNode, Story, command, play
 from tests.shell.until import until
 
@@ -177,7 +177,7 @@ def test_a_refused_connection_is_told_apart_from_silence() -> None:
     async def story(node: Callable[..., CallingNode]) -> None:
         one = node("a")
 
-        one.control.connect("b" * 32, [HERE], _free_port())
+        one.control.connect("b" * 32, [HERE], free_port())
         one.control.connect("c" * 32, ["no-such-machine.invalid"], 9)
 
         await until(lambda: one.told("refused") and one.told("unreachable"))
@@ -190,7 +190,7 @@ def test_a_refused_connection_is_told_apart_from_silence() -> None:
 def test_a_killed_peer_is_told_as_lost_and_refused_and_is_reached_when_it_returns(tmp_path: Path) -> None:
     async def story(node: Callable[..., CallingNode]) -> None:
         key = throwaway_key()
-        one, port = node("a", key), _free_port()
+        one, port = node("a", key), free_port()
         peer = _peer_process(key, port)
         one.control.connect("b" * 32, [HERE], port)
         await until(lambda: one.told("reached"))
@@ -306,7 +306,7 @@ def test_a_peer_let_go_is_dialled_no_more() -> None:
 
 def test_what_waits_for_an_absent_peer_is_bounded_and_the_oldest_goes() -> None:
     async def story(node: Callable[..., CallingNode]) -> None:
-        one, port = node("a"), _free_port()
+        one, port = node("a"), free_port()
         one.control.connect("b" * 32, [HERE], port)
         for number in range(300):
             assert one.control.send("b" * 32, b"%d" % number)
@@ -439,7 +439,7 @@ def test_a_command_with_another_key_or_nobody_to_ask_says_so() -> None:
         with pytest.raises(NoRoomError, match="another key"):
             await asyncio.to_thread(Caller(command(throwaway_key())).ask, [HERE], one.port, b"ask")
         with pytest.raises(NoRoomError, match="no agent answers") as raised:
-            await asyncio.to_thread(Caller(command(key)).ask, [HERE, "127.0.0.9"], _free_port(), b"ask")
+            await asyncio.to_thread(Caller(command(key)).ask, [HERE, "127.0.0.9"], free_port(), b"ask")
         with pytest.raises(NoRoomError, match="did not answer in time"):
             await asyncio.to_thread(Caller(command(key)).ask, [HERE], one.port, b"no answer", 0.2)
 
@@ -476,12 +476,6 @@ def test_a_node_that_ends_while_a_command_listens_is_told() -> None:
             await asyncio.to_thread(next, answers)
 
     play(story)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
 
 
 def test_a_guard_stands_before_the_first_socket() -> None:
