@@ -1,10 +1,10 @@
 """A playing room under a million random and mutated messages at each kind of port: what it lost, what each process weighs before and after.
 
 The whispering room with its real models, rehearsed on this computer (`hostile_room`), and in it a metronome of 100 frames a second,
-whose every number must arrive by each way, requests of which each must be answered, an OSC and an HTTP sensor, and a dashboard. One port of
-each kind is attacked, one after another, in one room: heartbeats, control, revisions, frames, requests, lines straight from a role's
-thread, page and WebSocket, HTTP, OSC, mDNS, dashboard, the doors between processes and an agent's link. `--every` takes each port that
-there is. At ports that phones call, a friend asks meanwhile.
+whose every number must arrive by each way, requests of which each must be answered, an OSC and an HTTP sensor, and a dashboard. One port
+of each kind is attacked, one after another, in one room: heartbeats (no faster than they are read, and as a flood), control, revisions,
+frames, requests, lines straight from a role's thread, page and WebSocket, HTTP, OSC, mDNS, dashboard, the doors between processes and an
+agent's link. `--every` takes each port that there is. At ports that phones call, a friend asks meanwhile.
 
 Each port's figures go to the journal as soon as it is done; a run that was broken off goes on, in a new room, with the ports that are left.
 Run: python -m benchmarks.hostile [--messages N] [--seconds S] [--attackers N] [--only KIND …] [--journal FILE] [--keep] [--help]
@@ -180,7 +180,7 @@ async def _besiege(siege: Siege, target: dict[str, Any], others: dict[str, int],
 
 def _dropped(target: dict[str, Any]) -> int:
     """Datagrams for a port that nobody ever read, for want of room."""
-    return sum(int(row[12]) for row in udp_rows(target["at"])) if target["way"] in ("heartbeats", "osc", "mdns") else 0
+    return sum(int(row[12]) for row in udp_rows(target["at"])) if target["way"] in ("heartbeats", "flood", "osc", "mdns") else 0
 
 
 def _left(targets: list[dict[str, Any]], kept: list[dict[str, Any]], chosen: argparse.Namespace) -> list[dict[str, Any]]:

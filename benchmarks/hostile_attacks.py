@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import json
 import random
+import select
 import socket
 import struct
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 SIZES = (0, 1, 2, 7, 16, 18, 64, 200, 1000, 1400, 4000, 9000)
-OPEN_MAX, ENDING_MAX = 6, 12  # connections of one attacker to one port; on a page they come from many addresses
+OPEN_MAX, ENDING_MAX = 6, 24  # connections of one attacker to one port; on a page they come from many addresses
 SAID_MAX = 8  # messages on a connection
 READ_MAX = 8
 HANGS_UP_S = 0.5
@@ -100,16 +100,16 @@ class Way(ABC):
 
 class Datagrams(Way):
     """UDP; to a multicast address on loopback. No faster than whoever is attacked reads, so that what is thrown is not merely dropped by
-    the system; a flood is another attack."""
+    the system; or, where it is a `flood`, as fast as may be."""
 
-    def __init__(self, address: tuple[str, int], seeds: Sequence[bytes], chance: random.Random) -> None:
+    def __init__(self, address: tuple[str, int], seeds: Sequence[bytes], chance: random.Random, flood: bool = False) -> None:
         super().__init__(seeds, chance)
-        self.address = address
+        self.address, self.flood = address, flood
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
 
     def send(self, message: bytes) -> None:
-        if self.thrown % LOOK_EACH == 0:
+        if not self.flood and self.thrown % LOOK_EACH == 0:
             until_s = time.monotonic() + WAITS_S
             while unread_bytes(self.address[1]) > UNREAD_MAX and time.monotonic() < until_s:
                 time.sleep(0.002)
@@ -128,15 +128,26 @@ def udp_rows(port: int) -> list[list[str]]:
     return [row for row in rows if int(row[1].rpartition(":")[2], 16) == port]
 
 
+class Ending:
+    """A line on which nothing more is said."""
+
+    def __init__(self, line: socket.socket, now_s: float) -> None:
+        self.line, self.until_s, self.reads = line, now_s + HANGS_UP_S, READ_MAX
+
+
 class Lines(Way):
     """TCP or a Unix socket: several lines at once. On each a few messages are said, then nothing more, and the other end's hanging up is
     waited for, so that whoever is attacked has really read what was thrown, up to the first word for which it hung up. Some lines are never
-    finished, some never read, some dropped. `first` is said on each, as it is."""
+    finished, some never read, some dropped. `first` is said on each, as it is.
+
+    All that are ending are waited for at once: at an agent's link ZeroMQ puts a line aside where another gives the same name, and hangs up
+    on it only after its other end has; a wait for each in turn made a million messages a matter of hours."""
 
     def __init__(self, connect: Callable[[int], socket.socket], seeds: Sequence[bytes], chance: random.Random, first: bytes = b"") -> None:
         super().__init__(seeds, chance)
         self.connect, self.first = connect, first
-        self.open, self.ending = list[tuple[socket.socket, int]](), deque[socket.socket]()
+        self.open, self.ending = list[tuple[socket.socket, int]](), dict[int, Ending]()
+        self.poll = select.poll()
 
     def send(self, message: bytes) -> None:
         if len(self.open) < OPEN_MAX:
@@ -163,20 +174,36 @@ class Lines(Way):
         return line
 
     def end(self, line: socket.socket) -> None:
-        """Says no more there, and waits for the oldest of those where nothing more is said."""
+        """Says no more there, and waits until no more than a few of those where nothing more is said are left."""
         if self.chance.random() > 0.02:  # else it is left half-open until its turn comes
             with contextlib.suppress(OSError):
                 line.shutdown(socket.SHUT_WR)
-        self.ending.append(line)
-        if len(self.ending) > ENDING_MAX:
-            oldest = self.ending.popleft()
-            if self.chance.random() < 0.95:  # else it is dropped, with what was answered unread
-                oldest.settimeout(HANGS_UP_S)
-                with contextlib.suppress(OSError):
-                    for _ in range(READ_MAX):  # whoever was let in, at a door say, is told things without end
-                        if not oldest.recv(65536):
-                            break
-            oldest.close()
+        if self.chance.random() < 0.05:
+            line.close()  # with what was answered unread
+            return
+        self.ending[line.fileno()] = Ending(line, time.monotonic())
+        self.poll.register(line, select.POLLIN)
+        while len(self.ending) > ENDING_MAX:
+            self.part()
+
+    def part(self) -> None:
+        """From those that were hung up on, or were waited for long enough."""
+        oldest = next(iter(self.ending.values()))
+        for number, _ in self.poll.poll(max(0.0, oldest.until_s - time.monotonic()) * 1000):
+            each = self.ending[number]
+            each.reads -= 1  # whoever was let in, at a door say, is told things without end
+            try:
+                gone = not each.line.recv(65536) or each.reads == 0
+            except OSError:
+                gone = True
+            if gone:
+                self.drop(number)
+        if oldest.until_s <= time.monotonic() and oldest.line.fileno() in self.ending:
+            self.drop(oldest.line.fileno())
+
+    def drop(self, number: int) -> None:
+        self.poll.unregister(number)
+        self.ending.pop(number).line.close()
 
 
 def tcp(port: int) -> Callable[[int], socket.socket]:
@@ -205,8 +232,8 @@ def way_to(target: dict[str, Any], seeds: dict[str, Sequence[bytes]], chance: ra
     way, at = target["way"], target["at"]
     if way == "mdns":
         return Datagrams(("224.0.0.251", at), seeds[way], chance)
-    if way in ("heartbeats", "osc"):
-        return Datagrams(("127.0.0.1", at), seeds[way], chance)
+    if way in ("heartbeats", "flood", "osc"):
+        return Datagrams(("127.0.0.1", at), seeds[way], chance, way == "flood")
     if way in ("door", "link"):
         return Lines(unix(f"\0{at}" if way == "door" else at), seeds[way], chance)
     return Lines(tcp(at), seeds[way], chance, UPGRADE if way == "websocket" else b"")

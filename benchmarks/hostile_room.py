@@ -200,6 +200,7 @@ class Siege:
         found: list[tuple[str, str, Any]] = []
         for event in started:
             found.append((f"heartbeats {event['machine']}", "heartbeats", event["beat_port"]))
+            found.append((f"flood of heartbeats {event['machine']}", "flood", event["beat_port"]))
             found.append((f"control {event['machine']}", "control", event["control_port"]))
             others = tcp_ports(self.room.pids()[event["machine"]]) - {event["control_port"]}
             found += [(f"transfer {event['machine']}", "transfer", port) for port in others]
@@ -227,7 +228,8 @@ class Siege:
         """Of this very room, real messages that are mutated, in hex."""
         mine, node = self.doors[0].register.mine, "0" * 31
         words = (Beat(f"{node}1", "b", 1, 1, 1), Probe(f"{node}1", f"{node}2", 1), Ack(f"{node}1", "b", 1, 1, 1))
-        return {"heartbeats": [seal(word, first_group_key(mine.room_key)).hex() for word in words],
+        beats = [seal(word, first_group_key(mine.room_key)).hex() for word in words]
+        return {"heartbeats": beats, "flood": beats,
                 "mdns": [packet.hex() for packet in announced(mine.hash(self.room.deployment.installation))]}
 
 
