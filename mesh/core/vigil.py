@@ -3,8 +3,9 @@
 A process that exists may still be stuck in one call for ever, stopped, or growing until the machine dies. Each
 role's watch thread tells every quarter second how long the present call has lasted and how much memory is used; a
 silence of that thread says that the whole process stands still. Loading a model is not a hang: nothing is judged
-before the role has said that it is ready. A role that leaks is handed over before it is ended, where a standby is loaded; one
-that grows so fast that there may be no time for that is ended at once.
+before the role has said that it is ready; nor is an agent's coming too late to listen a role's silence. A role that leaks is
+handed over before it is ended, where a standby is loaded; one that grows so fast that there may be no time for that is ended
+at once.
 
 What only the role can know (its picture is frozen, its model answers nonsense) it says itself, with `Role.works` and
 `Role.faulty`: its last word goes out with every pulse, and a word that holds for a while only (`works(for_s=…)`) turns
@@ -58,6 +59,31 @@ class Word:
         if self.works_since_s is not None and self.for_s is None:
             worked_s = now - self.works_since_s
         return {"faulty": words, "worked_s": None if worked_s is None else round(worked_s, 3)}
+
+
+class SignsOfLife:
+    """When each process was last heard. The agent looks every `each_s` seconds; where it comes later than that (a flood at its port, a
+    machine that is drowning), it was the agent who did not listen, and no process is thought silent for that time."""
+
+    def __init__(self, each_s: float) -> None:
+        self._each_s = each_s
+        self._looked_s: float | None = None
+        self._came_s: dict[str, float] = {}
+
+    def heard(self, instance: str, now: float) -> None:
+        """A pulse came."""
+        self._came_s[instance] = now
+
+    def forget(self, instance: str) -> None:
+        """It has ended, or is being ended."""
+        self._came_s.pop(instance, None)
+
+    def look(self, now: float) -> dict[str, float]:
+        """How long each has been silent, in seconds. To be called every `each_s`, when all that waits has been read."""
+        late_s = 0.0 if self._looked_s is None else max(0.0, now - self._looked_s - self._each_s)
+        self._looked_s = now
+        self._came_s = {instance: min(now, came_s + late_s) for instance, came_s in self._came_s.items()}
+        return {instance: now - came_s for instance, came_s in self._came_s.items()}
 
 
 @dataclass(frozen=True, slots=True)

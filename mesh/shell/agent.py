@@ -36,7 +36,7 @@ from mesh.shell.editing import Editing
 from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, usable_addresses
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
-from mesh.shell.processes import Processes
+from mesh.shell.processes import STILL_HERE_S, Processes
 from mesh.shell.record import announced, as_met
 from mesh.shell.seeds import dial_seed, remembered
 from mesh.shell.settings import Settings
@@ -45,7 +45,6 @@ from mesh.shell.storage import Store, read_identity
 from mesh.shell.transport import Control, Reply, bind_together
 from mesh.shell.vouching import Vouching, as_text
 
-STILL_HERE_S = 0.5
 HAND_OVER_S = 8.0
 EVENTS_MAX = 1000
 

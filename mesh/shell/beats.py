@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 
 from mesh.errors import RoomfulError
@@ -88,7 +89,8 @@ class Beats:
         return True
 
     def drain(self) -> int:
-        """Hands on every datagram that waits, at most 2,000 of either kind; returns how many."""
+        """Hands on every datagram that waits, at most 2,000 of either kind; returns how many. What comes meanwhile is left for the next
+        time, where the kernel says when it came: nobody runs after a flood."""
         count = self._drain_aside()
         if self._aside is not None and self._loop is not None and self._crowded != (self._put_aside > CROWD):
             self._crowded = not self._crowded
@@ -105,9 +107,14 @@ class Beats:
         return count
 
     def _drain(self, opened: socket.socket | None) -> int:
+        began_s = time.monotonic()
         for count in range(DRAIN_MAX):
-            if opened is None or not self._take(opened):
+            for_s = time.monotonic() - began_s
+            age_s = self._take(opened) if opened is not None else None
+            if age_s is None:
                 return count
+            if 0.0 < age_s < for_s:  # it came after those that waited
+                return count + 1
         return DRAIN_MAX
 
     def _read(self) -> None:
@@ -116,23 +123,24 @@ class Beats:
         if self._socket is not None:
             self._take(self._socket)
 
-    def _take(self, opened: socket.socket) -> bool:
-        """Hands on one datagram. False when none waits."""
+    def _take(self, opened: socket.socket) -> float | None:
+        """Hands on one datagram; its age when it was read, 0 where that is not known. None when none waits."""
         try:
             data, ancillary, _, sender = opened.recvmsg(DATAGRAM_BYTES_MAX + 1, STAMP_BYTES)
         except (BlockingIOError, InterruptedError):
-            return False
+            return None
         except OSError:  # an error the network reported for an earlier datagram, or closed while a datagram was handed on
             if self._socket is None:
-                return False
+                return None
             self.failed += 1
-            return True
+            return 0.0
         if len(data) > DATAGRAM_BYTES_MAX:
             self.oversized += 1
-            return True
+            return self._stamps.age_s(ancillary)
         self.received += 1
-        self._receive(data, sender, self._stamps.age_s(ancillary))
-        return True
+        age_s = self._stamps.age_s(ancillary)
+        self._receive(data, sender, age_s)
+        return age_s
 
     def close(self) -> None:
         """Closes the socket; nothing is received after it. May be called twice."""

@@ -23,7 +23,7 @@ from mesh.core.ladder import Rungs
 from mesh.core.loading import Loading, late_words, place_in
 from mesh.core.role_words import Talk, understood
 from mesh.core.spec import Deployment, RoleSpec
-from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, examine, has_worked
+from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, SignsOfLife, examine, has_worked
 from mesh.errors import RoomfulError, on_a_line
 from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
@@ -35,6 +35,7 @@ from mesh.shell.transport import Link
 from mesh.shell.vouching import Pair, new_pair
 
 STOP_GRACE_S = 2.0
+STILL_HERE_S = 0.5
 CLOCK_LOOKS = 20
 CUT_MAX = 512
 
@@ -63,7 +64,7 @@ class Processes:
         self.deployment: Deployment | None = None
         self.stead: Stead | None = None
         self._ports, self._cast, self._feed, self._report, self._now = ports, cast, feed, report, now
-        self._pulsed_s: dict[str, float] = {}
+        self._signs = SignsOfLife(STILL_HERE_S)
         self._waiting: dict[str, Launch] = {}
         self._failures: dict[str, str] = {}
         self._too_large_s: dict[str, float] = {}
@@ -227,7 +228,7 @@ class Processes:
                 self.supervisor.rename(instance, old)
             self.supervisor.rename(trial.key, instance)
             self.pulses.pop(instance, None)
-            self._pulsed_s.pop(instance, None)
+            self._signs.forget(instance)
             generation = self._cast().generations.get(instance, 0)
             ports = message["frames_port"], message["requests_port"]
             self._feed(RoleRenewed(instance, trial.generation, *ports, message.get("pid", 0), trial.pair.public, trial.pair.vouch))
@@ -252,7 +253,7 @@ class Processes:
             return
         why = self._failures.pop(end.instance, "") or _why_ended(end)
         self.pulses.pop(end.instance, None)
-        self._pulsed_s.pop(end.instance, None)
+        self._signs.forget(end.instance)
         self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
         if too_much := self._talk.forget(end.instance):
@@ -292,7 +293,7 @@ class Processes:
                 for address, why in message.pop("turned_away", ()):
                     self.turned_away(address, f"at the port of {instance}: {why}")
                 self.pulses[instance] = message
-                self._pulsed_s[instance] = self._now()
+                self._signs.heard(instance, self._now())
             case "state":
                 self._states[instance] = message["data"]
             case "failed":
@@ -304,24 +305,26 @@ class Processes:
                 self._report(f"role_{kind}", {"instance": instance, **fields})
 
     def look(self) -> None:
-        """Tell every role that its agent is here, and end those that have hung, grown too large, or say that they do not work."""
+        """Tell every role that its agent is here, and end those that have hung, grown too large, or say that they do not work. To be called
+        every `STILL_HERE_S`."""
+        self.link.hear_out()
         self.tell_all({"type": "still_here"})
         self._looks += 1
         if self._looks % CLOCK_LOOKS == 0:  # to one that was adopted, perhaps before its line was there
             self.tell_all(self.course.as_order())
             self.tell_all({"type": "keys", "vouched": self._guests})
         self._tell_of_loading()
-        for instance, came_s in list(self._pulsed_s.items()):
+        for instance, silent_s in self._signs.look(self._now()).items():
             part = self._cast().parts.get(instance)
             if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:
                 continue
             limit = role_of(instance, self.deployment).limits.get("memory_bytes")
             pulse = self.pulses.get(instance, {})
-            found = examine(pulse, self._now() - came_s, limit)
+            found = examine(pulse, silent_s, limit)
             if found is not None and found.what == TOO_LARGE and self._may_hand_over(instance, part.claim.generation, found.words):
                 continue
             if found is not None:
-                self._pulsed_s.pop(instance, None)
+                self._signs.forget(instance)
                 self._end_faulty(instance, part.claim.pid, found, pulse.get("worked_s"))
             elif part.claim.trouble and has_worked(pulse):
                 self._feed(RoleWorks(instance, part.claim.generation))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mesh.core.vigil import FAULTY, HUNG, HUNG_S, OVERGROWN, STILL_S, TOO_LARGE, Word, examine, has_worked
+from mesh.core.vigil import FAULTY, HUNG, HUNG_S, OVERGROWN, STILL_S, TOO_LARGE, SignsOfLife, Word, examine, has_worked
 
 WELL = {"busy_s": 0.1, "rss_bytes": 1000, "faulty": "", "worked_s": 5.0}
 
@@ -76,3 +76,27 @@ def test_it_has_worked_when_it_said_so_and_stands_by_it() -> None:
     assert has_worked(Word().works(10.0, 5.0, "late").told(10.0, 0.0))
     assert not has_worked(Word().works(10.0, 5.0, "late").told(16.0, 0.0))
     assert not has_worked({})
+
+
+def test_a_process_that_says_nothing_is_silent_from_its_last_pulse_on() -> None:
+    signs = SignsOfLife(0.5)
+    signs.heard("eye", 10.0)
+    signs.heard("poet", 10.4)
+    assert signs.look(10.5) == {"eye": 0.5, "poet": pytest.approx(0.1)}
+    assert signs.look(11.0) == {"eye": 1.0, "poet": pytest.approx(0.6)}
+    signs.forget("eye")
+    assert list(signs.look(11.5)) == ["poet"]
+
+
+def test_time_in_which_the_agent_did_not_listen_is_nobody_s_silence() -> None:
+    # Given an agent that looked at 10.5 and, kept from it, next at 15.0
+    signs = SignsOfLife(0.5)
+    signs.heard("eye", 10.25)
+    signs.look(10.5)
+    # Then the process is as silent as if it had looked in time, and one heard meanwhile is not heard in the future
+    signs.heard("poet", 14.9)
+    assert signs.look(15.0) == {"eye": pytest.approx(0.75), "poet": 0.0}
+    # And silence that goes on is found
+    for tenth in range(5, 30, 5):
+        silent_s = signs.look(15.0 + tenth / 10)["eye"]
+    assert silent_s >= STILL_S

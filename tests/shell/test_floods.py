@@ -85,6 +85,21 @@ def test_a_flood_of_datagrams_gives_the_loop_its_turn_and_a_beat_is_heard_after_
     asyncio.run(whole())
 
 
+def test_a_reader_does_not_run_after_a_flood_that_comes_as_fast_as_it_reads() -> None:
+    async def whole() -> None:
+        # Given a node at whose port there is one more datagram for each that it reads
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            beats = Beats(lambda data, sender, age_s: stranger.sendto(b"and one more", ("127.0.0.1", port)) and None)
+            port = beats.bind("127.0.0.1", 0)
+            for _ in range(10):
+                stranger.sendto(b"a datagram", ("127.0.0.1", port))
+            # When it reads all that waits, then it does not read what came since for ever
+            assert 10 <= beats.drain() < DRAIN_MAX // 2
+        beats.close()
+
+    asyncio.run(whole())
+
+
 def test_a_flood_of_mdns_records_is_told_and_forgotten_and_a_node_is_found_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "RECORDS_MAX", 500)
     monkeypatch.setattr(discovery, "ANNOUNCE_S", 0.5)

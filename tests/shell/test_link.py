@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +60,24 @@ def test_an_agent_and_its_roles_hear_each_other_by_instance_and_generation(tmp_p
             assert _reads(poet) == {"type": "play", "epoch": 2}
             assert _reads(wall) is None
         link.close()
+
+    asyncio.run(story())
+
+
+def test_an_agent_can_hear_out_its_roles_before_it_judges_them(tmp_path: Path) -> None:
+    async def story() -> None:
+        # Given an agent whose loop is kept from reading by something else, and a role that speaks meanwhile
+        heard: list[Heard] = []
+        link = Link(lambda *message: heard.append(message))
+        with _host(link.bind(tmp_path / "link"), "eye", 1) as eye:
+            eye.send(msgpack.packb({"type": "pulse"}))
+            # When it hears out what waits, then it has heard the role, though the loop had no turn
+            until_s = time.monotonic() + 10.0
+            while not heard and time.monotonic() < until_s:
+                link.hear_out()
+        assert heard == [("eye", 1, {"type": "pulse"})]
+        link.close()
+        link.hear_out()
 
     asyncio.run(story())
 
