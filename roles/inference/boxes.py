@@ -41,12 +41,12 @@ def find_things(
     """The same, with what masks are made of. `hints` is the export's metadata."""
     _, seen = read_boxes(outputs, size, labels, options, hints)
     seen = _in_pixels(seen.only(seen.scores >= options.min_score), size)
-    if seen.chosen:
+    if seen.chosen and options.iou is None:
         kept = [int(at) for at in np.argsort(-seen.scores, kind="stable")]
     elif seen.angles is not None:
-        kept = suppress_turned(seen.boxes, seen.angles, seen.scores, seen.kinds, options.iou)
+        kept = suppress_turned(seen.boxes, seen.angles, seen.scores, seen.kinds, options.iou or seen.overlap)
     else:
-        kept = suppress(seen.boxes, seen.scores, seen.kinds, options.iou)
+        kept = suppress(seen.boxes, seen.scores, seen.kinds, options.iou or seen.overlap)
     seen = seen.only(np.array(kept[: options.max_boxes], int))
     return Things([_event(seen, at, fit, labels) for at in range(len(seen.boxes))], seen, prototypes(outputs))
 

@@ -14,17 +14,22 @@ from roles.inference.intake import Array
 @dataclass(frozen=True, slots=True)
 class Candidates:
     """n proposals in the model's pixels. `boxes` (n, 4) as x0 y0 x1 y1, `scores` (n,), `kinds` (n,) the number of the class;
-    where the model gives them: `points` (n, k, 2), `angles` (n,) in radians, clockwise (the box then is the one before it is
-    turned about its middle), `shapes` (n, m) weights of its prototypes of masks, `masks` (n, h, w) within the box."""
+    where the model gives them: `points` (n, k, 2) and how `sure` they are (n, k), `angles` (n,) in radians, clockwise (the box then is the
+    one before it is turned about its middle), `shapes` (n, m) weights of its prototypes of masks, `masks` (n, h, w) within the box, or
+    of the `whole` picture, as probabilities or `raw`, before a sigmoid."""
 
     boxes: Array
     scores: Array
     kinds: Array
     points: Array | None = None
+    sure: Array | None = None
     angles: Array | None = None
     shapes: Array | None = None
     masks: Array | None = None
+    whole: bool = False
+    raw: bool = False
     chosen: bool = False  # the model has left out what overlaps itself
+    overlap: float = 0.5  # more of it, and two of a kind are one, where option iou says nothing
 
     def only(self, at: Any) -> Candidates:
         """Those at these places (indices or a mask), in this order."""
@@ -63,7 +68,7 @@ def likely(rows: Array, activation: str, exclusive: bool = False) -> Array:
 def foreground(scores: Array, labels: list[str], background: str) -> Array:
     """The scores without the column that says "nothing here"."""
     if background == "auto":
-        background = "first" if scores.shape[1] == 2 or len(labels) == scores.shape[1] - 1 else "none"
+        background = "first" if scores.shape[1] == 2 or 0 < len(labels) == scores.shape[1] - 1 else "none"
     return scores[:, 1:] if background == "first" else scores[:, :-1] if background == "last" else scores
 
 

@@ -21,6 +21,7 @@ from roles.inference.candidates import sigmoid, softmax
 from roles.inference.intake import Array, Fit, Size
 from roles.inference.keypoints import figures
 from roles.inference.layers import Depth, Painted, masked, things_masked
+from roles.inference.movement import Movement
 from roles.inference.own_code import own_function
 from roles.inference.spelling import spelled
 
@@ -49,7 +50,7 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
     if options.decode == "probability":
         likely = Probability(options, labels)
         return lambda outputs, fit, size, frame: Found(likely(outputs, fit, size, frame))
-    if options.decode in ("depth", "image"):
+    if options.decode in ("depth", "image", "flow"):
         return _drawn(options, colour)
     known: dict[str, Decoder] = {
         "classes": lambda outputs, fit, size, frame: Found(classes(outputs, labels, options.scores, options.activation, options.top)),
@@ -62,7 +63,7 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
     }
     if options.decode in known:
         return known[options.decode]
-    names = ", ".join([*known, "depth", "image", "probability"])
+    names = ", ".join([*known, "depth", "flow", "image", "probability"])
     own = own_function(options.decode, folder, "option decode", f"use {names}, or ")
     return lambda outputs, fit, size, frame: Found(own(dict(outputs), frame))
 
@@ -98,7 +99,7 @@ def _embedding(outputs: Outputs, options: Any, size: Size) -> Found:
 
 def _drawn(options: Any, colour: str) -> Decoder:
     """Decoders that remember the range of what came before."""
-    depth, painted = Depth(options), Painted(options, colour)
+    depth, painted, movement = Depth(options), Painted(options, colour), Movement(options)
 
     def near(outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> Found:
         event, picture, values = depth(outputs, fit, size, sides_of(frame, size))
@@ -108,7 +109,11 @@ def _drawn(options: Any, colour: str) -> Decoder:
         event, picture = painted(outputs, fit, size, sides_of(frame, size))
         return Found(event, {"picture": picture})
 
-    return near if options.decode == "depth" else paint
+    def moved(outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> Found:
+        event, picture, values = movement(outputs, fit, size, sides_of(frame, size))
+        return Found(event, {"picture": picture, "values": values})
+
+    return {"depth": near, "image": paint, "flow": moved}[options.decode]
 
 
 class Probability:

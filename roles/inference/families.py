@@ -22,6 +22,7 @@ from roles.inference.grids import grid_family, grids, prototypes, read_grid
 from roles.inference.heads import channels_first, heads
 from roles.inference.intake import Array, Size
 from roles.inference.pairs import is_detr, is_dets, pair_of, read_dets, read_pair
+from roles.inference.parts import with_parts
 from roles.inference.regions import map_in, regions
 
 Hints = Mapping[str, str]  # what the export says of itself in its metadata
@@ -109,9 +110,9 @@ def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], opti
         pair = pair_of(outputs)
         if pair is None:
             raise unknown(outputs)
-        return family, read_pair(outputs, pair, labels, options, family)
+        return family, with_parts(read_pair(outputs, pair, labels, options, family), outputs, size, options)
     if family == "dets":
-        return family, read_dets(outputs)
+        return family, with_parts(read_dets(outputs), outputs, size, options)
     if family == "map":
         return family, regions(outputs, size, options)
     if family in ("centernet", "centerface"):

@@ -3,6 +3,7 @@
     maps       [1, points, h, w] (or last): the brightest place of each map, moved a quarter towards its brighter neighbour
     simcc      two outputs [1, points, bins]: the brightest bin across and down (RTMPose)
     yolo       [1, 5 + 3 * points, n]: a box, a score, then x y score of each point (YOLOv8-pose)
+    beside     boxes, and points of each in an output beside them (Keypoint R-CNN, RTMO): see `parts`
     rows       [1, people, 3 * points + 5]: y x score of each point, then the box and the person's score (MoveNet for several people)
     numbers    [1, 1, points, 3] and the like (MoveNet: y x score; MediaPipe's faces, hands and bodies: x y z …, with the whole figure's
                score in an output of its own)
@@ -18,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from mesh.errors import RoleError
-from roles.inference.boxes import suppress
+from roles.inference.boxes import find_things, suppress
 from roles.inference.candidates import corners, sigmoid
 from roles.inference.grids import ENDED_ROWS_MAX, shape_of_points
 from roles.inference.intake import Array, Fit, Size
+from roles.inference.pairs import has_figures
 
 ORDERS = {"xy": (0, 1, None), "yx": (1, 0, None), "xys": (0, 1, 2), "yxs": (1, 0, 2), "xyz": (0, 1, None)}
 MEDIAPIPE = {1404: (468, 3), 1434: (478, 3), 63: (21, 3), 195: (33, 5), 165: (33, 5)}  # numbers: points, numbers of each
@@ -34,6 +36,8 @@ def figures(
 ) -> list[dict[str, Any]]:
     """The figures that the model sees, best first, those fainter than `min_score` left out. `hints` is the export's metadata."""
     how = options.points if options.points != "auto" else "yolo" if hints.get("task") == "pose" else _guess(outputs, options.scores)
+    if how == "beside":
+        return _beside(outputs, fit, size, options, hints)
     if how == "yolo":
         return _yolo(_named(outputs, options.scores), fit, size, options, hints)
     sure: float | None = None
@@ -101,7 +105,22 @@ def _people(value: Array, fit: Fit, size: Size, least: float) -> list[dict[str, 
     return found
 
 
+def _beside(outputs: Mapping[str, Array], fit: Fit, size: Size, options: Any, hints: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Figures whose points stand beside their boxes."""
+    things = find_things(outputs, fit, size, [], options, hints)
+    kept, found = things.kept, []
+    if kept.points is None:
+        raise _no_points(outputs)
+    for at, thing in enumerate(things.boxes):
+        sure = kept.sure[at] if kept.sure is not None else np.ones(len(kept.points[at]))
+        placed = np.concatenate([kept.points[at], sure[:, None]], axis=1)
+        found.append({**_figure(placed, fit, float(kept.scores[at])), "box": thing["box"]})
+    return found
+
+
 def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
+    if name is None and has_figures(outputs):
+        return "beside"
     values = [_named(outputs, name)] if name is not None else list(outputs.values())
     if len(values) == 2 and all(value.ndim == 3 and value.shape[-1] > 64 for value in values) and values[0].shape[1] == values[1].shape[1]:
         return "simcc"
@@ -119,8 +138,12 @@ def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
         return "yxs" if value.ndim == 4 else "xyz"
     if value.shape[-1] == 2 or value.size % 2 == 0:
         return "xy"
+    raise _no_points(outputs)
+
+
+def _no_points(outputs: Mapping[str, Array]) -> RoleError:
     given = ", ".join(f"{name} {list(each.shape)}" for name, each in outputs.items())
-    raise RoleError(
+    return RoleError(
         f"the model's outputs are no points that Roomful knows: {given}", where="option decode: keypoints",
         instead="set option points (heatmaps, simcc, yolo, xy, yx, xys, yxs, xyz), name the output in scores, or use your own function",
     )  # fmt: skip
@@ -186,7 +209,7 @@ def _yolo(value: Array, fit: Fit, size: Size, options: Any, hints: Mapping[str, 
     boxes = rows[:, :4] if ended else corners(rows[:, :4])
     good = np.flatnonzero(sure >= options.min_score)
     found = []
-    for at in good[suppress(boxes[good], sure[good], np.zeros(len(good), int), options.iou)[: options.max_boxes]]:
+    for at in good[suppress(boxes[good], sure[good], np.zeros(len(good), int), options.iou or 0.5)[: options.max_boxes]]:
         points = marks[at] if each > 2 else np.concatenate([marks[at], np.ones((count, 1))], axis=1)
         box = np.round(fit.back(boxes[at : at + 1])[0], 4).tolist()
         found.append({**_figure(points[:, :3], fit, float(sure[at])), "box": box})

@@ -150,12 +150,14 @@ def _mask_of(things: Things, at: int, fit: Fit, size: Size, frame: tuple[int, in
         return laid_back(_grey(np.where(inside, plane, 0)), fit, size, frame)
     if kept.masks is None:
         return None
-    mask = kept.masks[at].astype(np.float64)  # within its box (Mask R-CNN)
+    mask = sigmoid(kept.masks[at]) if kept.raw else kept.masks[at].astype(np.float64)
+    if kept.whole:
+        return laid_back(_grey(mask), fit, size, frame)
     box = fit.back(kept.boxes[at : at + 1])[0] * (frame[1], frame[0], frame[1], frame[0])
     x0, y0, x1, y1 = (round(float(side)) for side in box)
     placed = np.zeros(frame, np.uint8)
     if x1 > x0 and y1 > y0:
-        placed[y0:y1, x0:x1] = scaled(_grey(mask if mask.min() >= 0 and mask.max() <= 1 else sigmoid(mask)), (x1 - x0, y1 - y0))
+        placed[y0:y1, x0:x1] = scaled(_grey(mask), (x1 - x0, y1 - y0))
     return placed
 
 
@@ -204,7 +206,7 @@ class Painted:
             pixels = np.rint(np.clip((planes.astype(np.float32) - low) * (255 / (high - low)), 0, 255)).astype(np.uint8)
         picture = pixels[0] if len(pixels) == 1 else pixels[:3].transpose(1, 2, 0)
         picture = picture[:, :, ::-1] if picture.ndim == 3 and self._colour == "bgr" else picture
-        picture = _without_bars(picture, fit, size)
+        picture = without_bars(picture, fit, size)
         if self._options.picture_size == "frame" and size != (1, 1) and fit.left >= 0 and fit.top >= 0:
             picture = scaled(np.ascontiguousarray(picture), (frame[1], frame[0]))
         height, width = picture.shape[:2]
@@ -221,7 +223,8 @@ class Painted:
         return self._range
 
 
-def _without_bars(picture: Array, fit: Fit, size: Size) -> Array:
+def without_bars(picture: Array, fit: Fit, size: Size) -> Array:
+    """(h, w, …) over the model's picture without the bars of a letterbox."""
     across, down = picture.shape[1] / size[0], picture.shape[0] / size[1]
     left, top = max(0, round(fit.left * across)), max(0, round(fit.top * down))
     return picture[top : max(top + 1, round((fit.top + fit.height) * down)), left : max(left + 1, round((fit.left + fit.width) * across))]

@@ -23,13 +23,11 @@ from roles.inference.hearing import Windows, along, read_windows
 from roles.inference.intake import (
     Array,
     Fit,
-    Intake,
     Size,
     as_numbers,
     as_vector,
     constants,
     is_picture,
-    read_intake,
     standardised,
     zeros,
 )
@@ -41,6 +39,7 @@ from roles.inference.proof import EVERY_S, Proof, fell_back
 from roles.inference.reading import is_tokens, read_reader
 from roles.inference.recognise import recognise
 from roles.inference.session import Session, described, handed_on
+from roles.inference.sight import Eyes, Sight, is_clip
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
@@ -78,7 +77,8 @@ class Onnx(Role):
         self._entry = self._choose_input()
         self._state = self._silence()
         self._others: dict[str, Array] = {}  # the newest of the further inputs
-        self._intakes: dict[str, Intake] = {}
+        self._eyes: Eyes | None = None
+        self._sights: dict[str, Sight] = {}  # of inputs that other roles feed
         self._windows: Windows | None = None
         self._rows: list[Array] = []  # the newest vectors of a model that wants several at once
         self._length = 1  # tokens of the text just read
@@ -103,9 +103,9 @@ class Onnx(Role):
         if self._crops is not None:
             self._crops.remember(frame.value, frame.captured_s)
             return
-        intake = self._intake_of(self._entry).fitted(frame.value)
-        ready, fit = intake.prepare(frame.value)
-        self._answer(ready, fit, intake.size, frame)
+        ready, seen = self._looking().look(frame.value)
+        if ready is not None:
+            self._answer(ready, seen.fit, seen.size, frame)
 
     def on_boxes(self, frame: Frame) -> None:
         """Looks at each thing that was found in the picture; one event for all of them, in their order."""
@@ -128,11 +128,10 @@ class Onnx(Role):
             self.emit("values", np.stack([found.more["values"] for _, found in seen]), captured_s=captured_s)
 
     def _look_into(self, crop: Crop, frame: Frame) -> Found:
-        intake = self._intake_of(self._entry).fitted(crop.picture)
-        ready, fit = intake.prepare(crop.picture)
+        ready, seen = self._looking().filled(crop.picture)
         outputs = self._session.run(self._feeds(ready))
         picture = Frame(crop.picture, stream=frame.stream, captured_s=frame.captured_s)
-        return self._decode(self._outcome.of(outputs), crop.fit(fit), intake.size, picture)
+        return self._decode(self._outcome.of(outputs), crop.fit(seen.fit), seen.size, picture)
 
     def on_audio(self, frame: Frame) -> None:
         if self._windows is None or (frame.rate and frame.rate != self._windows.heard_rate and self.options.heard_rate is None):
@@ -182,17 +181,21 @@ class Onnx(Role):
                 f"the role has no input {input!r}", where=f"{self.name}, option wired",
                 instead=f"wire image, audio or vector, or add wired: {{{input}: one of {', '.join(self._session.inputs)}}}",
             )  # fmt: skip
-        self._others[name] = self._as_other(self._session.inputs[name], frame.value)
+        ready = self._as_other(self._session.inputs[name], frame.value)
+        if ready is not None:
+            self._others[name] = ready
 
-    def _as_other(self, entry: Any, value: Any) -> Array:
-        if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3) and len(entry.shape) in (3, 4):
-            return self._intake_of(entry).fitted(value).prepare(value)[0]
+    def _as_other(self, entry: Any, value: Any) -> Array | None:
+        if isinstance(value, np.ndarray) and value.dtype == np.uint8 and value.ndim in (2, 3) and len(entry.shape) in (3, 4, 5):
+            if entry.name not in self._sights:
+                self._sights[entry.name] = Sight(entry, self.options)
+            return self._sights[entry.name].look(value).ready
         return as_vector(value, entry.name, entry.shape, entry.type)
 
-    def _intake_of(self, entry: Any) -> Intake:
-        if entry.name not in self._intakes:
-            self._intakes[entry.name] = read_intake(entry.name, entry.shape, entry.type, self.options)
-        return self._intakes[entry.name]
+    def _looking(self) -> Eyes:
+        if self._eyes is None:
+            self._eyes = Eyes(self._entry, self._session.inputs, self.options)
+        return self._eyes
 
     def _as_sound(self, window: Array) -> Array:
         kind = self._entry.type.removeprefix("tensor(").removesuffix(")")
@@ -240,6 +243,8 @@ class Onnx(Role):
             *(("state", name, session.inputs) for name in options.state),
             *(("state", name, session.outputs) for name in options.state.values()),
             *(("wired", name, session.inputs) for name in options.wired.values()),
+            *(("earlier", name, session.inputs) for name in options.earlier),
+            *(("for_input", name, session.inputs) for name in options.for_input),
             *(("state_shape", name, session.inputs) for name in options.state_shape),
         ]  # fmt: skip
         for option, name, known in named:
@@ -250,7 +255,7 @@ class Onnx(Role):
                 )  # fmt: skip
 
     def _choose_input(self) -> Any:
-        taken = {*self._constants, *self.options.state, *self.options.wired.values()}
+        taken = {*self._constants, *self.options.state, *self.options.wired.values(), *self.options.earlier}
         if self._reader is not None and not self._against.constants:
             taken |= {name for name in self._reader.takes if name != self._reader.entry}
         entries = [entry for entry in self._session.inputs.values() if entry.name not in taken]
@@ -284,10 +289,10 @@ class Onnx(Role):
                 f"a model that decodes {options.decode} cannot look into boxes", where=f"{self.name}, option crops",
                 instead=f"decode {', '.join(DECODES)} or by a function of your own, or leave crops out",
             )  # fmt: skip
-        if options.state or options.wired:
+        if options.state or options.wired or options.earlier or is_clip(self._entry.shape):
             raise RoleError(
-                "a model that looks into several boxes at once cannot remember, or wait for a further input",
-                where=f"{self.name}, option crops", instead="leave state and wired out, or crops",
+                "a model that looks into several boxes at once cannot remember, or wait for a further input or moment",
+                where=f"{self.name}, option crops", instead="leave state, wired and earlier out, or crops",
             )  # fmt: skip
         return Crops(options.crops, options.crop_margin, options.crop_labels)
 
@@ -318,8 +323,7 @@ class Onnx(Role):
         session = self._session
         labels = read_labels(self.options.labels, session.metadata, self.folder) or session.labels or self.options.texts
         labels = labels or labels_beside(session.file, session.outputs)
-        picture = self._intakes.get(self._entry.name)
-        colour = self.options.colour if picture is None else picture.colour
+        colour = self.options.colour if self._eyes is None else self._eyes.first.intake.colour
         return make_decoder(self.options, labels, self.folder, self._session.metadata, colour)
 
     def _made_up(self) -> tuple[Array | dict[str, Array], Fit, Size] | None:
@@ -328,11 +332,12 @@ class Onnx(Role):
         if self._reader is not None and entry.name == self._reader.entry:
             ready, self._length = self._against.ready(KNOWN_TEXT)
             return ready, Fit(), (1, 1)
-        if is_picture(entry.shape):  # say at once what does not fit
-            intake = self._intake_of(entry)
-            picture = chance.integers(0, 256, (96, 128, 3), np.uint8)
-            intake = intake.fitted(picture)
-            return (*intake.prepare(picture), intake.size)
+        if is_picture(entry.shape) or is_clip(entry.shape):  # say at once what does not fit
+            eyes = self._looking()
+            self._eyes = None  # what it was shown here is no moment of the room
+            ready, seen = eyes.filled(chance.integers(0, 256, (96, 128, 3), np.uint8))
+            self._looking()
+            return ready, seen.fit, seen.size
         if self.options.window is not None:
             windows = read_windows(entry.name, list(entry.shape), self.options)
             return self._as_sound(chance.uniform(-0.5, 0.5, windows.context + windows.window)), Fit(), (1, 1)

@@ -20,7 +20,7 @@ class Priors(Options):
 class OnnxOptions(Options):
     decode: str = Field(
         "classes",
-        description="classes, boxes, keypoints, mask, depth, image, letters, embedding, probability, raw, or a function of your own, "
+        description="classes, boxes, keypoints, mask, depth, flow, image, letters, embedding, probability, raw, or a function of your own, "
         "such as ./decode.py:faces",
     )
     output: str = Field("found", pattern=r"^[a-z][a-z0-9_-]*$", description="the name of the stream of events")
@@ -34,7 +34,23 @@ class OnnxOptions(Options):
     )
     state_shape: dict[str, list[int]] = Field(default_factory=dict, description="shapes of state inputs whose sides the model leaves open")
     # a picture
-    layout: Literal["auto", "nchw", "nhwc"] = Field("auto", description="where the colour channels are: nchw first, nhwc last")
+    layout: Literal["auto", "nchw", "nhwc", "ncthw", "ntchw", "nthwc"] = Field(
+        "auto", description="where the colour channels are: nchw first, nhwc last; and of a clip, its moments (t)"
+    )
+    frames: int | None = Field(
+        None, ge=1, le=1000,
+        description="moments that the model sees at once, as a clip or as further colour channels; of a clip read from it",
+    )
+    every: int = Field(1, ge=1, le=1000, description="frames: every so many pictures one is a moment")
+    earlier: dict[str, int] = Field(
+        default_factory=dict,
+        description="further inputs that see the same pictures, each with how many pictures before: {image1: 1} for movement between "
+        "two; 0 for the same one",
+    )
+    for_input: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="what is otherwise for one input, such as {depth: {colour: grey, mean: 0.5}}: any option of a picture",
+    )
     size: str = Field(
         "auto",
         pattern=r"^(auto|frame|(any|[1-9]\d{0,4})x[1-9]\d{0,4}|[1-9]\d{0,4}xany)$",
@@ -75,7 +91,10 @@ class OnnxOptions(Options):
     rate: int = Field(16000, ge=1000, le=384000, description="sound: samples a second that the model wants")
     heard_rate: int | None = Field(None, ge=1000, le=384000, description="sound: samples a second that come, where it does not say so")
     window: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples the model hears at once; read from the model")
-    hop: int | None = Field(None, ge=1, le=10_000_000, description="sound: samples from one window to the next; the window when left out")
+    hop: int | None = Field(
+        None, ge=1, le=10_000_000,
+        description="sound: samples from one window to the next; the window when left out. Pictures: run at every so many of them",
+    )
     context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")
     # a text
     tokenizer: str | None = Field(
@@ -121,19 +140,26 @@ class OnnxOptions(Options):
     activation: Literal["auto", "none", "sigmoid", "softmax"] = Field("auto", description="what makes the outputs probabilities")
     background: Literal["auto", "first", "last", "none"] = Field("auto", description="boxes: where the class for nothing stands")
     min_score: float = Field(0.4, ge=0, le=1, description="boxes, keypoints: fainter ones are left out")
-    iou: float = Field(0.5, gt=0, le=1, description="boxes: two of one label that overlap more are one")
+    iou: float | None = Field(
+        None, gt=0, le=1, description="boxes: two of one label that overlap more are one; 0.5 when left out, 0.7 where a model has chosen"
+    )
+    masks: Literal["auto", "box", "picture"] = Field(
+        "auto", description="boxes: whether a thing's mask lies within its box, or over the picture"
+    )
     max_boxes: int = Field(100, ge=1, le=10000, description="boxes: at most so many")
     grow: float = Field(
         0.0, ge=0, le=10, description="boxes of a map: outward by area / perimeter times this; text detectors want 1.5 to 2"
     )
-    points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "xy", "yx", "xys", "yxs", "xyz"] = Field(
-        "auto", description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet)"
+    points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "beside", "xy", "yx", "xys", "yxs", "xyz"] = Field(
+        "auto", description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet); "
+        "beside: next to boxes"
     )
     # pictures that come out
     only: list[str] = Field(default_factory=list, description="mask: of these classes; of all but the first when left out")
     near: Literal["high", "low"] = Field("high", description="depth: what is near has high numbers, or low ones (metres)")
     value_range: list[float] | None = Field(
-        None, min_length=2, max_length=2, description="depth, image: the numbers for black and white, as [0, 255]; seen when left out"
+        None, min_length=2, max_length=2,
+        description="depth, image: the numbers for black and white, as [0, 255]; flow: for none and the deepest colour; seen when left out",
     )
     picture_size: Literal["frame", "model"] = Field("frame", description="image: as large as the frame, or as the model makes it")
     blank: str | None = Field(None, description="letters: the one that means none: first, last, or a label")

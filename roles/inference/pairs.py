@@ -2,7 +2,7 @@
 
     pair    boxes [1, n, 4] beside scores of each class [1, n, c], or beside scores [1, n] and kinds [1, n]
     detr    queries: boxes as centres and sides in 0..1 beside logits; nothing overlaps, so nothing is suppressed
-    dets    [1, n, 5], boxes with their scores, beside kinds [1, n] (MMDeploy)
+    dets    [1, n, 5], boxes with their scores, beside kinds [1, n] (MMDeploy) or points (RTMO)
 
 Outputs without telling names are told apart by their numbers: kinds are whole, scores are not.
 """
@@ -16,8 +16,10 @@ import numpy as np
 
 from roles.inference.candidates import Candidates, best, corners, foreground, likely
 from roles.inference.intake import Array
+from roles.inference.parts import points_beside
 
 QUERIES_MAX = 1000
+ENDED_MAX, ENDED_OVERLAP = 300, 0.7  # rows of one kind each: so few have been chosen by the model, which allowed up to so much overlap
 TF_NAMES = ("detection_boxes", "statefulpartitionedcall", "tflite_detection")
 
 
@@ -36,19 +38,32 @@ def outputs_of(outputs: Mapping[str, Array], name: str) -> Array:
 
 
 def is_dets(outputs: Mapping[str, Array]) -> bool:
-    """[1, n, 5] beside as many kinds."""
+    """[1, n, 5] beside as many kinds, or as many figures' points."""
     wide = [value for value in outputs.values() if value.ndim in (2, 3) and value.shape[-1] == 5]
-    kinds = [value for value in outputs.values() if np.issubdtype(value.dtype, np.integer) and wide and value.size == wide[0].size // 5]
-    return len(wide) == 1 and bool(kinds)
+    if len(wide) != 1:
+        return False
+    count = wide[0].size // 5
+    return _whole_numbers(outputs, count) is not None or points_beside(outputs, count)[0] is not None
+
+
+def _whole_numbers(outputs: Mapping[str, Array], count: int) -> Array | None:
+    return next((value for value in outputs.values() if np.issubdtype(value.dtype, np.integer) and value.size == count), None)
 
 
 def read_dets(outputs: Mapping[str, Array]) -> Candidates:
     """MMDeploy's: suppressed already."""
     wide = next(value for value in outputs.values() if value.ndim in (2, 3) and value.shape[-1] == 5).reshape(-1, 5).astype(np.float64)
-    kinds = next(value for value in outputs.values() if np.issubdtype(value.dtype, np.integer) and value.size == len(wide))
-    masks = next((value for value in outputs.values() if value.ndim in (3, 4) and value.size > wide.size and value.shape[-1] > 5), None)
-    held = masks.reshape(-1, *masks.shape[-2:]) if masks is not None else None
-    return Candidates(wide[:, :4], wide[:, 4], kinds.reshape(-1).astype(int), masks=held, chosen=True)
+    kinds = _whole_numbers(outputs, len(wide))
+    numbers = kinds.reshape(-1).astype(int) if kinds is not None else np.zeros(len(wide), int)
+    return Candidates(wide[:, :4], wide[:, 4], numbers, chosen=True)
+
+
+def has_figures(outputs: Mapping[str, Array]) -> bool:
+    """Whether there are boxes, and points of as many things beside them."""
+    if is_dets(outputs):
+        return points_beside(outputs, next(value for value in outputs.values() if value.shape[-1:] == (5,)).size // 5)[0] is not None
+    pair = pair_of(outputs)
+    return pair is not None and points_beside(outputs, outputs[pair[0]].size // 4)[0] is not None
 
 
 def pair_of(outputs: Mapping[str, Array]) -> tuple[str, str, str | None] | None:
@@ -93,9 +108,6 @@ def read_pair(outputs: Mapping[str, Array], names: tuple[str, str, str | None], 
     """Boxes and scores by the names that `pair_of` gave."""
     boxes_name, scores_name, kinds_name = names
     boxes = outputs[boxes_name].reshape(-1, 4).astype(np.float64)
-    masks = next((value.reshape(len(boxes), *value.shape[-2:]) for value in outputs.values()
-                  if value.ndim in (3, 4) and len(boxes) and value.size > 16 * len(boxes) and value.size % len(boxes) == 0
-                  and value.shape[-1] == value.shape[-2] and value.shape[-1] > 8), None)  # fmt: skip
     if not len(boxes):
         return Candidates(boxes, np.zeros(0), np.zeros(0, int), chosen=family == "detr")
     order = options.box_order
@@ -106,7 +118,8 @@ def read_pair(outputs: Mapping[str, Array], names: tuple[str, str, str | None], 
     if kinds_name is not None:
         kinds = outputs[kinds_name].reshape(-1).astype(int)
         first = 1 if "detection_classes" in kinds_name else 0  # TensorFlow's zoo counts from 1
-        return Candidates(boxes, outputs[scores_name].reshape(-1).astype(np.float64), kinds - first, masks=masks)
+        overlap = ENDED_OVERLAP if len(boxes) <= ENDED_MAX else 0.5
+        return Candidates(boxes, outputs[scores_name].reshape(-1).astype(np.float64), kinds - first, overlap=overlap)
     value = outputs[scores_name]
     if value.ndim >= 2 and value.shape[-1] == len(boxes) and value.shape[-2] != len(boxes):
         value = np.swapaxes(value, -1, -2)  # classes before boxes

@@ -107,7 +107,7 @@ def test_a_quantised_classifier_is_read_as_probabilities(tmp_path: Path, kind: t
     model = public(tmp_path / "m.onnx", ("input", given, [1, 224, 224, 3]), {"MobilenetV1/Predictions/Reshape_1": scores})
     role, stage = play(model, PICTURE)
     assert stage.values("found")[0]["label"] == "4" and stage.values("found")[0]["score"] == pytest.approx(0.9, abs=0.01)
-    taken, _ = role._intake_of(role._entry).prepare(np.full((4, 4, 3), 255, np.uint8))
+    taken, _ = role._looking().first.intake.prepare(np.full((4, 4, 3), 255, np.uint8))
     assert taken.dtype == kind and taken.max() == info.max  # white is the largest byte, of both kinds
 
 

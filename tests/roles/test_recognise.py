@@ -130,7 +130,7 @@ def test_a_reader_of_lines_with_its_letters_in_its_metadata_is_known_and_reads(t
 def test_the_open_side_of_a_picture_follows_its_shape(tmp_path: Path) -> None:
     model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 1, 32, "wide"]), {"y": np.ones((1, 2))})
     role, _ = play(model, np.zeros((40, 300, 3), np.uint8), decode="classes")
-    intake = role._intake_of(role._entry)
+    intake = role._looking().first.intake
     assert intake.fitted(np.zeros((40, 300, 3), np.uint8)).size == (240, 32)
     assert intake.fitted(np.zeros((40, 1, 3), np.uint8)).size == (8, 32)
     assert intake.fitted(np.zeros((2, 4000, 3), np.uint8)).size == (4096, 32)
