@@ -16,7 +16,8 @@ from roles.inference.reading import places_beside
 
 SANE = 100_000  # classes
 CONFIG, MADE_READY = "config.json", ("preprocessor_config.json", "processor_config.json")
-SAMPLINGS = {0: "nearest", 2: "smooth", 3: "cubic"}  # Pillow's numbers
+SAMPLINGS = {0: "nearest", 1: "smooth_lanczos", 2: "smooth", 3: "smooth_cubic", 4: "area"}  # Pillow's numbers
+TIMM_SAMPLINGS = {"nearest": "nearest", "bilinear": "smooth", "bicubic": "smooth_cubic", "lanczos": "smooth_lanczos", "box": "area"}
 
 
 def told(model: Path, name: str) -> dict[str, Any]:
@@ -46,38 +47,81 @@ def labels_beside(model: Path, outputs: Mapping[str, Any]) -> list[str]:
 
 
 def ready_as_told(model: Path) -> dict[str, Any]:
-    """The options that say what `preprocessor_config.json` says of pictures or sounds; those with their usual values are left out."""
+    """The options that say what `preprocessor_config.json` (or timm's `config.json`) says of pictures or sounds; those with their usual
+    values are left out."""
+    timm = told(model, CONFIG).get("pretrained_cfg")
+    if isinstance(timm, dict):
+        return _of_timm(timm)
     said = next((found for name in MADE_READY if (found := told(model, name))), {})
     said = said.get("image_processor", said)
-    if not isinstance(said, dict):
+    if not isinstance(said, dict) or not said:
         return {}
     return _heard(said) if "sampling_rate" in said else _seen(said)
 
 
 def _seen(said: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    sides = said.get("crop_size") if said.get("do_center_crop") else said.get("size")
-    if isinstance(sides, int):
-        sides = {"height": sides, "width": sides}
-    if isinstance(sides, Mapping) and {"height", "width"} <= set(sides):
-        found["size"] = f"{sides['width']}x{sides['height']}"
-    shortest = said.get("size")
-    shortest = shortest.get("shortest_edge") if isinstance(shortest, Mapping) else shortest
-    if said.get("do_center_crop") and isinstance(shortest, int) and isinstance(sides, Mapping):
-        found["resize"] = "crop"
-        share = sides.get("height", shortest) / shortest
-        if share < 1:
-            found["crop_share"] = round(share, 4)
+    found = _shaped(said)
     factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
     if isinstance(factor, int | float) and abs(factor - 1 / 255) > 1e-6:
         found["scale"] = factor
-    if said.get("do_normalize", True):
+    if said.get("do_flip_channel_order"):
+        found["colour"] = "bgr"
+    if said.get("do_normalize", "colour" not in found):
         for option, key in (("mean", "image_mean"), ("std", "image_std")):
             values = said.get(key)
             if isinstance(values, list) and values:
                 found[option] = values[0] if len(set(values)) == 1 else values
-    if SAMPLINGS.get(said.get("resample", 2), "smooth") != "smooth":
-        found["sampling"] = SAMPLINGS[said["resample"]]
+    sampling = SAMPLINGS.get(said.get("resample", 2), "smooth")
+    return {**found, "sampling": sampling}
+
+
+def _shaped(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Its size, and how a picture of another shape gets there."""
+    kind, size = str(said.get("image_processor_type") or said.get("feature_extractor_type") or ""), said.get("size")
+    if isinstance(size, int):
+        size = {"height": size, "width": size} if not said.get("do_center_crop") else {"shortest_edge": size}
+    size = size if isinstance(size, Mapping) else {}
+    short, long = size.get("shortest_edge"), size.get("longest_edge")
+    cut = said.get("crop_size") if said.get("do_center_crop") else None
+    cut = {"height": cut, "width": cut} if isinstance(cut, int) else cut
+    if isinstance(cut, Mapping) and {"height", "width"} <= set(cut):
+        found: dict[str, Any] = {"size": f"{cut['width']}x{cut['height']}"}
+        if isinstance(short, int):
+            return {**found, "resize": "crop", **_share(cut["height"], short)}
+        return {**found, **_share(cut["height"], size.get("height"))}
+    if isinstance(short, int) and kind.startswith("ConvNext"):  # a small one is cut, a large one is stretched
+        share = said.get("crop_pct") or 224 / 256
+        return {"size": f"{short}x{short}", **({"resize": "crop", **_share(short, int(short / share))} if short < 384 else {})}
+    if isinstance(short, int):
+        multiple = said.get("size_divisor") or (16 if kind.startswith("Yolos") else None)
+        return {"size": f"{short}..{long or ''}", **({"multiple": multiple} if isinstance(multiple, int) and multiple > 1 else {})}
+    if {"height", "width"} <= set(size):
+        if said.get("keep_aspect_ratio") and isinstance(said.get("ensure_multiple_of"), int):
+            return {"size": f"~{size['height']}", "multiple": said["ensure_multiple_of"]}
+        whole = {"resize": "letterbox", "place": "corner", "pad": 128} if kind.startswith("Owlv2") else {}
+        return {"size": f"{size['width']}x{size['height']}", **whole}
+    return {}
+
+
+def _share(side: Any, of: Any) -> dict[str, float]:
+    return {"crop_share": round(side / of, 4)} if isinstance(side, int) and isinstance(of, int) and 0 < side < of else {}
+
+
+def _of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What timm's configuration says (pretrained_cfg in config.json)."""
+    size, share = said.get("test_input_size") or said.get("input_size"), said.get("test_crop_pct") or said.get("crop_pct") or 0.875
+    found: dict[str, Any] = {"sampling": TIMM_SAMPLINGS.get(str(said.get("interpolation", "bilinear")), "smooth")}
+    for option in ("mean", "std"):
+        values = said.get(option)
+        if isinstance(values, list) and values:
+            found[option] = values[0] if len(set(values)) == 1 else values
+    if isinstance(size, list) and len(size) == 3:
+        found["size"] = f"{size[2]}x{size[1]}"
+        mode = said.get("crop_mode") or "center"
+        if mode == "center":
+            found |= {"resize": "crop", **_share(size[1], int(size[1] / share))}
+        elif mode == "border":
+            found["resize"] = "letterbox"
     return found
 
 

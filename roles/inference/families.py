@@ -2,8 +2,8 @@
 
 Two dozen families cover nearly every detector that can be downloaded. Which one it is shows in names, shapes and, where the export says it,
 metadata; option `detector` settles a doubt. Each family's layout and source is told where it is read: `grids`, `pairs`, `anchors`,
-`heads`, `distances`, `centres`, `regions`. Decided against: a guess in silence where two families fit. The order below is from the surest
-sign to the weakest, and what no sign fits is refused in words.
+`heads`, `distances`, `centres`, `regions`, `queries`. Decided against: a guess in silence where two families fit. The order below is from
+the surest sign to the weakest, and what no sign fits is refused in words.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from roles.inference.heads import channels_first, heads
 from roles.inference.intake import Array, Size
 from roles.inference.pairs import is_detr, is_dets, pair_of, read_dets, read_pair
 from roles.inference.parts import with_parts
+from roles.inference.queries import by_query, queries_of
 from roles.inference.regions import map_in, regions
 
 Hints = Mapping[str, str]  # what the export says of itself in its metadata
@@ -35,6 +36,8 @@ def family_of(outputs: Mapping[str, Array], size: Size, labels: list[str], optio
     named = _by_names(outputs, options)
     if named:
         return named
+    if queries_of(outputs) is not None and not any(name.endswith("boxes") for name in outputs):
+        return "queries"
     for family, fits in (("ssd", _is_ssd), ("blaze", _is_blaze), ("gfl", _is_gfl)):
         if fits(outputs):
             return family
@@ -111,6 +114,9 @@ def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], opti
         if pair is None:
             raise unknown(outputs)
         return family, with_parts(read_pair(outputs, pair, labels, options, family), outputs, size, options)
+    queries = queries_of(outputs) if family == "queries" else None
+    if queries is not None:
+        return family, by_query(*queries)
     if family == "dets":
         return family, with_parts(read_dets(outputs), outputs, size, options)
     if family == "map":

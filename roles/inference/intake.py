@@ -72,15 +72,19 @@ class Intake:
     pad: int
     corner: bool = False  # a letterbox has its bars right and below only
     crop_share: float = 1.0  # of a cropped picture, so much of what its sides allow
-    sampling: str = "area"  # area | linear | nearest | cubic | smooth
+    sampling: str = "area"  # as option sampling
     standardise: bool = False
     multiple: int = 0  # above 0: the picture's own size, rounded to it, in place of `size`, or of the side that follows
+    edges: Size = (0, 0)  # the picture's shape, with a shorter side of so many pixels and a longer of at most so many (0: any; -1: one
+    # of the sides as long as the first says, whichever then changes the less)
 
     def fitted(self, picture: Array) -> Intake:
         """The same for a picture of this size, where the model takes any."""
         if not self.multiple:
             return self
         height, width = picture.shape[:2]
+        if self.edges[0]:
+            return replace(self, size=_within((width, height), self.edges, self.multiple))
         if (self.size[0] == 0) != (self.size[1] == 0):
             longer = width * self.size[1] / height if self.size[0] == 0 else height * self.size[0] / width
             follows = min(SIDE_MAX, max(self.multiple, -int(-longer // self.multiple) * self.multiple))
@@ -115,7 +119,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
     """
     wants = f"{name} {kind.removeprefix('tensor')} {list(shape)}"
     dims = [d if isinstance(d, int) and d > 0 else None for d in shape]
-    layout = options.layout if options.layout != "auto" else _layout(dims, wants)
+    layout = options.layout if options.layout != "auto" else _layout(dims, [name, *shape], wants)
     batched = len(dims) == 4 or (layout == "nhw" and len(dims) == 3)
     rows = dims[1:] if batched else dims
     if batched and dims[0] not in (None, 1):
@@ -134,6 +138,7 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
                 instead="give one number, or one for each channel",
             )  # fmt: skip
     size = _size(width, height, options.size, wants)
+    edges = _edges(options.size) if None in (width, height) else (0, 0)
     follows, frame = 0 in size, options.size == "frame" and None in (width, height)
     return Intake(
         name=name,
@@ -151,7 +156,8 @@ def read_intake(name: str, shape: Sequence[Any], kind: str, options: Any) -> Int
         crop_share=options.crop_share,
         sampling=options.sampling,
         standardise=options.standardise,
-        multiple=options.multiple or 8 if follows else options.multiple or 32 if frame else 0,
+        multiple=options.multiple or 1 if edges[0] else options.multiple or 8 if follows else options.multiple or 32 if frame else 0,
+        edges=edges,
     )
 
 
@@ -163,6 +169,17 @@ def is_picture(shape: Sequence[Any]) -> bool:
         return len(sides) == 4
     spread = [side for side in sides if side is None or side >= SIDE_MIN]
     return len(spread) == 2 and sides[1] not in CHANNELS and 3 in (sides[0], sides[2])
+
+
+def is_cover(entry: Any) -> bool:
+    """Whether an input (onnxruntime's entry) says which pixels of a picture count, as of DETR and its kin."""
+    return str(entry.name) == "pixel_mask" and len(entry.shape) == 3 and entry.type in NUMBER_TYPES
+
+
+def covered(entry: Any, ready: Array) -> Array:
+    """All of a picture's pixels (batch, channels, height, width) count."""
+    sides = [own if isinstance(own, int) and own > 0 else side for own, side in zip(entry.shape, (1, *ready.shape[-2:]), strict=True)]
+    return np.ones(sides, number_type_of(entry.type))
 
 
 def as_numbers(values: Array, number_type: str) -> Array:
@@ -182,7 +199,8 @@ def _no_picture(wants: str) -> RoleError:
     )
 
 
-def _layout(dims: list[int | None], wants: str) -> str:
+def _layout(dims: list[int | None], words: Sequence[Any], wants: str) -> str:
+    """`words` are the input's own name and those of its sides, where they are open."""
     rows = dims[1:] if len(dims) == 4 else dims
     if len(rows) == 3:
         if rows[0] in CHANNELS and rows[2] not in CHANNELS:
@@ -195,6 +213,11 @@ def _layout(dims: list[int | None], wants: str) -> str:
         return "nhw"
     if len(rows) < 3:
         raise _no_picture(wants)
+    called = ["chan" in str(word).lower() for word in words[-3:]]
+    if rows[0] is None and (called[0] or (words[0] == "pixel_values" and rows[2] not in CHANNELS)):
+        return "nchw"
+    if rows[2] is None and called[2]:
+        return "nhwc"
     raise RoleError(
         f"the model does not say where its colour channels are: {wants}",
         instead="set option layout: nchw (channels first) or nhwc (channels last)",
@@ -209,7 +232,7 @@ def _sides(rows: list[int | None], layout: str) -> tuple[int | None, int | None,
 
 
 def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size:
-    if asked == "frame":
+    if asked == "frame" or ".." in asked or "~" in asked:
         return (width or 1, height or 1) if None not in (width, height) else (1, 1)
     if asked != "auto":
         across, down = (0 if side == "any" else int(side) for side in asked.split("x"))
@@ -225,6 +248,27 @@ def _size(width: int | None, height: int | None, asked: str, wants: str) -> Size
     if width is None or height is None:
         raise RoleError(f"the model takes pictures of any size: {wants}", instead='say which in option size, such as "640x640"')
     return width, height
+
+
+def _edges(asked: str) -> Size:
+    """Of option size: "800..1333" -> (800, 1333)."""
+    if asked.startswith("~"):
+        return int(asked[1:]), -1
+    short, dots, long = asked.partition("..")
+    return (int(short), int(long or 0)) if dots else (0, 0)
+
+
+def _within(sides: Size, edges: Size, multiple: int) -> Size:
+    """A size of the shape of `sides`, as torchvision and transformers round it."""
+    short, most = min(sides), edges[1] or SIDE_MAX
+    scale = min(edges[0] / short, most / max(sides))
+    if edges[1] < 0:
+        scale = min((edges[0] / side for side in sides), key=lambda each: abs(1 - each))
+    if multiple > 1:
+        across, down = (max(multiple, round(side * scale / multiple) * multiple) for side in sides)
+    else:
+        across, down = (max(1, round(side * scale) if side == short else int(side * scale + 1e-6)) for side in sides)
+    return across, down
 
 
 def _colour(channels: int | None, asked: str, wants: str) -> str:
@@ -309,16 +353,34 @@ def place(
     """The picture in a frame of `size` (width, height): stretched, whole with bars (letterbox), or covering it (crop), of which `share` is
     then taken. `sampling` is how it is made smaller or larger."""
     width, height = size
+    if how == "stretch" and share < 1:
+        return _middle(picture, (round(width / share), round(height / share)), size, sampling)
     if how == "stretch":
         return scaled(picture, size, sampling), Fit(0, 0, width, height)
-    across, down = width / picture.shape[1], height / picture.shape[0]
-    scale = min(across, down) if how == "letterbox" else max(across, down) / share
+    if how == "crop":
+        return _middle(picture, _covering(picture, size, share), size, sampling)
+    scale = min(width / picture.shape[1], height / picture.shape[0])
     inner = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
     small = scaled(picture, inner, sampling)
-    left, top = (0, 0) if corner and how == "letterbox" else ((width - inner[0]) // 2, (height - inner[1]) // 2)
+    left, top = (0, 0) if corner else ((width - inner[0]) // 2, (height - inner[1]) // 2)
     fit = Fit(left, top, *inner)
-    if how == "crop":
-        return small[-top : -top + height, -left : -left + width], fit
     framed = np.full((height, width, *picture.shape[2:]), pad, np.uint8)
     framed[top : top + inner[1], left : left + inner[0]] = small
     return framed, fit
+
+
+def _middle(picture: Array, inner: Size, size: Size, sampling: str) -> tuple[Array, Fit]:
+    """The middle of the picture, once it is as large as `inner`."""
+    left, top = (inner[0] - size[0]) // 2, (inner[1] - size[1]) // 2
+    return scaled(picture, inner, sampling)[top : top + size[1], left : left + size[0]], Fit(-left, -top, *inner)
+
+
+def _covering(picture: Array, size: Size, share: float) -> Size:
+    """What a picture becomes of which `size` is then cut: the side that binds is rounded, the other follows and is cut down to whole
+    pixels, as programs for training do it."""
+    tall, wide = picture.shape[:2]
+    if size[0] / wide >= size[1] / tall:
+        across = round(size[0] / share)
+        return across, max(size[1], int(across * tall / wide + 1e-6))
+    down = round(size[1] / share)
+    return max(size[0], int(down * wide / tall + 1e-6)), down

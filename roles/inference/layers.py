@@ -15,9 +15,11 @@ from mesh.errors import RoleError
 from roles.inference.boxes import Things
 from roles.inference.candidates import sigmoid, softmax
 from roles.inference.intake import Array, Fit, Size
-from roles.inference.sampling import scaled
+from roles.inference.queries import by_class, queries_of
+from roles.inference.sampling import scaled, smoothly
 
 CHANNELS_MAX = 512  # more than any model for scenes has classes
+FINE = 640  # pixels
 MASK_WORDS = ("mask", "alpha", "pha", "matte", "seg")
 PICTURE_WORDS = ("fgr", "image", "picture", "styl", "rgb")
 
@@ -75,7 +77,8 @@ def masked(
     The picture: the mask, 0..255, of the classes in option `only`, else of all but the first (the ground). The values: the number of
     the class of each place, or of a model with one channel how sure it is there, 0..255; in the frame's shape as well.
     """
-    planes = maps_of(outputs, options.scores, MASK_WORDS, "option decode: mask")
+    queries = queries_of(outputs) if options.scores is None else None
+    planes = maps_of(outputs, options.scores, MASK_WORDS, "option decode: mask") if queries is None else by_class(*queries)
     whole = np.issubdtype(planes.dtype, np.integer) or planes.dtype == np.bool_
     if len(planes) == 1 and not whole:
         sure = planes[0].astype(np.float64)
@@ -91,13 +94,26 @@ def masked(
         said = np.moveaxis(planes, 0, -1).astype(np.float64)
         sums = np.abs(said.sum(axis=-1) - 1)
         given = options.activation == "none" or (options.activation == "auto" and said.min() >= 0 and float(sums.max(initial=0)) < 1e-2)
+        given = given or queries is not None
         said = sigmoid(said) if options.activation == "sigmoid" else said if given else softmax(said)
-        kinds, count = said.argmax(axis=-1), len(planes)
+        kinds, count = _leading(planes, frame), len(planes)
         picture = laid_back(_grey(np.clip(said[..., _wanted(count, labels, options)].sum(axis=-1), 0, 1)), fit, size, frame)
     numbers = laid_back(kinds.astype(np.uint8), fit, size, frame, smooth=False)
     shares = np.bincount(numbers.reshape(-1), minlength=count)[:count] / numbers.size
     named = {labels[at] if at < len(labels) else str(at): round(float(share), 4) for at, share in enumerate(shares) if share > 0}
     return _where(picture, named), picture, numbers
+
+
+def _leading(planes: Array, frame: tuple[int, int]) -> Array:
+    """Which class leads at each place. Between the places of a map that is coarser than the frame the scores are smoothed, so that edges
+    are no stairs; of the classes that lead somewhere, up to a longer side of FINE pixels."""
+    kinds: Array = planes.argmax(axis=0)
+    finer = min(max(frame), FINE) / max(kinds.shape)
+    leaders = np.unique(kinds)
+    if finer <= 1 or len(leaders) < 2:
+        return kinds
+    across, down = (round(side * finer) for side in kinds.shape[::-1])
+    return np.asarray(leaders[smoothly(planes[leaders].astype(np.float32), (across, down)).argmax(axis=0)])
 
 
 def _wanted(count: int, labels: list[str], options: Any) -> list[int]:

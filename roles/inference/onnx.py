@@ -27,6 +27,8 @@ from roles.inference.intake import (
     as_numbers,
     as_vector,
     constants,
+    covered,
+    is_cover,
     is_picture,
     standardised,
     zeros,
@@ -70,6 +72,8 @@ class Onnx(Role):
         self._constants = constants(self.options.feed, session.inputs)
         self._check_names()
         taken = [*self._constants, *self.options.state, *self.options.wired.values()]
+        self._covers = next((entry for name, entry in session.inputs.items() if is_cover(entry) and name not in taken), None)
+        taken += [self._covers.name] if self._covers is not None else []
         self._reader = read_reader(session.inputs, self.options, self.folder, session.file, taken)
         self._against = Against(self.options, self._reader, session.inputs, taken)
         self._constants |= self._against.constants
@@ -228,6 +232,8 @@ class Onnx(Role):
 
     def _feeds(self, ready: Array | dict[str, Array]) -> dict[str, Array]:
         ready = ready if isinstance(ready, dict) else {self._entry.name: ready}
+        if self._covers is not None:
+            ready = {**ready, self._covers.name: covered(self._covers, ready[self._entry.name])}
         kept = {name: as_numbers(value, self._half.get(name, str(value.dtype))) for name, value in self._state.items()}
         return {**ready, **self._constants, **kept, **self._others}
 
@@ -256,6 +262,7 @@ class Onnx(Role):
 
     def _choose_input(self) -> Any:
         taken = {*self._constants, *self.options.state, *self.options.wired.values(), *self.options.earlier}
+        taken |= {self._covers.name} if self._covers is not None else set()
         if self._reader is not None and not self._against.constants:
             taken |= {name for name in self._reader.takes if name != self._reader.entry}
         entries = [entry for entry in self._session.inputs.values() if entry.name not in taken]

@@ -53,13 +53,15 @@ class OnnxOptions(Options):
     )
     size: str = Field(
         "auto",
-        pattern=r"^(auto|frame|(any|[1-9]\d{0,4})x[1-9]\d{0,4}|[1-9]\d{0,4}xany)$",
+        pattern=r"^(auto|frame|(any|[1-9]\d{0,4})x[1-9]\d{0,4}|[1-9]\d{0,4}xany|[1-9]\d{0,4}\.\.([1-9]\d{0,4})?|~[1-9]\d{0,4})$",
         description='for a model that takes any size: width x height such as "640x640"; "anyx48" where one side follows the picture\'s '
-        "shape; or frame for the picture's own",
+        'shape; "800..1333" for the picture\'s shape with a shorter side of 800, and of less where the longer one would be above 1333 '
+        '("518..": whatever it is; "~518": one of the sides, whichever changes less); or frame for the picture\'s own',
     )
     multiple: int | None = Field(
         None, ge=1, le=1024,
-        description="a size that is the picture's own, or follows it, is rounded to multiples of this; 32, or 8, when left out",
+        description="a size that is the picture's own, or follows it, is rounded to multiples of this; 32, or 8 (1 for 800..1333), when "
+        "left out",
     )
     colour: Literal["auto", "rgb", "bgr", "grey"] = Field("auto", description="the colours the model was trained on")
     scale: float | None = Field(
@@ -72,10 +74,12 @@ class OnnxOptions(Options):
     )
     resize: Literal["stretch", "letterbox", "crop"] = Field("stretch", description="how a picture of another shape is fitted")
     crop_share: float = Field(
-        1.0, gt=0, le=1, description="crop: so much of what the picture's sides allow; 0.875 for models that were trained on 224 of 256"
+        1.0, gt=0, le=1, description="crop, stretch: only the middle, so much of its sides; 0.875 for models trained on 224 of 256"
     )
-    sampling: Literal["area", "linear", "nearest", "cubic", "smooth"] = Field(
-        "area", description="how a picture is made smaller: area averages; linear, nearest, cubic as OpenCV; smooth as Pillow's bilinear"
+    sampling: Literal["area", "linear", "nearest", "cubic", "smooth", "smooth_cubic", "smooth_lanczos"] = Field(
+        "area",
+        description="how a picture is made smaller: area averages; linear, nearest, cubic as OpenCV; smooth, smooth_cubic, smooth_lanczos "
+        "as Pillow's bilinear, bicubic and Lanczos",
     )
     standardise: bool = Field(
         False, description="a picture's or a sound's numbers less their own mean, by their own deviation (FaceNet, wav2vec 2.0)"
@@ -128,7 +132,7 @@ class OnnxOptions(Options):
     top: int = Field(100, ge=1, le=100_000, description="classes: of more classes, so many of the likeliest are told")
     detector: Literal[
         "auto", "yolo8", "yolo5", "yolox", "turned", "ended", "nanodet", "gfl", "yolo8_heads", "yolo_heads", "yolo4_heads", "yolo3_heads",
-        "pair", "detr", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface", "map",
+        "pair", "detr", "queries", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface", "map",
     ] = Field("auto", description="boxes: the family, where the outputs leave a doubt")
     box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
         "auto", description="boxes: the order of the numbers (detector: pair, ended)"

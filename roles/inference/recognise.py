@@ -19,7 +19,7 @@ from mesh.role import Frame, Model
 from roles.inference.beside import labels_beside, ready_as_told
 from roles.inference.families import family_of
 from roles.inference.grids import grids
-from roles.inference.intake import Array, Fit, Size, is_picture
+from roles.inference.intake import Array, Fit, Size, is_cover, is_picture
 from roles.inference.keypoints import MEDIAPIPE, PEOPLE_MAX
 from roles.inference.labels import KEYS, read_labels
 from roles.inference.onnx_options import OnnxOptions
@@ -36,6 +36,8 @@ LETTERS_LEAST = 11  # of a model that reads; fewer scores for each of many place
 SOUNDS = ("wave", "audio", "sound", "speech", "input_values", "pcm")
 EMBEDDINGS = (64, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 2048)
 QUERIES = (100, 300, 900)  # of transformers
+NAMED = {"predicted_depth": "depth", "text_embeds": "embedding", "image_embeds": "embedding", "sentence_embedding": "embedding",
+         "pooler_output": "embedding", "last_hidden_state": "embedding"}  # fmt: skip
 JOINTS = (5, 14, 16, 17, 18, 21, 23, 26, 68, 98, 106, 133)  # points of the usual faces, hands and bodies
 EXACT = ("yolo8", "yolo5", "turned")  # families that any rows of numbers might be
 
@@ -104,7 +106,8 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
         yield {}
         return
     inputs, common = dict(session.inputs), _remembered(session)
-    rest = {name: entry for name, entry in inputs.items() if name not in common.get("state", {}) and name not in common.get("feed", {})}
+    settled = {*common.get("state", {}), *common.get("feed", {}), *(name for name, entry in inputs.items() if is_cover(entry))}
+    rest = {name: entry for name, entry in inputs.items() if name not in settled}
     name = next((name for name, entry in rest.items() if is_picture(entry.shape)), next(iter(rest), ""))
     if not name:
         return
@@ -222,6 +225,9 @@ def _decodes(
     task = TASKS.get(session.metadata.get("task", ""))
     if task:
         yield task, f"it says of itself that it is made to {session.metadata['task']}"
+    named = next((name for name in NAMED if name in outputs), None)
+    if named and not any("logits" in name for name in outputs):
+        yield NAMED[named], f"it calls its answer {named}"
     first = next(iter(outputs.values()))
     if heard:
         yield from _of_sounds(outputs, first)
@@ -269,6 +275,8 @@ def _of_pictures(
     family = None if task or covers else _family(outputs, size, labels, hints)
     if family:
         yield "boxes", f"boxes of the family {family}"
+        if family == "queries":
+            yield "mask", "the classes of all its masks, place by place"
         return
     if not task and first.ndim >= 3 and sorted(first.shape)[-2] >= 8:
         yield from _of_maps(first, size)

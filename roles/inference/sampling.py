@@ -14,22 +14,33 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Size = tuple[int, int]
-CUBIC = -0.75  # OpenCV's
+CUBIC, PILLOW_CUBIC = -0.75, -0.5  # OpenCV's, Pillow's
+SMOOTH = {"smooth": 1.0, "smooth_cubic": 2.0, "smooth_lanczos": 3.0}  # as Pillow: a kernel over all that shrinks, and its reach
 
 
 def scaled(picture: Array, size: Size, sampling: str = "area") -> Array:
     """uint8 (height, width[, channels]) -> the same at `size` (width, height). `area`: area averages to shrink, bilinear to grow; `linear`,
-    `nearest`, `cubic`: as OpenCV, whatever lies between is passed over; `smooth`: as Pillow's bilinear, a triangle over all of it."""
+    `nearest`, `cubic`: as OpenCV, whatever lies between is passed over; `smooth`, `smooth_cubic`, `smooth_lanczos`: as Pillow, and programs
+    that were trained with it, with every pixel weighed."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
     cv2 = _opencv()
-    if cv2 is not None and sampling != "smooth":
+    if cv2 is not None and sampling not in SMOOTH:
         shrinks = size[0] <= picture.shape[1] and size[1] <= picture.shape[0]
         ways = {"area": cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
         how = ways.get(sampling, cv2.INTER_NEAREST)
         smaller: Array = cv2.resize(np.ascontiguousarray(picture), size, interpolation=how)
         return smaller
     return scaled_plainly(picture, size, sampling)
+
+
+def smoothly(planes: Array, size: Size) -> Array:
+    """float32 (n, height, width) -> larger planes of `size` (width, height), bilinear."""
+    cv2 = _opencv()
+    if cv2 is not None:
+        return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in np.ascontiguousarray(planes)])
+    down = _along(planes.transpose(1, 2, 0), size[1], "linear")
+    return _along(down.swapaxes(0, 1), size[0], "linear").transpose(2, 1, 0)
 
 
 @cache
@@ -44,13 +55,22 @@ def _opencv() -> Any:
 
 def scaled_plainly(picture: Array, size: Size, sampling: str = "area") -> Array:
     """`scaled` in numpy alone."""
+    if sampling in SMOOTH:  # across first, and whole numbers in between, as Pillow has it
+        across = _whole(_along(picture.swapaxes(0, 1).astype(np.float32), size[0], sampling)).swapaxes(0, 1)
+        return _whole(_along(across.astype(np.float32), size[1], sampling))
     values = _along(picture.astype(np.float32), size[1], sampling)
     values = _along(values.swapaxes(0, 1), size[0], sampling).swapaxes(0, 1)
+    return _whole(values)
+
+
+def _whole(values: Array) -> Array:
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _along(values: Array, length: int, sampling: str) -> Array:
     """Resize along the first axis by a weighted sum of taps."""
+    if values.shape[0] == length:
+        return values
     places, weights = _taps(values.shape[0], length, sampling)
     weights = weights.reshape(*weights.shape, *(1,) * (values.ndim - 1))
     return sum((values[at] * weight for at, weight in zip(places[1:], weights[1:], strict=True)), values[places[0]] * weights[0])
@@ -69,10 +89,12 @@ def _taps(before: int, after: int, sampling: str) -> tuple[Array, Array]:
         weights = np.clip(np.minimum(places + 1, starts + step) - np.maximum(places, starts), 0, None) / step
     elif sampling == "cubic":
         places = np.floor(centres).astype(int) + np.arange(-1, 3)[:, None]
-        weights = _cubic(np.abs(centres - places))
-    elif sampling == "smooth" and after < before:
-        places = np.floor(centres - step).astype(int) + np.arange(int(np.ceil(2 * step)) + 2)[:, None]
-        weights = np.clip(1 - np.abs(centres - places) / step, 0, None) * ((places >= 0) & (places < before))
+        weights = _cubic(np.abs(centres - places), CUBIC)
+    elif sampling in SMOOTH:
+        wide = max(step, 1.0)
+        reach = SMOOTH[sampling] * wide
+        places = np.floor(centres - reach).astype(int) + np.arange(int(np.ceil(2 * reach)) + 2)[:, None]
+        weights = _kernel(sampling, np.abs(centres - places) / wide) * ((places >= 0) & (places < before))
         weights = weights / weights.sum(axis=0)
     else:
         centres = np.clip(centres, 0, before - 1)
@@ -81,9 +103,18 @@ def _taps(before: int, after: int, sampling: str) -> tuple[Array, Array]:
     return np.clip(places, 0, before - 1), weights.astype(np.float32)
 
 
-def _cubic(away: Array) -> Array:
+def _kernel(sampling: str, away: Array) -> Array:
+    """How much a place so far away counts: a triangle, Keys' cubic, or three lobes of Lanczos."""
+    if sampling == "smooth_cubic":
+        return _cubic(away, PILLOW_CUBIC)
+    if sampling == "smooth_lanczos":
+        return np.where(away < 3, np.sinc(away) * np.sinc(away / 3), 0.0)
+    return np.clip(1 - away, 0, None)
+
+
+def _cubic(away: Array, a: float) -> Array:
     """Keys' kernel."""
-    near = ((CUBIC + 2) * away - (CUBIC + 3)) * away**2 + 1
-    far = ((CUBIC * away - 5 * CUBIC) * away + 8 * CUBIC) * away - 4 * CUBIC
+    near = ((a + 2) * away - (a + 3)) * away**2 + 1
+    far = ((a * away - 5 * a) * away + 8 * a) * away - 4 * a
     kernel: Array = np.where(away <= 1, near, np.where(away < 2, far, 0))
     return kernel

@@ -11,7 +11,7 @@ import pytest
 from mesh.errors import RoleError
 from roles.inference.intake import Fit, as_vector, in_colour, place, read_intake
 from roles.inference.onnx import OnnxOptions
-from roles.inference.sampling import scaled_plainly
+from roles.inference.sampling import scaled, scaled_plainly
 
 FLOAT, BYTES, HALF = "tensor(float)", "tensor(uint8)", "tensor(float16)"
 
@@ -33,6 +33,7 @@ def picture(height: int = 36, width: int = 64) -> Any:
         ([3, 72, 96], FLOAT, {}, (3, 72, 96)),
         (["n", 72, 96], FLOAT, {}, (1, 72, 96)),
         ([72, 96], FLOAT, {}, (72, 96)),
+        (["batch_size", "num_channels", "height", "width"], FLOAT, {"size": "96x72"}, (1, 3, 72, 96)),
     ],
 )
 def test_a_picture_gets_the_shape_that_the_model_says(shape: list[Any], kind: str, options: dict[str, Any], ready: tuple[int, ...]) -> None:
@@ -118,3 +119,54 @@ def test_a_vector_takes_the_model_s_shape_or_is_refused_in_words() -> None:
     with pytest.raises(RoleError) as fault:
         as_vector([1, 2], "x", [1, 3], FLOAT)
     assert "[1, 3]" in fault.value.what and "[2]" in fault.value.what
+
+
+# made by Pillow 13 of `stripes`: resize((3, 2), BILINEAR, BICUBIC, LANCZOS), and the first two rows of resize((9, 8), BICUBIC)
+PILLOW = {
+    "smooth": [[101, 122, 118], [120, 112, 114]],
+    "smooth_cubic": [[97, 124, 116], [124, 115, 115]],
+    "smooth_lanczos": [[95, 126, 112], [125, 114, 117]],
+}
+GROWN = [[0, 41, 99, 162, 222, 59, 52, 131, 186], [18, 67, 151, 185, 98, 77, 143, 154, 77]]
+
+
+def stripes() -> Any:
+    rows, columns = np.mgrid[0:6, 0:7]
+    return ((rows * 37 + columns * 71 + rows * columns * 13) % 251).astype(np.uint8)
+
+
+@pytest.mark.parametrize("sampling", PILLOW)
+def test_a_picture_shrinks_as_pillow_shrinks_it(sampling: str) -> None:
+    assert scaled(stripes(), (3, 2), sampling).tolist() == PILLOW[sampling]
+    assert scaled(stripes(), (9, 8), "smooth_cubic")[:2].tolist() == GROWN
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "sides"),
+    [
+        ((640, 480), {"size": "800..1333"}, (1066, 800)),
+        ((480, 640), {"size": "800..1333"}, (800, 1066)),
+        ((1920, 640), {"size": "800..1333"}, (1333, 444)),
+        ((640, 480), {"size": "518..", "multiple": 14}, (686, 518)),
+        ((640, 480), {"size": "~518", "multiple": 14}, (686, 518)),
+        ((640, 427), {"size": "~518", "multiple": 14}, (518, 350)),
+        ((300, 300), {"size": "256..512", "multiple": 32}, (256, 256)),
+    ],
+)
+def test_a_size_that_keeps_the_picture_s_shape_is_that_of_detectors_and_depths(
+    size: tuple[int, int], options: dict[str, Any], sides: tuple[int, int]
+) -> None:
+    # The sides are those of transformers' image processors of DETR, Depth Anything and MaskFormer
+    shown = np.zeros((size[1], size[0], 3), np.uint8)
+    intake = read_intake("pixel_values", ["b", "num_channels", "h", "w"], FLOAT, OnnxOptions(**options)).fitted(shown)
+    values, fit = intake.prepare(shown)
+    assert values.shape == (1, 3, sides[1], sides[0]) and fit == Fit(0, 0, *sides)
+
+
+def test_the_middle_of_a_picture_is_cut_where_programs_for_training_cut_it() -> None:
+    shown = np.zeros((64, 97, 3), np.uint8)
+    # Given a shorter side of 8 of 7: the longer is 12 (12.125), and 2 of 5 pixels lie left of what is cut
+    _, fit = place(shown, (7, 7), "crop", 0, share=0.875)
+    assert fit == Fit(-2, 0, 12, 8)
+    _, fit = place(shown, (7, 7), "stretch", 0, share=0.875)
+    assert fit == Fit(0, 0, 8, 8)

@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto
 
 from mesh.errors import RoleError
+from roles.inference.onnx import Onnx
 from tests.roles.public_models import BOX, PICTURE, pixels, play, public
 from tests.roles.small_models import FLOAT, UINT8, node, write_onnx
 
@@ -243,3 +244,46 @@ def test_ultralytics_says_in_its_metadata_what_its_points_are(tmp_path: Path) ->
     _, stage = play(model, PICTURE, decode="keypoints")
     (figure,) = stage.values("found")[0]["figures"]
     assert [point[:2] for point in figure["points"]] == [pytest.approx([0.5, 1 / 3], abs=0.004)] * 4
+
+
+def queried() -> dict[str, np.ndarray]:
+    """Three queries over a picture in four quarters: the first is class 1 at the top left, the second class 0 everywhere else, the third
+    nothing."""
+    masks = np.full((1, 3, 32, 32), -8.0)
+    masks[0, 0, :16, :16], masks[0, 1], masks[0, 1, :16, :16] = 8.0, 8.0, -8.0
+    said = np.array([[[0.0, 9.0, 0.0], [9.0, 0.0, 0.0], [0.0, 0.0, 9.0]]])
+    return {"class_queries_logits": said, "masks_queries_logits": masks}
+
+
+def test_queries_with_masks_are_one_map_or_things_apart(tmp_path: Path) -> None:
+    model = public(tmp_path / "m.onnx", ("pixel_values", FLOAT, [1, 3, 128, 128]), queried())
+    _, stage = play(model, PICTURE, decode="mask", labels=["ground", "moth"])
+    found, classes = stage.values("found")[0], stage.values("values")[0]
+    assert found["box"] == pytest.approx([0, 0, 0.5, 0.5], abs=0.02)
+    assert found["shares"] == pytest.approx({"ground": 0.75, "moth": 0.25}, abs=0.005)
+    assert classes.shape == PICTURE.shape[:2] and classes[10, 10] == 1 and classes[200, 10] == classes[10, 300] == 0
+    _, stage = play(model, PICTURE, decode="boxes", labels=["ground", "moth"])
+    things = stage.values("found")[0]["boxes"]
+    assert [thing["label"] for thing in things] == ["moth", "ground"]
+    assert [thing["cover"] for thing in things] == pytest.approx([0.25, 0.75], abs=0.005)
+    assert things[0]["box"] == [0, 0, 0.5, 0.5] and things[0]["score"] == pytest.approx(1 / (1 + 2 * np.exp(-9)), abs=1e-4)
+    assert [way["options"]["decode"] for way in Onnx.inspect_model(model)["fits"]][:2] == ["boxes", "mask"]
+
+
+def test_queries_that_give_their_boxes_keep_them(tmp_path: Path) -> None:
+    given = queried()
+    said = {"logits": given["class_queries_logits"], "pred_boxes": np.array([[[0.25, 0.25, 0.4, 0.4], [0.5, 0.5, 1, 1], [0, 0, 0, 0.0]]]),
+            "pred_masks": given["masks_queries_logits"]}  # fmt: skip
+    _, stage = play(public(tmp_path / "m.onnx", ("pixel_values", FLOAT, [1, 3, 128, 128]), said), PICTURE, decode="boxes",
+                    background="last")  # fmt: skip
+    assert stage.values("found")[0]["boxes"][0]["box"] == pytest.approx([0.05, 0.05, 0.45, 0.45])
+
+
+def test_edges_between_classes_are_no_stairs(tmp_path: Path) -> None:
+    # Given a coarse map whose two classes part along a slope
+    rows, columns = np.mgrid[0:16, 0:16]
+    planes = np.stack([rows - columns + 0.2, columns - rows - 0.2])[None].astype(np.float64)
+    model = public(tmp_path / "m.onnx", ("pixel_values", FLOAT, [1, 3, 64, 64]), {"logits": planes})
+    _, stage = play(model, np.zeros((160, 160, 3), np.uint8), decode="mask")
+    # Then each row of the picture has its own edge, not one for ten
+    assert len({int(row.argmax()) for row in stage.values("values")[0][20:140]}) > 80
