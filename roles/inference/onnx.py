@@ -19,7 +19,7 @@ from roles.inference.against import Against
 from roles.inference.beside import labels_beside
 from roles.inference.crops import DECODES, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
-from roles.inference.hearing import Windows, along, read_windows
+from roles.inference.hearing import Hearing, is_companion
 from roles.inference.intake import (
     Array,
     Fit,
@@ -30,7 +30,6 @@ from roles.inference.intake import (
     covered,
     is_cover,
     is_picture,
-    standardised,
     zeros,
 )
 from roles.inference.labels import read_labels
@@ -45,7 +44,6 @@ from roles.inference.sight import Eyes, Sight, is_clip
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
-LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 
 
 class Onnx(Role):
@@ -79,11 +77,12 @@ class Onnx(Role):
         self._constants |= self._against.constants
         self._outcome = Outcome(self.options, list(session.outputs))
         self._entry = self._choose_input()
+        self._hearing = Hearing(self._entry, self.options)
+        self._constants |= self._hearing.companions(self._companions)
         self._state = self._silence()
         self._others: dict[str, Array] = {}  # the newest of the further inputs
         self._eyes: Eyes | None = None
         self._sights: dict[str, Sight] = {}  # of inputs that other roles feed
-        self._windows: Windows | None = None
         self._rows: list[Array] = []  # the newest vectors of a model that wants several at once
         self._length = 1  # tokens of the text just read
         self._sentence = ""  # what has come of a text that comes in pieces
@@ -138,10 +137,8 @@ class Onnx(Role):
         return self._decode(self._outcome.of(outputs), crop.fit(seen.fit), seen.size, picture)
 
     def on_audio(self, frame: Frame) -> None:
-        if self._windows is None or (frame.rate and frame.rate != self._windows.heard_rate and self.options.heard_rate is None):
-            self._windows = read_windows(self._entry.name, list(self._entry.shape), self.options, frame.rate)
-        for window in self._windows.take(frame.value):
-            self._answer(self._as_sound(window), Fit(), (1, 1), frame)
+        for ready in self._hearing.take(frame.value, frame.rate or 0):
+            self._answer(ready, Fit(), (1, 1), frame)
 
     def on_vector(self, frame: Frame) -> None:
         value = self._gathered(frame.value)
@@ -201,14 +198,6 @@ class Onnx(Role):
             self._eyes = Eyes(self._entry, self._session.inputs, self.options)
         return self._eyes
 
-    def _as_sound(self, window: Array) -> Array:
-        kind = self._entry.type.removeprefix("tensor(").removesuffix(")")
-        scale = self.options.scale if self.options.scale is not None else LOUDEST.get(kind, 1.0)
-        window = standardised(window) if self.options.standardise else window
-        sides = [1] * max(1, len(self._entry.shape))
-        sides[along(list(self._entry.shape))] = -1
-        return as_numbers((window * scale).reshape(sides), kind.replace("float", "float32") if kind == "float" else kind)
-
     def _answer(self, ready: Array | dict[str, Array], fit: Fit, size: Size, frame: Frame) -> None:
         """Run the model and emit what it found, stamped with when the frame was seen."""
         missing = [name for name in self.options.wired.values() if name not in self._others]
@@ -266,7 +255,9 @@ class Onnx(Role):
         if self._reader is not None and not self._against.constants:
             taken |= {name for name in self._reader.takes if name != self._reader.entry}
         entries = [entry for entry in self._session.inputs.values() if entry.name not in taken]
-        rest = list(entries)
+        hears = self.options.spectrum is not None or self.options.window is not None
+        self._companions = [entry for entry in entries if hears and is_companion(entry)]
+        rest = entries = [entry for entry in entries if entry not in self._companions]
         if self.options.input is not None:
             entries = [entry for entry in entries if entry.name == self.options.input]
         if len(entries) == 1 and len(rest) == 1:
@@ -339,15 +330,14 @@ class Onnx(Role):
         if self._reader is not None and entry.name == self._reader.entry:
             ready, self._length = self._against.ready(KNOWN_TEXT)
             return ready, Fit(), (1, 1)
+        if self._hearing.hears:
+            return self._hearing.made_up(chance), Fit(), (1, 1)
         if is_picture(entry.shape) or is_clip(entry.shape):  # say at once what does not fit
             eyes = self._looking()
             self._eyes = None  # what it was shown here is no moment of the room
             ready, seen = eyes.filled(chance.integers(0, 256, (96, 128, 3), np.uint8))
             self._looking()
             return ready, seen.fit, seen.size
-        if self.options.window is not None:
-            windows = read_windows(entry.name, list(entry.shape), self.options)
-            return self._as_sound(chance.uniform(-0.5, 0.5, windows.context + windows.window)), Fit(), (1, 1)
         if entry.shape and all(isinstance(side, int) and side > 0 for side in entry.shape[1:]):
             vector = chance.uniform(0, 1, [side if isinstance(side, int) and side > 0 else 1 for side in entry.shape])
             return as_vector(vector, entry.name, entry.shape, entry.type), Fit(), (1, 1)

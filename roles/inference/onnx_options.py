@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mesh.role import Options
+from roles.inference.spectrum_options import Like, Spectrum
 
 
 class Priors(Options):
@@ -100,6 +101,9 @@ class OnnxOptions(Options):
         description="sound: samples from one window to the next; the window when left out. Pictures: run at every so many of them",
     )
     context: int = Field(0, ge=0, le=10_000_000, description="sound: samples from before the window that the model hears again")
+    spectrum: Like | Spectrum | None = Field(
+        None, description="sound: for a model that hears a spectrum in place of samples: as a known program makes it, or step by step"
+    )
     # a text
     tokenizer: str | None = Field(
         None, description="text: the tokenizer.json (or BERT's vocab.txt) in the folder; the one beside the model when left out"
