@@ -10,7 +10,7 @@ own state folder (with a temporary one in it) and nowhere else, and talk to the 
     what                          by what                      where
     files                         Landlock                     Linux 5.13 and later, where it is switched on
     TCP ports                     Landlock, ABI 4              Linux 6.7 and later; in a rehearsal, whose ports are any, only which it binds
-    UDP, raw packets              seccomp                      Linux, on the processors named there
+    UDP, raw packets, Fast Open   seccomp                      Linux, on the processors named there
     signals to other processes    Landlock, ABI 6              Linux 6.12 and later
     processes, files, dumps       setrlimit                    everywhere; the number of processes is not bounded for root
     root's powers                 capset                       Linux, where the agent runs as root, which it need not
@@ -223,5 +223,7 @@ def _explain_network(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in ("socket.connect", "socket.bind", "socket.__new__") or getattr(_mesh, "acts", False):
         return
     family = arguments[1] if event == "socket.__new__" else arguments[0].family
-    if family in (2, 10, 23, 30) and (event != "socket.__new__" or arguments[2] & 0xF != 1):
+    internet = family in (2, 10, 23, 30)
+    other = not internet and family not in (-1, 1, 16)  # -1: a socket that is there already
+    if other or (internet and (event != "socket.__new__" or arguments[2] & 0xF != 1)):
         raise RoleError(NO_NETWORK[0], instead=NO_NETWORK[1])

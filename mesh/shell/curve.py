@@ -6,6 +6,7 @@
     curve.call(socket, theirs)                     before each further connect of the same socket
     guard.refused                                  connections turned away for their key
     guard.cut(keys, sweep=False)                   hangs up on those who were let in by these keys
+    guard.ports = frozenset((47610,))              where they listen: from then on nobody fills the process with calls never made
     guard.close()                                  before the context is ended
 
 A CURVE server proves who *it* is, but lets in any client, whatever its key, unless somebody answers for it under ZAP
@@ -28,10 +29,6 @@ would still be sent to who was shut out).
 
 from __future__ import annotations
 
-import contextlib
-import os
-import socket as tcp
-import stat
 import threading
 import time
 from collections import deque
@@ -41,16 +38,20 @@ from typing import Any
 import zmq
 from zmq.utils import z85
 
+from mesh.shell.crowding import descriptors, hang_up, thin_out
+
 TOLD_MAX = 100
 WORDS = {
     b"300": "it calls with a key that nobody here knows: another installation's, or a stranger's",
     b"400": "it calls with a key that was shut out, or without one",
 }
+HOLDS = "it holds many connections open and does not say who it is: they were cut"
 _ADDRESS = "inproc://zeromq.zap.01"  # fixed by RFC 27
 _DOMAIN = b"roomful"
 _VERSION = b"1.0"
 HOLD_S = 1.0
 LOOK_MS = 10  # while somebody waits
+CROWD_MS = 300
 WAITING_MAX = 256
 SEEN_MAX = 4096
 ADDRESSES_MAX = 8  # remembered of one key
@@ -65,6 +66,7 @@ class Guard:
         self._hold_s = hold_s
         self._refused = 0
         self.turned_away: deque[tuple[str, str]] = deque(maxlen=TOLD_MAX)  # (address, why), for whoever tells people
+        self.ports: frozenset[int] = frozenset()  # at which its sockets listen, once they do: where no stranger may hold many connections
         self._held: dict[tuple[bytes, bytes], tuple[float, list[bytes]]] = {}
         self._seen: dict[bytes, tuple[str, ...]] = {}  # key -> the addresses it was let in from, the last one last
         self._forgot = False  # more keys, or addresses of one, than are remembered
@@ -105,19 +107,30 @@ class Guard:
         addresses = {address for key in gone for address in self._seen.pop(key, ())}
         if not addresses and not unknown:
             return 0
-        return sum(_hang_up(fd, None if unknown else addresses) for fd in _descriptors())
+        return sum(hang_up(fd, lambda peer: unknown or peer in addresses) for fd in descriptors())
 
     def _watch(self) -> None:
         poller = zmq.Poller()
         poller.register(self._door, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
-        while self._bell not in (ready := dict(poller.poll(LOOK_MS if self._held else None))):
+        crowd_s = 0.0
+        while self._bell not in (ready := dict(poller.poll(LOOK_MS if self._held else CROWD_MS))):
+            now = time.monotonic()
             if self._door in ready:
                 self._hear(self._door.recv_multipart())
             if self._held:
-                self._look(time.monotonic())
+                self._look(now)
+            if self.ports and now >= crowd_s:
+                crowd_s = now + CROWD_MS / 1000
+                self._thin_out()
         self._bell.close()
         self._door.close()
+
+    def _thin_out(self) -> None:
+        """Nobody fills this process with calls that are never made."""
+        for address, count in thin_out(self.ports, {each for known in self._seen.values() for each in known}).items():
+            self._refused += count
+            self.turned_away.append((address, HOLDS))
 
     def _hear(self, parts: list[bytes]) -> None:
         """RFC 27's request: [asker, "", version, id, domain, address, identity, mechanism, key]."""
@@ -217,24 +230,3 @@ def raw(public: str) -> bytes:
         return z85.decode(public.encode())
     except KeyError:
         raise ValueError(f"no key: {public!r}") from None
-
-
-def _descriptors() -> list[int]:
-    with contextlib.suppress(OSError, ValueError):
-        return [int(each) for each in os.listdir("/dev/fd")]
-    return []
-
-
-def _hang_up(fd: int, addresses: set[str] | None) -> bool:
-    """Shuts a connection down, if the descriptor is one from these addresses (None: from any); ZeroMQ then finds it ended."""
-    with contextlib.suppress(OSError):
-        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
-            return False
-        line = tcp.socket(fileno=os.dup(fd))
-        with contextlib.closing(line):
-            if line.family in (tcp.AF_INET, tcp.AF_INET6) and line.type == tcp.SOCK_STREAM:
-                peer = line.getpeername()[0]  # what listens has none: OSError, and is left alone
-                if addresses is None or peer.removeprefix("::ffff:") in addresses:
-                    line.shutdown(tcp.SHUT_RDWR)
-                    return True
-    return False

@@ -114,6 +114,7 @@ class Playing:
             self._border.begin(bind, socket, config.bind, port, config.instance)
             for socket, port in zip((self._frames, self._answering.socket), config.ports, strict=True)
         ]
+        self._guard.ports = frozenset(ports)
         self._ways.door.asked = self._answering.meet
         self._ways.door.open(door_name(config.doors, config.instance, config.node, config.generation, ports[0]))
         self._standing.counts = self._counts

@@ -99,6 +99,7 @@ class Transfer:
     def bind(self, host: str, port: int) -> int:
         """Begins; returns the port, a free one for 0. Raises TransportError when it is taken."""
         self._server, bound = listen(self._context, self._register, host, port)
+        self._guard.ports = frozenset((bound,))
         self._thread.start()
         return bound
 

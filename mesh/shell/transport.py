@@ -105,7 +105,9 @@ class Control:
         self._inbox = Inbox(self._socket, self._received)
         self._news = Inbox(self._monitor, self._turned_away)
         endpoint = bytes(self._socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
-        return int(endpoint.rsplit(":", 1)[1])
+        bound = int(endpoint.rsplit(":", 1)[1])
+        self._guard.ports = frozenset((bound,))
+        return bound
 
     def connect(self, peer: str, addresses: Sequence[str], port: int) -> None:
         """Keeps a line to a peer, at whichever of its ranked addresses serves. Dials at once when none does yet."""

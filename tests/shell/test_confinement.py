@@ -211,12 +211,18 @@ def test_a_kind_that_does_not_say_so_has_no_network_beyond_the_room(agent: Agent
         programs = {  # what is not Python meets the kernel alone
             "program": f"subprocess.run(['curl', '-sSm3', 'http://127.0.0.1:{port}/'], capture_output=True, text=True).stderr",
             "datagram": "subprocess.run([sys.executable, '-c', 'import socket; socket.socket(2, 2)'], stderr=-1, text=True).stderr",
+            **{name: f"subprocess.run([sys.executable, '-c', 'import socket; {code}'], stderr=-1, text=True).stderr" for name, code in {
+                "hurried": f"socket.socket().sendto(b\\'x\\', socket.MSG_FASTOPEN, (\\'127.0.0.1\\', {port}))",
+                "at once": f"socket.socket().sendmsg([b\\'x\\'], [], socket.MSG_FASTOPEN, (\\'127.0.0.1\\', {port}))",
+                "machine": "socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)", "paths": "socket.socket(2, 1, 262)",
+            }.items()},
         }
         # When a role that says nothing tries, then it has its words or the kernel's refusal
         outcomes = tried(agent, attempts | programs)
         assert outcomes.pop("unix") == "got None"
         assert "Couldn't connect" in outcomes["program"] or "Could not connect" in outcomes["program"], outcomes["program"]
-        assert "Permission denied" in outcomes["datagram"]
+        for name in ("datagram", "hurried", "at once", "machine", "paths"):
+            assert "Permission denied" in outcomes[name], (name, outcomes[name])
         assert all(refused(outcomes[name]) for name in attempts if name != "unix"), outcomes
         assert "network" in outcomes["web"]
         # And in a rehearsal the same words

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import socket
+import time
 from typing import Any
 
 import pytest
+import zmq
 from zeroconf import DNSOutgoing, DNSPointer, DNSText
+from zmq.utils import z85
 
-from mesh.shell import discovery
+from mesh.shell import crowding, curve, discovery
 from mesh.shell.beats import DRAIN_MAX, Beats
+from mesh.shell.crowding import descriptors
 from mesh.shell.discovery import Discovery, NodeRecord
 from mesh.shell.keys import throwaway_key
 from mesh.shell.record import SERVICE_TYPE
@@ -136,3 +141,54 @@ def _made_up(number: int) -> bytes:
         out.add_answer_at_time(DNSPointer(SERVICE_TYPE, 12, 1, 4500, f"n{number}-{index}.{SERVICE_TYPE}"), 0)
         out.add_answer_at_time(DNSText(f"x{number}-{index}.local.", 16, 1, 4500, b"\x05a=bcd"), 0)
     return bytes(out.packets()[0])
+
+
+def test_who_holds_many_connections_and_says_nothing_is_hung_up_on_before_others_are_kept_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a process that may have little more than it has, a friend who was let in, and one who is about to call
+    friend, theirs = zmq.curve_keypair()
+    public, secret = zmq.curve_keypair()
+    context: zmq.Context[Any] = zmq.Context()
+    watch = curve.guard(context, lambda key: True if key == z85.decode(friend) else None, hold_s=0.0)
+    server = context.socket(zmq.ROUTER)
+    curve.server(server, public, secret)
+    port = server.bind_to_random_port("tcp://127.0.0.1")
+    caller = context.socket(zmq.DEALER)
+    caller.rcvtimeo = server.rcvtimeo = 10_000
+    curve.client(caller, public, friend, theirs)
+    caller.connect(f"tcp://127.0.0.1:{port}")
+    caller.send(b"before")
+    assert server.recv_multipart()[1] == b"before"
+    few = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.3", 0)) for _ in range(3)]
+    room = len(descriptors()) + 60  # what a process has is counted of both ends here: 128 of the strangers' are its own
+    # When one address calls and calls and says nothing
+    many = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)) for _ in range(128)]
+    monkeypatch.setattr(crowding.resource, "getrlimit", lambda what: ((room + len(many)) * crowding.SHARE, -1))
+    watch.ports = frozenset((port,))
+    # Then it loses all but a few, and it is told where from
+    deadline = time.monotonic() + 20.0
+    while sum(map(_is_over, many)) < 100 and time.monotonic() < deadline:
+        select.select([many[-1], many[0]], [], [], 0.05)
+    assert 100 <= sum(map(_is_over, many)) < 128
+    assert ("127.0.0.2", curve.HOLDS) in watch.news()
+    # And neither the friend nor who holds few notices
+    caller.send(b"after")
+    assert server.recv_multipart()[1] == b"after" and not any(map(_is_over, few))
+    for line in (*many, *few):
+        line.close()
+    for each in (caller, server):
+        each.close(0)
+    watch.close()
+    context.term()
+
+
+def _is_over(line: socket.socket) -> bool:
+    """Whether the other end has hung up. What it has said is left where it is."""
+    line.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        try:
+            while line.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        return True
+    return False
