@@ -88,7 +88,8 @@ def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[l
             continue
         outputs, input, wanted = played.outputs, played.input, dict(options)
         found = []
-        for decode, why in _decodes(outputs, played.size, session, labels, heard=input == "audio", follows=_follows(session, options)):
+        sees = {"follows": _follows(session, options), "earlier": "earlier" in options}
+        for decode, why in _decodes(outputs, played.size, session, labels, heard=input == "audio", **sees):
             tried = {"decode": decode, **wanted}
             unknown = decode == "letters" and not labels
             letters = {"labels": [str(at) for at in range(next(iter(outputs.values())).shape[-1])]} if unknown else {}
@@ -112,6 +113,10 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     if not name:
         return
     entry = rest[name]
+    before = _before(rest)
+    if before:
+        name = before[1]
+        common["earlier"] = {before[0]: 1}
     if len(rest) > 1 or common:
         common["input"] = name
     for other in rest:
@@ -131,6 +136,15 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     own = [f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else ["224x224"] if flat else []
     for size in (*own, *SIZES):
         yield {**common, "size": size}
+
+
+def _before(rest: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Two inputs for pictures that differ in their names alone: this one, and the one before."""
+    if len(rest) != 2:
+        return None
+    one, other = rest.values()
+    alike = is_picture(one.shape) and list(one.shape) == list(other.shape) and one.type == other.type
+    return (one.name, other.name) if alike else None
 
 
 def _is_of_texts(session: Session, file: Path) -> bool:
@@ -217,11 +231,13 @@ def _follows(session: Session, options: Mapping[str, Any]) -> bool:
 
 
 def _decodes(
-    outputs: Mapping[str, Array], size: Size, session: Session, labels: list[str], heard: bool, follows: bool
+    outputs: Mapping[str, Array], size: Size, session: Session, labels: list[str], heard: bool, follows: bool, earlier: bool
 ) -> Iterator[tuple[str, str]]:
     """Decoders that the outputs look like, the likeliest first, each with why."""
     if not outputs:
         return
+    if earlier:
+        yield "flow", "two numbers for each place: how far it moved since the picture before, across and down"
     task = TASKS.get(session.metadata.get("task", ""))
     if task:
         yield task, f"it says of itself that it is made to {session.metadata['task']}"
@@ -308,6 +324,8 @@ def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:
 
 
 def _family(outputs: Mapping[str, Array], size: Size, labels: list[str], hints: Mapping[str, str]) -> str | None:
+    if [value.shape[:1] for value in outputs.values() if value.ndim == 2] == [(1,)] * len(outputs):
+        return None  # one row: of six or seven classes rather than of one box
     try:
         family = family_of(outputs, size, labels, OnnxOptions(decode="boxes"), hints)
     except RoleError:

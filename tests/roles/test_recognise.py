@@ -175,3 +175,17 @@ def test_the_newest_vectors_are_gathered_for_a_model_that_wants_several(tmp_path
     model = write_onnx(tmp_path / "m.onnx", {"x": (FLOAT, [1, 3, 2])}, {"y": (FLOAT, [1, 1])}, nodes, {"one": np.array([1], np.int64)})
     _, stage = play(model, *([number, number] for number in (0.0, 0.3, 0.6, 0.9)), to="vector", decode="probability")
     assert [found["probability"] for found in stage.values("found")] == pytest.approx([0.3, 0.6])
+
+
+def test_two_pictures_of_one_kind_are_taken_for_this_one_and_the_one_before(tmp_path: Path) -> None:
+    shape = [1, 3, 32, 48]
+    nodes = [node("Sub", ["b", "a"], ["more"]), node("Slice", ["more", "zero", "two", "one"], ["moved"])]
+    constants = {"zero": np.array([0]), "one": np.array([1]), "two": np.array([2])}
+    inputs: dict[str, tuple[int, list[Any]]] = {"a": (FLOAT, shape), "b": (FLOAT, shape)}
+    model = write_onnx(tmp_path / "m.onnx", inputs, {"moved": (FLOAT, [1, 2, 32, 48])}, nodes, constants)
+    assert Onnx.inspect_model(model)["fits"][0]["options"] == {"decode": "flow", "earlier": {"a": 1}, "input": "b"}
+
+
+def test_a_clip_is_known_for_one(tmp_path: Path) -> None:
+    model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 3, 8, 32, 32]), {"y": np.zeros((1, 7))})
+    assert Onnx.inspect_model(model)["fits"][0] == {"options": {"decode": "classes"}, "why": "scores of 7 classes", "input": "image"}
