@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def command(
         settings = Settings(
             here, chosen.resolve() if chosen is not None else None, load_credentials(path, store), run, name, seeds, rehearsal, kinds,
             json.loads(replay.read_text()) if replay is not None else {},
-            on_event=_print_json if as_json else _print_words, capabilities=_rehearsed() if rehearsal else {},
+            on_event=_print_json if as_json else _words_printer(), capabilities=_rehearsed() if rehearsal else {},
             secrets=(path,),
         )
         if chosen is not None:
@@ -155,9 +155,15 @@ def _print_json(event: dict[str, Any]) -> None:
     click.echo(json.dumps(event))
 
 
-def _print_words(event: dict[str, Any]) -> None:
-    from mesh.core.event_words import sentence
+def _words_printer() -> Callable[[dict[str, Any]], None]:
+    """Prints events in words, each reason once."""
+    from mesh.core.event_words import Telling
 
-    words = sentence(event)
-    if words:
-        click.echo(f"{event['t']:8.1f}  {words}")
+    telling = Telling()
+
+    def print_words(event: dict[str, Any]) -> None:
+        words = telling.words(event)
+        if words:
+            click.echo(f"{event['t']:8.1f}  {words}")
+
+    return print_words

@@ -186,7 +186,7 @@ class Cast(Parts):
         holds = wish == HOLD
         standby = "none" if holds else instance.role.standby if instance.role.standby in ("hot", "warm") else "warm"
         epoch = view.ledger.next_epoch(name) if holds else view.ledger.epochs.get(name, 0)
-        generation = self.generations[name] = self.generations.get(name, 0) + 1
+        generation = self.generations[name] = self.next_generation(name)
         claim = Claim(
             name, epoch, HOLDER if holds else STANDBY, STARTING, generation, heard=view.side, first=epoch if holds else 0,
             provisional=holds and view.provisional, restarts=self.record(name).restarts,
@@ -277,7 +277,7 @@ class Cast(Parts):
         for name, part in list(self.parts.items()):
             if role_name(name) not in roles or name not in {instance.name for instance in view.instances}:
                 continue
-            generation = self.generations[name] = self.generations.get(name, 0) + 1
+            generation = self.generations[name] = self.next_generation(name)
             self._restate(name, state=STARTING, generation=generation, pid=0, frames_port=0, requests_port=0, trouble="")
             effects += [Halt(name, part.claim.generation), Launch(name, generation, part.claim.epoch, part.standby),
                         self._state_of(name, view)]

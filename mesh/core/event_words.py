@@ -59,7 +59,7 @@ def _sentence(event: Mapping[str, Any]) -> str:
         if event.get("later"):
             return f"{event['file']}: {event['what']}"
         trace = f"\n{event['traceback'].rstrip()}" if event.get("traceback") else ""
-        return f"{event['instance']} plays on as it was; what was edited in {event['file']} cannot play: {event['what']}{trace}"
+        return f"{event['what']}; {event['instance']} {_meanwhile(event)}{trace}"
     if event.get("event") == "revision":
         return f"revision {event.get('number')} ({str(event.get('hash'))[:8]}) {REVISIONS.get(str(event.get('state')), '')}" + (
             f": {event['why']}" if event.get("why") else "")
@@ -70,15 +70,23 @@ def _sentence(event: Mapping[str, Any]) -> str:
         return str(event.get("event"))
 
 
+def _meanwhile(event: Mapping[str, Any]) -> str:
+    if event.get("back"):
+        return f"plays again as it was before {event['file']} was edited"
+    return f"plays on as it was before {event['file']} was edited"
+
+
 def _on(event: Mapping[str, Any]) -> str:
     return f" on {event['machine']}" if event.get("machine") else ""
 
 
 class Telling:
     """Tells events one after the other without repeating itself: why a process ended is said where it could not play, and that it could
-    not play for the same reason as before, on whichever machine, is said in short."""
+    not play for the same reason as before, on whichever machine, is said in short. So is a mistake in a file that several roles share."""
 
     def __init__(self) -> None:
+        self._edited: dict[tuple[str, str], float] = {}  # (file, its mistake) -> when it was told
+        self._edits: dict[tuple[str, ...], float] = {}  # (what was told of an edit) -> when
         self._failed: dict[str, tuple[str, int]] = {}  # instance -> why it could not play, and how often in a row
         self._just: dict[tuple[str, str], str] = {}  # (instance, machine) -> why it could not play a moment ago
 
@@ -96,7 +104,19 @@ class Telling:
                 self._failed.pop(name, None)
             just = self._just.pop((name, machine), None) if event.get("state") == "ended" else None
             return "" if just is not None and just == event.get("why") else sentence(event)
-        return sentence(event)
+        return self._of_an_edit(event) if kind == "role_edit" else sentence(event)
+
+    def _of_an_edit(self, event: Mapping[str, Any]) -> str:
+        """Each machine that plays a role, or stands by for it, tells; each role of a file has the file's mistake."""
+        file, what, name = (str(event.get(key, "")) for key in ("file", "what", "instance"))
+        now = float(event.get("t", -event.get("age_s", 0.0)))
+        again = now - self._edits.get((file, what, name), float("-inf")) < SAME_S
+        known = now - self._edited.get((file, what), float("-inf")) < SAME_S
+        self._edits[(file, what, name)] = now
+        if again:
+            return ""
+        self._edited[(file, what)] = now
+        return f"{name} {_meanwhile(event)}, for the same reason" if what and known else sentence(event)
 
 
 def told(events: Iterable[Mapping[str, Any]]) -> list[tuple[float, str]]:

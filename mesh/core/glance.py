@@ -13,7 +13,7 @@ from typing import Any
 from mesh.core import drops, latency
 from mesh.core.claims import STARTING
 from mesh.core.event_words import told_with
-from mesh.core.loading import loading_words
+from mesh.core.loading import busy_words, loading_words
 
 BAD = frozenset({"node_dead", "role_faulty", "role_failed", "gave_up", "alarm", "trouble", "fault", "request_lost", "claimed_anew"})
 TAKEOVERS_MAX, EVENTS_MAX, BAD_MAX = 12, 60, 40
@@ -57,8 +57,8 @@ def facts_of(reports: Mapping[str, Said]) -> dict[str, Said]:
 
 
 def with_loading(said: Said, facts: Mapping[str, Said]) -> dict[str, Any]:
-    """What `status` answers; where a role loads, also for how long, and where it is."""
-    roles = {name: {**role, "why": loading_words(role["why"], facts.get(name, {}))} if role["state"] == STARTING else role
+    """What `status` answers; where a role loads, or one call of it lasts, also for how long, and where it is."""
+    roles = {name: {**role, "why": (loading_words if role["state"] == STARTING else busy_words)(role["why"], facts.get(name, {}))}
              for name, role in said["roles"].items()}
     return {**said, "roles": roles}
 

@@ -42,7 +42,14 @@ class Parts:
     records: dict[str, Record] = field(default_factory=dict)
     gave_up: dict[str, str] = field(default_factory=dict)
     try_again_s: dict[str, float] = field(default_factory=dict)
-    generations: dict[str, int] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)  # of the process that counts
+    last_generations: dict[str, int] = field(default_factory=dict)  # that were ever given
+
+    def next_generation(self, name: str) -> int:
+        """A number that no process of this instance ever had here: what one said must never be taken for what another says."""
+        given = max(self.last_generations.get(name, 0), self.generations.get(name, 0)) + 1
+        self.last_generations[name] = given
+        return given
 
     def forgive(self) -> None:
         """What this machine gave up on is tried again at once, with a clean record."""
@@ -63,7 +70,8 @@ class Parts:
         return True
 
     def renewed(self, name: str, generation: int, ports: tuple[int, int], pid: int, key: str = "", vouch: str = "") -> bool:
-        """Another process, of edited code, takes the place of the one that plays: nothing else changes. False when none plays here."""
+        """Another process, of edited code or again of the code before, takes the place of the one that plays: nothing else changes. False
+        when none plays here."""
         if name not in self.parts:
             return False
         self.generations[name] = generation
@@ -107,7 +115,7 @@ class Parts:
         if part.claim.part == HOLDER and elsewhere:
             self.parts.pop(name)
             return [report]
-        generation = self.generations[name] = generation + 1
+        generation = self.generations[name] = self.next_generation(name)
         self._restate(
             name, state=STARTING, generation=generation, pid=0, frames_port=0, requests_port=0, trouble=why,
             restarts=self.record(name).restarts,

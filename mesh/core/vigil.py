@@ -19,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mesh.core.loading import place_in
+
 HUNG_S = 20.0  # one call of a role's method that lasts longer than this has hung; an answer counts each piece anew
 STILL_S = 2.5  # no pulse for this long: stopped, or stuck in a library that lets no other thread run
 CEILING = 1.5  # times its limit: a role that grows so fast is ended at once, before the machine has no memory left
@@ -103,7 +105,8 @@ def examine(pulse: Mapping[str, Any], age_s: float, limit_bytes: int | None) -> 
         return Finding(HUNG, f"it stood still: no sign of life for {age_s:.0f} s")
     busy_s = pulse.get("busy_s", 0.0)
     if isinstance(busy_s, (int, float)) and busy_s >= HUNG_S:
-        return Finding(HUNG, f"it hung: one call lasted {busy_s:.0f} s")
+        place = place_in(facts if isinstance(facts := pulse.get("facts"), Mapping) else {}, "busy")
+        return Finding(HUNG, f"it hung: one call lasted {busy_s:.0f} s{', at ' if place else ''}{place}")
     used = pulse.get("rss_bytes", 0)
     if limit_bytes is not None and isinstance(used, int) and used > limit_bytes:
         what = OVERGROWN if used > limit_bytes * CEILING else TOO_LARGE

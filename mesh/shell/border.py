@@ -1,7 +1,7 @@
 """The border to artists' code: whatever is raised there becomes words for a person, and the role goes on.
 
 The one place where every exception is caught, because it is somebody else's code that must not take the room with it.
-The whole traceback goes to the log, one line with the artist's own file and line to the agent. Five failures in a row
+The traceback goes to the log, the artist's own lines first, and one line with file and line to the agent. Five failures in a row
 within ten seconds mean that it cannot work: then the process gives up and the agent decides what follows.
 """
 
@@ -16,9 +16,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mesh.errors import RoomfulError
+from mesh.core.names import role_name
+from mesh.errors import RoomfulError, on_a_line
 from mesh.shell.places import place_of
 from mesh.shell.standing import Standing
+from mesh.shell.traces import trace_of, words_of
 
 IN_A_ROW_MAX = 5
 WITHIN_S = 10.0
@@ -38,12 +40,13 @@ class GivingUp(Exception):
 
 
 class Border:
-    """Calls artists' code. `tell` takes the events for the agent."""
+    """Calls artists' code. `tell` takes the events for the agent; `role` is what `roomful logs` knows it by."""
 
-    def __init__(self, standing: Standing, folder: Path, tell: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, standing: Standing, folder: Path, tell: Callable[[dict[str, Any]], None], role: str) -> None:
         self._standing = standing
         self._folder = folder.resolve()
         self._tell = tell
+        self._role = role
         self._failures: deque[float] = deque(maxlen=IN_A_ROW_MAX)
         self._told_s: dict[str, float] = {}
 
@@ -73,7 +76,7 @@ class Border:
             return function(*args)
         except (Exception, SystemExit) as error:
             words = self.explain(error)
-            print(words["traceback"], file=sys.stderr, end="", flush=True)
+            _log(on_a_line(f"{words['where']}: {words['what']}", instead=_advice(error)).removeprefix(": "), words)
             raise GivingUp(words) from error
 
     def succeeded(self) -> None:
@@ -83,14 +86,14 @@ class Border:
     def explain(self, error: BaseException) -> dict[str, Any]:
         """What, where and what to do next, of anything raised in a role."""
         place = self.place(error.__traceback__)
-        known = error if isinstance(error, RoomfulError) else RoomfulError(f"{type(error).__name__}: {error}")
+        known = error if isinstance(error, RoomfulError) else RoomfulError(words_of(error))
         return {
             "type": "failed",
             "what": known.what,
-            "where": known.where or place,
+            "where": known.where if known.where and role_name(known.where) != self._role else place or known.where,
             "instead": known.instead or (OWN_ONLY if isinstance(error, PermissionError) else "")
-            or f"look at {place or 'the role'}; the whole traceback is in `roomful logs`",
-            "traceback": "".join(traceback.format_exception(error))[-8000:],
+            or f"`roomful logs {self._role}` shows the whole traceback",
+            "traceback": trace_of(error, self._folder),
         }
 
     def place(self, trace: TracebackType | None) -> str:
@@ -105,10 +108,19 @@ class Border:
             if len(self._told_s) > 100:
                 self._told_s.clear()
             self._told_s[key] = now
-            print(words["traceback"], file=sys.stderr, end="", flush=True)
             place = self.place(error.__traceback__)
-            what = f"{place}: {words['what']}" if place else words["what"]
-            self._tell({"type": "event", "level": "error", "what": what})
+            what = on_a_line(f"{place}: {words['what']}" if place else words["what"], instead=_advice(error))
+            _log(what, words)
+            self._tell({"type": "event", "level": "error", "what": what, "traceback": words["traceback"]})
         self._failures.append(now)
         if len(self._failures) == IN_A_ROW_MAX and now - self._failures[0] <= WITHIN_S:
             raise GivingUp({**words, "what": f"{words['what']} ({IN_A_ROW_MAX} times in a row)"})
+
+
+def _log(what: str, words: dict[str, Any]) -> None:
+    """What is wrong first, the way there after it."""
+    print(f"{what}\n{words['traceback']}", file=sys.stderr, end="", flush=True)
+
+
+def _advice(error: BaseException) -> str:
+    return error.instead if isinstance(error, RoomfulError) else ""

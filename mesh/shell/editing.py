@@ -1,8 +1,8 @@
 """A rehearsal while an artist edits: what is saved plays at once, and only the roles that it concerns start again.
 
-Code of the folder is tried beside the role that plays, which plays on where the edit cannot. A page, or a new option of a built-in kind,
-ends the role and starts it again, since two cannot hold one port or one camera. Of the file itself only `options` are taken over while it
-plays: they concern one role each. What else changes there (roles, wires, machines) is a new revision, which a rehearsal begins with.
+Code of the folder is tried beside the role that plays, which plays on, or again, where the edit cannot: see `mesh.shell.trials`. Of the
+file itself only `options` are taken over while it plays: they concern one role each. What else changes there (roles, wires, machines) is a
+new revision, which a rehearsal begins with.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Editing:
         self._folder, self._deployment, self._processes = folder, deployment, processes
         self._cast, self._feed, self._report, self._speaks = cast, feed, report, speaks
         self._edits = Edits(folder, deployment)
+        processes.trials.undo = self._undo
 
     async def watch(self) -> None:
         """Look several times a second, until cancelled."""
@@ -41,6 +42,7 @@ class Editing:
         while True:
             await asyncio.sleep(LOOK_S)
             concerned = self._edits.look()
+            before = self._deployment
             if FILE_NAME in self._edits.settled:
                 found, mistakes = await loop.run_in_executor(None, self._read)
                 if found is None:
@@ -48,7 +50,7 @@ class Editing:
                 else:
                     concerned.update(dict.fromkeys(self._take_over(found), FILE_NAME))
             for role, path in concerned.items():
-                self._play(role, path)
+                self._play(role, path, before)
 
     def _read(self) -> tuple[Deployment | None, list[Any]]:
         """The file as it is now. The kinds are looked at again only where it does not fit those that are known."""
@@ -75,11 +77,19 @@ class Editing:
             return old
         return replace(old, options=new.options)
 
-    def _play(self, role: str, path: str) -> None:
+    def _undo(self, before: RoleSpec) -> None:
+        """This role is known again with the options that it had: with the new ones it cannot be set up."""
+        roles = tuple(before if role.name == before.name else role for role in self._deployment.roles)
+        self._deployment = self._processes.deployment = replace(self._deployment, roles=roles)
+        self._edits.know(self._deployment)
+
+    def _play(self, role: str, path: str, before: Deployment) -> None:
         own = path.endswith(".py") or (path == FILE_NAME and bool(own_files(self._deployment.role(role))))
-        renew = self._processes.renew if own else self._processes.restart
         for instance in [each for each in self._cast().parts if role_name(each) == role]:
-            renew(instance, path)
+            if own:
+                self._processes.trials.renew(instance, path)
+            else:
+                self._processes.trials.restart(instance, path, before.role(role) if path == FILE_NAME else None)
         if any(role_name(each) == role for each in self._cast().gave_up):  # it may be mended: it is tried again at once
             self._feed(Wanted("undrain"))
 

@@ -164,8 +164,9 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def told(instance: str, path: str, failed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What the artist is told of an edit: that it plays, or what is wrong with it, with the whole traceback."""
+    """What the artist is told of an edit: that it plays, or what is wrong with it, their own line first, with the traceback."""
     if failed is None:
         return {"instance": instance, "file": path, "what": "", "traceback": ""}
-    words = on_a_line(*(str(failed.get(key) or "") for key in ("what", "where", "instead")))
-    return {"instance": instance, "file": path, "what": words, "traceback": str(failed.get("traceback", ""))}
+    what, where, instead, trace = (str(failed.get(key) or "") for key in ("what", "where", "instead", "traceback"))
+    words = on_a_line(f"{where}: {what}" if where else what, instead="" if trace else instead)
+    return {"instance": instance, "file": path, "what": words, "traceback": trace}

@@ -83,7 +83,7 @@ class Playing:
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
-        self._border = Border(standing, Path(config.folder), link.tell)
+        self._border = Border(standing, Path(config.folder), link.tell, config.role)
         self._holding = Holding(self._stage.clock)
         self._holds = False
         self._role: Role | None = None
@@ -203,6 +203,8 @@ class Playing:
         if self._waiting.rang:
             self._obey()
         now = time.monotonic()
+        if self._standing.handling_since_s is not None:  # who waits for an answer has not hung: that has its own deadline
+            self._standing.handling_since_s = now
         if now >= self._house_s:
             self._house_s = now + TICK_S
             self._asking.tick(now)

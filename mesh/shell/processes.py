@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +18,26 @@ from mesh.core.cast import Cast
 from mesh.core.claims import STARTING
 from mesh.core.clock import Course
 from mesh.core.effects import End, Halt, Launch, Tell
-from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleRenewed, RoleStarted, RoleTooLarge, RoleWorks
+from mesh.core.events import Event, RoleEnded, RoleFound, RoleReady, RoleStarted, RoleTooLarge, RoleWorks
 from mesh.core.ladder import Rungs
-from mesh.core.loading import Loading, late_words, place_in
+from mesh.core.loading import Lingering, Loading, late_words, place_in
 from mesh.core.role_words import Talk, understood
 from mesh.core.spec import Deployment, RoleSpec
-from mesh.core.vigil import FAULTY, HAND_OVER_S, TOO_LARGE, Finding, SignsOfLife, examine, has_worked
+from mesh.core.vigil import FAULTY, HAND_OVER_S, HUNG_S, TOO_LARGE, Finding, SignsOfLife, examine, has_worked
 from mesh.errors import RoomfulError, on_a_line
-from mesh.shell.edits import told
 from mesh.shell.kept import KeptClock, KeptParts
 from mesh.shell.launching import Ports, Stead, config_for, niceness_of, role_of, sizes
 from mesh.shell.logs import Logs
 from mesh.shell.machine import host_mark
 from mesh.shell.supervisor import Exit, LaunchOrder, Supervisor
 from mesh.shell.transport import Link
+from mesh.shell.trials import Trials
 from mesh.shell.vouching import Pair, new_pair
 
 STOP_GRACE_S = 2.0
 STILL_HERE_S = 0.5
 CLOCK_LOOKS = 20
 CUT_MAX = 512
-
-
-@dataclass(slots=True)
-class Trial:
-    """A second process of an instance, of edited code, that is being set up. `key` is its name at the supervisor."""
-
-    key: str
-    generation: int
-    file: str
-    pair: Pair
-    failed: bool = False
 
 
 class Processes:
@@ -72,8 +61,6 @@ class Processes:
         self.measured: dict[str, Any] = {}  # what this machine has
         self._rungs = Rungs()
         self._playing: dict[str, str] = {}  # instance of a ladder -> the model that it plays here
-        self._trials: dict[str, Trial] = {}  # instance -> the process of edited code that would take its place
-        self._restarting: set[str] = set()
         self.turned_away: Callable[[str, str], None] = lambda address, what: None
         self._guests: list[str] = []  # the keys that processes here let in
         self._cut: list[str] = []  # those that were shut out in this life, for a process that had no line to here then
@@ -86,7 +73,9 @@ class Processes:
         self._loading = Loading()
         self.link = Link(self._on_role)
         self.endpoint = self.link.bind(run / "link")
+        self._lingering = Lingering()
         self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
+        self.trials = Trials(self.supervisor, self.link.send, cast, feed, report, now, self._start, self._greet, self._forget_pulse)
 
     # ---- what the mind wants
 
@@ -132,20 +121,14 @@ class Processes:
         part = self._cast().parts.get(order.instance)
         if part is None or part.claim.generation != order.generation or self.leaving:
             return
-        trial = self._trials.pop(order.instance, None)
-        if trial is not None:  # the one whose place it would have taken has ended first, and starts from the edited code anyway
-            self.supervisor.kill(trial.key)
+        self.trials.drop(order.instance)  # the one whose place it would have taken has ended first, and starts from the edited code anyway
         if order.instance in self.supervisor.running():
             self._waiting[order.instance] = order
             return
-        assert self.deployment is not None and self.stead is not None
+        assert self.stead is not None
         try:
-            role = self._on_rung(order.instance, role_of(order.instance, self.deployment))
-            state = self._states.get(order.instance)
-            pair = new_pair(self.stead.key, order.instance, order.generation)
-            config = config_for(order, role, self.deployment, self.stead, self._ports.pair(order.instance), pair, state)
-            config |= {"clock": self.course.as_order(), "vouched": self._guests}
-            pid = self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment)))
+            pair = self._start(order)
+            pid = self.supervisor.running()[order.instance].pid
             self._folders[order.instance] = self.stead.folder
             self._loading.begun(order.instance, order.generation, self._now())
         except (RoomfulError, OSError) as fault:
@@ -184,76 +167,35 @@ class Processes:
         self._folders = {instance: folder for instance, folder in self._folders.items() if instance in running}
         return set(self._folders.values()) if running <= set(self._folders) else None
 
-    # ---- edited code, in a rehearsal
-
-    def renew(self, instance: str, file: str) -> None:
-        """Start a second process of an instance whose code was edited; it takes the place of the first once it is set up."""
-        part = self._cast().parts.get(instance)
-        if part is None or instance not in self.supervisor.running() or self.deployment is None or self.stead is None or self.leaving:
-            return
-        old = self._trials.pop(instance, None)
-        if old is not None:
-            self.supervisor.kill(old.key)
-        generation = max(self._cast().generations.get(instance, 0), old.generation if old else 0) + 1
-        pair = new_pair(self.stead.key, instance, generation)
-        trial = self._trials[instance] = Trial(f"{instance}~{generation}", generation, file, pair)
-        order = Launch(instance, generation, part.claim.epoch, part.standby)
-        role = self._on_rung(instance, role_of(instance, self.deployment))
-        config = config_for(order, role, self.deployment, self.stead, (0, 0), pair, self._states.get(instance))
+    def _start(self, order: Launch, key: str = "") -> Pair:
+        """Start its process. Raises RoomfulError or OSError."""
+        if self.leaving or self.deployment is None or self.stead is None:
+            raise RoomfulError("this machine's agent is stopping")
+        role = self._on_rung(order.instance, role_of(order.instance, self.deployment))
+        pair = new_pair(self.stead.key, order.instance, order.generation)
+        ports = (0, 0) if key else self._ports.pair(order.instance)
+        config = config_for(order, role, self.deployment, self.stead, ports, pair, self._states.get(order.instance))
         config |= {"clock": self.course.as_order(), "vouched": self._guests}
-        try:
-            self.supervisor.start(LaunchOrder(instance, generation, config, niceness_of(role, self.deployment), trial.key))
-        except (RoomfulError, OSError) as fault:
-            del self._trials[instance]
-            self._report("role_edit", told(instance, file, {"what": getattr(fault, "words", str(fault))}))
+        self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment), key))
+        return pair
 
-    def restart(self, instance: str, file: str) -> None:
-        """End and start again an instance that shows an edited file: a page keeps its address so."""
-        if instance in self.supervisor.running():
-            self._restarting.add(instance)
-            self._failures[instance] = f"{file} was edited"
-            self.supervisor.stop(instance, STOP_GRACE_S)
-            self._report("role_edit", told(instance, file, None))
+    def _greet(self, instance: str, generation: int) -> None:
+        """What was told before it had a line to here, or while it waited in the wings, is lost."""
+        self.link.send(instance, generation, self.course.as_order())
+        self.link.send(instance, generation, {"type": "keys", "vouched": self._guests, "cut": self._cut})
 
-    def _hear_trial(self, instance: str, trial: Trial, message: dict[str, Any]) -> None:
-        if message.get("type") == "failed":
-            self._report("role_edit", told(instance, trial.file, message))
-            trial.failed = True
-        elif message.get("type") == "event":  # what it says while it is set up
-            self._report("role_event", {"instance": instance, **{key: value for key, value in message.items() if key != "type"}})
-        elif message.get("type") == "ready":
-            del self._trials[instance]
-            old = f"{instance}~before-{trial.generation}"
-            if instance in self.supervisor.running():
-                self.supervisor.rename(instance, old)
-            self.supervisor.rename(trial.key, instance)
-            self.pulses.pop(instance, None)
-            self._signs.forget(instance)
-            generation = self._cast().generations.get(instance, 0)
-            ports = message["frames_port"], message["requests_port"]
-            self._feed(RoleRenewed(instance, trial.generation, *ports, message.get("pid", 0), trial.pair.public, trial.pair.vouch))
-            self.link.send(instance, generation, {"type": "stop"})
-            self.supervisor.stop(old, STOP_GRACE_S)
-            self._report("role_edit", told(instance, trial.file, None))
-
-    def _trial_ended(self, end: Exit) -> None:
-        """A trial, or the process that one took the place of, is over. One that ended without a word is told of as well."""
-        instance = end.instance.partition("~")[0]
-        trial = self._trials.get(instance)
-        if trial is not None and trial.key == end.instance:
-            del self._trials[instance]
-            if not trial.failed and not end.asked:
-                self._report("role_edit", told(instance, trial.file, {"what": _why_ended(end)}))
+    def _forget_pulse(self, instance: str) -> None:
+        self.pulses.pop(instance, None)
+        self._signs.forget(instance)
 
     # ---- what the processes do and say
 
     def _on_exit(self, end: Exit) -> None:
-        if "~" in end.instance:
-            self._trial_ended(end)
+        if self.trials.ended(end, self._failures.get(end.instance, "") or _why_ended(end)):
             return
-        why = self._failures.pop(end.instance, "") or _why_ended(end)
-        self.pulses.pop(end.instance, None)
-        self._signs.forget(end.instance)
+        edited = self.trials.restarting.pop(end.instance, "") if end.asked else ""
+        why = self._failures.pop(end.instance, "") or edited or _why_ended(end)
+        self._forget_pulse(end.instance)
         self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
         if too_much := self._talk.forget(end.instance):
@@ -261,10 +203,8 @@ class Processes:
         faulty, worked_s = end.instance in self._faults, self._faults.pop(end.instance, None)
         if not end.asked:
             self._down_the_ladder(end.instance)
-        edited = end.asked and end.instance in self._restarting
-        self._restarting.discard(end.instance)
         clean = end.asked and not faulty and not edited
-        self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s, edited=edited))
+        self._feed(RoleEnded(end.instance, end.generation, why, clean=clean, faulty=faulty, worked_s=worked_s, edited=bool(edited)))
         waiting = self._waiting.pop(end.instance, None)
         if waiting is not None:
             self._launch(waiting)
@@ -276,17 +216,15 @@ class Processes:
             self.link.broken += known is None
             return
         message = known
-        trial = self._trials.get(instance)
-        if trial is not None and trial.generation == generation:
-            self._hear_trial(instance, trial, message)
+        if self.trials.hear(instance, generation, message) or generation != self._cast().generations.get(instance):
             return
-        if generation != self._cast().generations.get(instance):
+        if ("traceback" in message or message["type"] == "failed") and self.trials.mistaken(instance, message):
             return
         match message.get("type"):
-            case "hello":  # what was told before it had a line to here is lost
-                self.link.send(instance, generation, self.course.as_order())
-                self.link.send(instance, generation, {"type": "keys", "vouched": self._guests, "cut": self._cut})
+            case "hello":
+                self._greet(instance, generation)
             case "ready":
+                self.trials.ready(instance)
                 ports = message["frames_port"], message["requests_port"]
                 self._feed(RoleReady(instance, generation, *ports, message.get("pid", 0)))
             case "pulse":
@@ -301,7 +239,7 @@ class Processes:
                 self._failures[instance] = words
                 self._report("role_failed", {"instance": instance, "what": words})
             case "event" | "gap" as kind:
-                fields = {key: value for key, value in message.items() if key != "type"}
+                fields = {key: value for key, value in message.items() if key not in ("type", "traceback")}
                 self._report(f"role_{kind}", {"instance": instance, **fields})
 
     def look(self) -> None:
@@ -314,14 +252,19 @@ class Processes:
             self.tell_all(self.course.as_order())
             self.tell_all({"type": "keys", "vouched": self._guests})
         self._tell_of_loading()
+        self.trials.look(self.pulses)
         for instance, silent_s in self._signs.look(self._now()).items():
             part = self._cast().parts.get(instance)
             if part is None or part.claim.state == STARTING or self.deployment is None or instance in self._faults:
                 continue
             limit = role_of(instance, self.deployment).limits.get("memory_bytes")
             pulse = self.pulses.get(instance, {})
+            if lingers := self._lingering.words(instance, part.claim.generation, pulse, HUNG_S):
+                self._report("role_event", {"instance": instance, "level": "error", "what": lingers})
             found = examine(pulse, silent_s, limit)
             if found is not None and found.what == TOO_LARGE and self._may_hand_over(instance, part.claim.generation, found.words):
+                continue
+            if found is not None and self.trials.hung(instance, found.words):
                 continue
             if found is not None:
                 self._signs.forget(instance)

@@ -13,6 +13,7 @@ from typing import Any
 
 from mesh.core.clock import course_of
 from mesh.core.frames import ARRAY_TYPES, Sender
+from mesh.core.names import did_you_mean
 from mesh.errors import RoleError
 from mesh.shell.alert import Alert
 from mesh.shell.answering import Answering
@@ -125,7 +126,8 @@ class Stage:
             return iter(())  # a standby that runs along must not ask everything a second time
         askable = self.routes.askable
         if role not in askable and askable:
-            raise RoleError(f"no role `{role}` answers", where=self._config.instance, instead=_names(askable))
+            near = did_you_mean(role, sorted(askable), of="roles that answer")
+            raise RoleError(f"no role `{role}` answers", where=self._config.instance, instead=near)
         answer = Answer(self._asking, self._pump)
         travelling = as_travelling(value)
         self._asking.ask(
@@ -228,8 +230,9 @@ class Stage:
         return str(inputs[0])
 
     def _no_output(self, output: str) -> RoleError:
-        return RoleError(f"this role has no output `{output}`", where=self._config.instance, instead=_names(self.outputs))
+        return RoleError(f"this role has no output `{output}`", where=self._config.instance, instead=self._meant(output))
 
-
-def _names(known: Mapping[str, Any]) -> str:
-    return f"there is {', '.join(sorted(known))}" if known else "there is none; declare it in the class: outputs = {…}"
+    def _meant(self, output: str) -> str:
+        if not self.outputs:
+            return f"declare it in the class: outputs = {{{output!r}: Text}}"
+        return did_you_mean(output, sorted(self.outputs), of="its outputs")

@@ -16,6 +16,8 @@ from mesh.core.vigil import Word
 from mesh.shell.host_config import HostConfig
 from mesh.shell.places import place_of_thread
 
+BUSY_S = 2.0  # a call that lasts longer tells where it is
+
 
 class Standing:
     """One instance. `active`: its inputs and ticks are handled. `muted`: what it sends is marked as a standby's."""
@@ -61,14 +63,16 @@ class Standing:
         """What the agent hears four times a second."""
         since_s = self.handling_since_s
         word = self.word.told(time.monotonic(), self.active_since_s) if self.active else {}
-        facts = self.facts if self.loading_since_s is None else {**self.facts, "loading": self._loading(self.loading_since_s)}
+        busy_s = 0.0 if since_s is None else round(time.monotonic() - since_s, 3)
+        facts = self.facts if self.loading_since_s is None else {**self.facts, "loading": self._at(self.loading_since_s)}
+        if since_s is not None and busy_s >= BUSY_S:
+            facts = {**facts, "busy": self._at(since_s)}
         return {
-            "type": "pulse", "playing": self.playing, "epoch": self.epoch, "progress": self.progress,
-            "busy_s": 0.0 if since_s is None else round(time.monotonic() - since_s, 3),
+            "type": "pulse", "playing": self.playing, "epoch": self.epoch, "progress": self.progress, "busy_s": busy_s,
             "rss_bytes": rss_bytes(), "facts": dict(facts), **word, **self.counts(),
         }  # fmt: skip
 
-    def _loading(self, since_s: float) -> list[Any]:
+    def _at(self, since_s: float) -> list[Any]:
         """For how many seconds, and where in the role's code it is."""
         return [round(time.monotonic() - since_s), place_of_thread(self._thread, self._folder)]
 

@@ -165,3 +165,35 @@ def test_a_role_that_could_not_play_from_the_start_plays_once_its_mistake_is_men
         room.until(lambda event: event["event"] == "role_event" and event.get("what") == "edited")
     finally:
         room.end()
+
+
+SAYS = 'self.emit("line", f"I counted {frame.value}")'
+SHOWN_LATE = ("self.emit('line', nothing)", "__import__('os')._exit(3)")
+
+
+def test_a_mistake_that_shows_only_when_it_plays_brings_the_process_of_the_old_code_back(tmp_path: Path) -> None:
+    # Given a room that plays
+    good = ROLES.replace(SAYS, f"{SAYS}; self.say('I speak')")
+    text = DEPLOYMENT.replace(", standby: hot", "")
+    room = Rehearsed(small_piece(tmp_path / "piece", deployment=text, roles=good), tmp_path / "home")
+    try:
+        room.playing("drift", "words", "poet/1", "poet/2", "wall@c")
+        before = hosts(room.process.pid)
+        for mistake in SHOWN_LATE:
+            # When code is saved that can be set up, and fails at what it handles
+            (room.folder / "roles.py").write_text(ROLES.replace(SAYS, mistake))
+            room.until(lambda event: event["event"] == "role_edit" and event["instance"] == "words" and not event["what"])
+            back = room.until(lambda event: event["event"] == "role_edit" and event["instance"] == "words")
+            # Then the artist reads why, their line first, and the process that played before plays again
+            assert back["back"] and back["what"].startswith(("roles.py:25 in on_number: ", "ended with exit code 3")), back
+            assert "border.py" not in back["traceback"]
+            asyncio.run(until(lambda: hosts(room.process.pid) == before, 20))
+            # And hears and speaks as before
+            room.until(lambda event: event["event"] == "role_event" and event.get("what") == "I speak")
+        # When the mistake is mended, that plays
+        (room.folder / "roles.py").write_text(EDITED.replace("I counted", "now I counted"))
+        room.until(lambda event: event["event"] == "role_event" and event.get("what") == "edited")
+    finally:
+        summary = room.end()
+    assert {role["state"] for role in summary["roles"].values()} == {"playing"}
+    assert all(role["restarts"] == 0 for role in summary["roles"].values()) and summary["requests"]["lost"] == 0

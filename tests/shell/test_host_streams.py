@@ -196,7 +196,7 @@ def test_a_mistyped_output_is_answered_with_the_names_there_are(agent: Agent) ->
     misuser = agent.start("misuser", "Misuser")
     agent.until(lambda: misuser.events(), "the event")
     assert "no output `lines`" in misuser.events()[0] and misuser.events()[0].startswith("roles.py:")
-    assert "there is line" in misuser.log.read_text()
+    assert "did you mean `line`?" in misuser.events()[0] and "did you mean" in misuser.log.read_text()
 
 
 def test_a_burst_of_events_arrives_whole_and_in_order(agent: Agent) -> None:
