@@ -40,7 +40,7 @@ def find_things(
 ) -> Things:
     """The same, with what masks are made of. `hints` is the export's metadata."""
     _, seen = read_boxes(outputs, size, labels, options, hints)
-    seen = _in_pixels(seen.only(seen.scores >= options.min_score), size)
+    seen = _in_pixels(seen.only(seen.scores >= options.min_score), size, options.unit)
     if seen.chosen and options.iou is None:
         kept = [int(at) for at in np.argsort(-seen.scores, kind="stable")]
     elif seen.angles is not None:
@@ -51,9 +51,9 @@ def find_things(
     return Things([_event(seen, at, fit, labels) for at in range(len(seen.boxes))], seen, prototypes(outputs))
 
 
-def _in_pixels(seen: Candidates, size: Size) -> Candidates:
+def _in_pixels(seen: Candidates, size: Size, unit: str) -> Candidates:
     """Boxes that are in 0..1 of the model's picture as its pixels."""
-    if not len(seen.boxes) or float(np.abs(seen.boxes).max()) > WITHIN:
+    if not len(seen.boxes) or unit == "pixels" or (unit == "auto" and float(np.abs(seen.boxes).max()) > WITHIN):
         return seen
     points = seen.points * np.array(size, np.float64) if seen.points is not None else None
     return replace(seen, boxes=seen.boxes * np.array([*size, *size], np.float64), points=points)

@@ -17,6 +17,7 @@ from mesh.errors import RoleError
 from roles.inference import anchors
 from roles.inference.candidates import Candidates, best, foreground, likely
 from roles.inference.centres import centernet
+from roles.inference.columns import read_columns
 from roles.inference.distances import gfl, is_distances, nanodet, yolo8_heads
 from roles.inference.grids import grid_family, grids, prototypes, read_grid
 from roles.inference.heads import channels_first, heads
@@ -31,6 +32,8 @@ Hints = Mapping[str, str]  # what the export says of itself in its metadata
 
 def family_of(outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any, hints: Hints) -> str:
     """The family by option, names, shapes and metadata; RoleError that describes the outputs when it is none."""
+    if options.columns:
+        return "columns"
     if options.detector != "auto":
         return str(options.detector)
     named = _by_names(outputs, options)
@@ -109,6 +112,8 @@ def _maps(outputs: Mapping[str, Array], labels: list[str]) -> str:
 def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], options: Any, hints: Hints) -> tuple[str, Candidates]:
     """The family and its proposals, in the model's pixels or in 0..1 of its picture."""
     family = family_of(outputs, size, labels, options, hints)
+    if family == "columns":
+        return family, with_parts(read_columns(outputs, size, options), outputs, size, options)
     if family == "detr" or family == "pair":
         pair = pair_of(outputs)
         if pair is None:
@@ -173,5 +178,5 @@ def unknown(outputs: Mapping[str, Array]) -> RoleError:
     given = ", ".join(f"{name} {list(value.shape)}" for name, value in outputs.items())
     return RoleError(
         f"the model's outputs are no boxes that Roomful knows: {given}", where="option decode: boxes",
-        instead="set option detector, say in option named which output is what, or decode with a function of your own (./roles.py:name)",
+        instead="set option detector, say in option columns what each number is, or decode with a function of your own (./roles.py:name)",
     )  # fmt: skip

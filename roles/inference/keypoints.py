@@ -35,7 +35,9 @@ def figures(
     outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any, hints: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The figures that the model sees, best first, those fainter than `min_score` left out. `hints` is the export's metadata."""
-    how = options.points if options.points != "auto" else "yolo" if hints.get("task") == "pose" else _guess(outputs, options.scores)
+    how = "beside" if options.columns else options.points
+    if how == "auto":
+        how = "yolo" if hints.get("task") == "pose" else _guess(outputs, options.scores)
     if how == "beside":
         return _beside(outputs, fit, size, options, hints)
     if how == "yolo":

@@ -138,6 +138,14 @@ class OnnxOptions(Options):
         "auto", "yolo8", "yolo5", "yolox", "turned", "ended", "nanodet", "gfl", "yolo8_heads", "yolo_heads", "yolo4_heads", "yolo3_heads",
         "pair", "detr", "queries", "dets", "ssd", "priors", "yunet", "yunet_2022", "blaze", "scrfd", "centernet", "centerface", "map",
     ] = Field("auto", description="boxes: the family, where the outputs leave a doubt")
+    columns: str | dict[str, str] | None = Field(
+        None,
+        description="boxes, keypoints: what each number of a row is, for a detector of no known family: such as cx cy w h score classes, "
+        "or - x0 y0 x1 y1 label score, or x0 y0 w h score 17*(x y s); of several outputs, as {its name: its columns}",
+    )
+    unit: Literal["auto", "pixels", "share"] = Field(
+        "auto", description="boxes: whether places are in the model's pixels or in 0..1 of its picture, where small numbers leave a doubt"
+    )
     box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
         "auto", description="boxes: the order of the numbers (detector: pair, ended)"
     )

@@ -32,7 +32,7 @@ def with_parts(seen: Candidates, outputs: Mapping[str, Array], size: Size, optio
     count = len(seen.boxes)
     points, sure = points_beside(outputs, count)
     masks = _masks(outputs, count)
-    found = replace(seen, points=points if points is not None else seen.points, sure=sure)
+    found = replace(seen, points=points, sure=sure) if points is not None and seen.points is None else seen
     if masks is None:
         return found
     whole = options.masks == "picture" or (options.masks == "auto" and _over_picture(masks, size))
