@@ -16,10 +16,10 @@ import numpy as np
 
 from mesh.errors import RoleError
 from roles.inference.intake import Array, Fit
+from roles.inference.upright import SIDE_MIN, Region, TurnedFit, aligned
 
 KEPT = 8  # pictures
 LATE_S = 0.5  # between a picture and boxes that carry another moment
-SIDE_MIN = 2  # pixels of a crop
 LISTS = ("boxes", "figures", "things", "faces")  # where events carry what was found
 STRAIGHT = 0.02  # radians: a box that is turned by less is cut straight
 DECODES = ("classes", "boxes", "keypoints", "letters", "embedding", "raw")  # those that remember nothing and paint nothing
@@ -27,28 +27,24 @@ DECODES = ("classes", "boxes", "keypoints", "letters", "embedding", "raw")  # th
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a picture: `thing` is what was found there, `region` its x0, y0, x1, y1 in 0..1 of the whole; None when it was turned."""
+    """A part of a picture of `whole` (width, height): `thing` is what was found there, `region` where it was cut out."""
 
     thing: dict[str, Any]
     picture: Array
-    region: tuple[float, float, float, float] | None
+    region: Region
+    whole: tuple[int, int]
 
     def fit(self, fit: Fit) -> Fit:
-        """Where the whole picture would lie in the model's picture, given where the crop does, so that places found are those of the
-        whole. Of a turned crop they stay its own."""
-        if self.region is None:
-            return fit
-        x0, y0, x1, y1 = self.region
-        width, height = fit.width / (x1 - x0), fit.height / (y1 - y0)
-        return Fit(fit.left - x0 * width, fit.top - y0 * height, width, height)
+        """Given where the crop lies in the model's picture: so that places found there are those of the whole."""
+        return TurnedFit(fit.left, fit.top, fit.width, fit.height, self.region, self.whole)
 
 
 class Crops:
     """The last pictures, and what to cut out of them. `most` things of an event, only those of `labels` unless it is empty, each grown by
-    `margin` of its sides on every side."""
+    `margin` of its sides on every side; turned as option `align` says, for a model whose picture is `aspect` times as wide as high."""
 
-    def __init__(self, most: int, margin: float, labels: list[str]) -> None:
-        self._most, self._margin, self._labels = most, margin, labels
+    def __init__(self, most: int, margin: float, labels: list[str], align: Any = None, aspect: float = 1.0) -> None:
+        self._most, self._margin, self._labels, self._align, self._aspect = most, margin, labels, align, aspect
         self._pictures: deque[tuple[float, Array]] = deque(maxlen=KEPT)
 
     def remember(self, picture: Array, captured_s: float) -> None:
@@ -64,7 +60,12 @@ class Crops:
         if abs(at_s - captured_s) > LATE_S and captured_s:
             return None
         wanted = [thing for thing in found if not self._labels or thing.get("label") in self._labels][: self._most]
-        return [crop for thing in wanted if (crop := cut(picture, thing, self._margin)) is not None]
+        return [crop for thing in wanted if (crop := self._cut(picture, thing)) is not None]
+
+    def _cut(self, picture: Array, thing: dict[str, Any]) -> Crop | None:
+        if self._align is None or not np.isfinite([float(side) for side in thing["box"]]).all():
+            return cut(picture, thing, self._margin)
+        return _turned(picture, thing, aligned(thing, picture, self._align, self._aspect).grown(self._margin))
 
 
 def things_in(event: Any) -> list[dict[str, Any]]:
@@ -85,7 +86,8 @@ def cut(picture: Array, thing: Mapping[str, Any], margin: float) -> Crop | None:
     height, width = picture.shape[:2]
     corners = thing.get("corners")
     if isinstance(corners, list) and len(corners) == 4 and abs(float(thing.get("angle", 0.0))) > STRAIGHT:
-        return _turned(picture, dict(thing), np.array(corners, np.float64) * (width, height), margin)
+        placed = np.array(corners, np.float64) * (width, height)
+        return _turned(picture, dict(thing), Region(placed[0], placed[1] - placed[0], placed[3] - placed[0]).grown(margin))
     x0, y0, x1, y1 = (float(side) for side in thing["box"])
     if not all(np.isfinite([x0, y0, x1, y1])):
         return None
@@ -94,26 +96,10 @@ def cut(picture: Array, thing: Mapping[str, Any], margin: float) -> Crop | None:
     top, bottom = max(0, round((y0 - more[1]) * height)), min(height, round((y1 + more[1]) * height))
     if right - left < SIDE_MIN or bottom - top < SIDE_MIN:
         return None
-    return Crop(dict(thing), picture[top:bottom, left:right], (left / width, top / height, right / width, bottom / height))
+    region = Region(np.array([left, top]), np.array([right - left, 0]), np.array([0, bottom - top]))
+    return Crop(dict(thing), picture[top:bottom, left:right], region, (width, height))
 
 
-def _turned(picture: Array, thing: dict[str, Any], corners: Array, margin: float) -> Crop | None:
-    """The pixels within four corners (in order, in pixels), upright; between pixels along a line, outside the picture its edge."""
-    across, down = corners[1] - corners[0], corners[3] - corners[0]
-    corner = corners[0] - (across + down) * margin
-    across, down = across * (1 + 2 * margin), down * (1 + 2 * margin)
-    sides = np.array([np.hypot(*across), np.hypot(*down)])
-    if not np.isfinite(sides).all() or sides.min() < SIDE_MIN:
-        return None
-    wide, high = (int(min(side, 2 * max(picture.shape))) for side in np.rint(sides))
-    columns, rows = (np.arange(wide) + 0.5) / wide, (np.arange(high) + 0.5) / high
-    places = corner + rows[:, None, None] * down + columns[None, :, None] * across - 0.5
-    x = np.clip(places[..., 0], 0, picture.shape[1] - 1)
-    y = np.clip(places[..., 1], 0, picture.shape[0] - 1)
-    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-    right, bottom = np.minimum(left + 1, picture.shape[1] - 1), np.minimum(top + 1, picture.shape[0] - 1)
-    shape = (*x.shape, *(1,) * (picture.ndim - 2))
-    u, v = (x - left).reshape(shape), (y - top).reshape(shape)
-    upper = picture[top, left] * (1 - u) + picture[top, right] * u
-    lower = picture[bottom, left] * (1 - u) + picture[bottom, right] * u
-    return Crop(thing, np.rint(upper * (1 - v) + lower * v).astype(np.uint8), None)
+def _turned(picture: Array, thing: dict[str, Any], region: Region) -> Crop | None:
+    part = region.cut(picture)
+    return None if part is None else Crop(thing, part, region, (picture.shape[1], picture.shape[0]))

@@ -292,7 +292,9 @@ class Onnx(Role):
                 "a model that looks into several boxes at once cannot remember, or wait for a further input or moment",
                 where=f"{self.name}, option crops", instead="leave state, wired and earlier out, or crops",
             )  # fmt: skip
-        return Crops(options.crops, options.crop_margin, options.crop_labels)
+        wide, high = self._looking().first.intake.size if is_picture(self._entry.shape) else (1, 1)
+        aspect = wide / high if wide and high else 1.0
+        return Crops(options.crops, options.crop_margin, options.crop_labels, options.align, aspect)
 
     def _silence(self) -> dict[str, Array]:
         shapes = self.options.state_shape

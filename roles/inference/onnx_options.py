@@ -18,6 +18,23 @@ class Priors(Options):
     variance: list[float] = Field(default=[0.1, 0.2], min_length=2, max_length=2, description="what places and sizes are multiplied by")
 
 
+class Align(Options):
+    """How a thing is turned before it is looked into, by points that its detector gives, counted from 0."""
+
+    level: list[int] | None = Field(None, min_length=2, max_length=2, description="two points whose line shall lie level, left to right")
+    up: list[int] | None = Field(None, min_length=2, max_length=2, description="two points of which the second shall be above the first")
+    around: list[int] | None = Field(
+        None, min_length=2, max_length=2, description="in place of the box, a square about the first point that reaches to the second"
+    )
+    square: bool = Field(False, description="the box is made a square of its longer side")
+    shift: list[float] = Field(
+        default=[0.0, 0.0], min_length=2, max_length=2, description="moved by these shares of the box's sides, across and down once turned"
+    )
+    points: Literal["arcface"] | list[tuple[float, float]] | None = Field(
+        None, description="where the points shall lie in the model's picture, in 0..1; or arcface"
+    )
+
+
 class OnnxOptions(Options):
     decode: str = Field(
         "classes",
@@ -91,6 +108,7 @@ class OnnxOptions(Options):
         None, ge=1, le=100, description="run on each of the things that another role found in the picture (input boxes), at most so many"
     )
     crop_margin: float = Field(0.0, ge=0, le=2, description="crops: grown by this share of their sides on every side")
+    align: Align | None = Field(None, description="crops: how each is turned and placed by its own points, so that it stands upright")
     crop_labels: list[str] = Field(default_factory=list, description="crops: of things with these labels only; all when left out")
     # sound
     rate: int = Field(16000, ge=1000, le=384000, description="sound: samples a second that the model wants")
