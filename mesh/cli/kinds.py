@@ -68,18 +68,35 @@ def as_json_value(kind: Kind) -> dict[str, Any]:
 
 
 def options_of(kind: Kind) -> dict[str, dict[str, Any]]:
-    """{option: {"type", "takes", "default", "description"}}, `takes` in words; a required option has no "default"."""
+    """{option: {"type", "takes", "default", "description"}}, `takes` in words; a required option has no "default". Of one that is made
+    of pairs of its own, "keys" tells each of these likewise."""
+    return _told(kind.options, kind.options)
+
+
+def _told(options: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    required = kind.options.get("required", ())
-    for name, schema in kind.options.get("properties", {}).items():
+    required = options.get("required", ())
+    for name, schema in options.get("properties", {}).items():
         found[name] = {
             "type": _type(schema),
-            "takes": expected(schema, kind.options),
+            "takes": expected(schema, root),
             "description": schema.get("description", ""),
         }
         if name not in required:
             found[name]["default"] = schema.get("default")
+        inner = _inner(schema, root)
+        if inner:
+            found[name]["keys"] = inner
     return found
+
+
+def _inner(schema: dict[str, Any], root: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What an option that is `key: value` pairs of its own holds, as options are told."""
+    for choice in schema.get("anyOf", [schema]):
+        target = root.get("$defs", {}).get(str(choice.get("$ref", "")).removeprefix("#/$defs/"), choice)
+        if target.get("properties"):
+            return _told(target, root)
+    return {}
 
 
 def _type(schema: dict[str, Any]) -> str:
@@ -111,6 +128,14 @@ def _streams(kind: Kind) -> str:
     return f"takes {inputs}; emits {outputs}{needs}"
 
 
+def _add_row(table: Any, name: str, option: dict[str, Any]) -> None:
+    from rich.text import Text
+
+    told = option.get("default")
+    default = "must be written" if "default" not in option else "–" if told is None else json.dumps(told)
+    table.add_row(Text(name, "bold"), Text(option["takes"]), Text(default), Text(option["description"]))
+
+
 def _print_one(kind: Kind) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -125,13 +150,8 @@ def _print_one(kind: Kind) -> None:
     for heading in ("option", "takes", "left out", "what it does"):
         table.add_column(heading, overflow="fold")
     for name, option in options_of(kind).items():
-        default = (
-            "must be written"
-            if "default" not in option
-            else "–"
-            if option["default"] is None
-            else json.dumps(option["default"])
-        )
-        table.add_row(Text(name, "bold"), Text(option["takes"]), Text(default), Text(option["description"]))
+        _add_row(table, name, option)
+        for key, inner in option.get("keys", {}).items():
+            _add_row(table, f"  {key}", inner)
     if table.row_count:
         console.print(table)

@@ -133,6 +133,8 @@ roles:
         console.print(Text("\n  Or with these options:"))
     for way in others:
         console.print(Text(f"    {_options(way['options'])}     # {way['why']}"))
+    if "spectrum" in first["options"]:
+        console.print(Text("\n  Which spectrum it was trained on its author says, or what lies beside it; without that it is a guess."))
     if model["kind"] == "inference.onnx" and input == "image":
         console.print(Text("\n  Its author says which colours, scale, mean and std it was trained with: options colour, scale, mean, std."))
 

@@ -12,12 +12,27 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mesh.errors import RoleError
+from roles.inference.labels import read_labels
 from roles.inference.reading import places_beside
+from roles.inference.spectrum_options import LIKE, Spectrum
 
 SANE = 100_000  # classes
+LETTERS = ("vocab.json", "tokens.txt", "vocab.txt")  # of transformers, sherpa-onnx, NeMo
 CONFIG, MADE_READY = "config.json", ("preprocessor_config.json", "processor_config.json")
 SAMPLINGS = {0: "nearest", 1: "smooth_lanczos", 2: "smooth", 3: "smooth_cubic", 4: "area"}  # Pillow's numbers
 TIMM_SAMPLINGS = {"nearest": "nearest", "bilinear": "smooth", "bicubic": "smooth_cubic", "lanczos": "smooth_lanczos", "box": "area"}
+
+EXTRACTORS: dict[str, tuple[str, dict[str, str]]] = {  # of transformers: like which, and what its file says of it
+    "WhisperFeatureExtractor": ("whisper", {"bands": "feature_size", "fft": "n_fft", "step": "hop_length"}),
+    "ASTFeatureExtractor": ("ast", {"bands": "num_mel_bins", "mean": "mean", "std": "std"}),
+    "SeamlessM4TFeatureExtractor": ("seamless", {"bands": "num_mel_bins", "stack": "stride", "stack_step": "stride"}),
+    "ParakeetFeatureExtractor": ("nemo", {"bands": "feature_size", "fft": "n_fft", "moment": "win_length", "step": "hop_length",
+                                          "emphasis": "preemphasis"}),
+    "ClapFeatureExtractor": ("clap", {"bands": "feature_size", "fft": "fft_window_size", "step": "hop_length", "low": "frequency_min",
+                                      "high": "frequency_max"}),
+    "Speech2TextFeatureExtractor": ("kaldi", {"bands": "num_mel_bins"}),
+}  # fmt: skip
 
 
 def told(model: Path, name: str) -> dict[str, Any]:
@@ -46,6 +61,22 @@ def labels_beside(model: Path, outputs: Mapping[str, Any]) -> list[str]:
     return [numbered.get(at, str(at)) for at in range(count)] if fits and min(numbered) >= 0 and count <= SANE else []
 
 
+def letters_beside(model: Path, outputs: Mapping[str, Any]) -> list[str]:
+    """The letters of a model that writes, from a list beside it that is as long as one of its outputs is wide."""
+    wide = {side for entry in outputs.values() for side in entry.shape[-1:] if isinstance(side, int)}
+    for place in places_beside(model):
+        for name in LETTERS:
+            if not (place / name).is_file():
+                continue
+            try:
+                found = read_labels(name, {}, place)
+            except (RoleError, OSError):
+                continue
+            if len(found) in wide or len(found) + 1 in wide or (not wide and 1 < len(found) <= SANE):
+                return found
+    return []
+
+
 def ready_as_told(model: Path) -> dict[str, Any]:
     """The options that say what `preprocessor_config.json` (or timm's `config.json`) says of pictures or sounds; those with their usual
     values are left out."""
@@ -53,7 +84,7 @@ def ready_as_told(model: Path) -> dict[str, Any]:
     if isinstance(timm, dict):
         return _of_timm(timm)
     said = next((found for name in MADE_READY if (found := told(model, name))), {})
-    said = said.get("image_processor", said)
+    said = said.get("image_processor", said.get("feature_extractor", said))
     if not isinstance(said, dict) or not said:
         return {}
     return _heard(said) if "sampling_rate" in said else _seen(said)
@@ -127,8 +158,33 @@ def _of_timm(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _heard(said: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if isinstance(said["sampling_rate"], int) and said["sampling_rate"] != 16000:
-        found["rate"] = said["sampling_rate"]
-    if said.get("do_normalize") and "Wav2Vec2" in str(said.get("feature_extractor_type", "")):
+    kind = str(said.get("feature_extractor_type", ""))
+    spectrum = _spectrum(kind, said)
+    rate = said["sampling_rate"]
+    usual = LIKE[spectrum["like"]].get("rate", 16000) if spectrum else 16000
+    if isinstance(rate, int) and rate != usual:
+        found["rate"] = rate
+    if said.get("do_normalize") and kind.startswith("Wav2Vec2"):
         found["standardise"] = True
+    if spectrum:
+        found["spectrum"] = spectrum["like"] if len(spectrum) == 1 else spectrum
     return found
+
+
+def _spectrum(kind: str, said: Mapping[str, Any]) -> dict[str, Any]:
+    """Option `spectrum` for what transformers' extractor of this kind makes of a sound; what is as usual is left out."""
+    like, named = EXTRACTORS.get(kind, ("", {}))
+    if not like:
+        return {}
+    found = {option: said[key] for option, key in named.items() if isinstance(said.get(key), int | float)}
+    if kind.startswith("AST"):
+        found["std"] = 2 * found.get("std", 4.5689974) if said.get("do_normalize", True) else 1.0
+        found["mean"] = found.get("mean", -4.2677393) if said.get("do_normalize", True) else 0.0
+    if kind.startswith("Clap") and said.get("truncation", "fusion") == "fusion":
+        found |= {"scale": "htk", "even": False}
+    if kind.startswith("Speech2Text"):
+        found |= {"full": 32768.0, "normalise": "bands_whole" if said.get("do_ceptral_normalize", True) else "none"}
+    if "high" in found and found["high"] == said.get("sampling_rate", 0) / 2:
+        del found["high"]
+    usual = {**{name: field.default for name, field in Spectrum.model_fields.items()}, **LIKE[like]}
+    return {"like": like, **{option: value for option, value in found.items() if value != usual.get(option)}}

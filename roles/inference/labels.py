@@ -48,7 +48,17 @@ def _of_file(path: Path) -> list[str]:
         rows = list(csv.reader(text.splitlines()))
         column = next((rows[0].index(name) for name in COLUMNS if rows and name in rows[0]), None)
         return [row[column] for row in rows[1:] if row] if column is not None else [row[-1] for row in rows if row]
-    return _lines(text)
+    names = _lines(text)
+    return _numbered(names) or names
+
+
+def _numbered(lines: list[str]) -> list[str]:
+    """Of lines "name number", as sherpa-onnx lists its letters, the names in their order; empty where they are no such lines."""
+    pairs = [line.replace("\t", " ").rpartition(" ") for line in lines]
+    whole = sorted(number for _, _, number in pairs) == sorted(map(str, range(len(lines))))
+    if len(lines) < 2 or not whole or len({name for name, _, _ in pairs}) < len(lines):
+        return []
+    return [name or " " for name, _, _ in sorted(pairs, key=lambda each: int(each[2]))]
 
 
 def _listed(text: str) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
 from roles.inference.against import Against
-from roles.inference.beside import labels_beside
+from roles.inference.beside import labels_beside, letters_beside
 from roles.inference.crops import DECODES, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
 from roles.inference.hearing import Hearing, is_companion
@@ -323,6 +323,7 @@ class Onnx(Role):
         session = self._session
         labels = read_labels(self.options.labels, session.metadata, self.folder) or session.labels or self.options.texts
         labels = labels or labels_beside(session.file, session.outputs)
+        labels = labels or (letters_beside(session.file, session.outputs) if self.options.decode == "letters" else [])
         colour = self.options.colour if self._eyes is None else self._eyes.first.intake.colour
         return make_decoder(self.options, labels, self.folder, self._session.metadata, colour)
 

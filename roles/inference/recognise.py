@@ -16,7 +16,7 @@ import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, Model
-from roles.inference.beside import labels_beside, ready_as_told
+from roles.inference.beside import labels_beside, letters_beside, ready_as_told
 from roles.inference.families import family_of
 from roles.inference.grids import grids
 from roles.inference.intake import Array, Fit, Size, is_cover, is_picture
@@ -26,6 +26,7 @@ from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.reading import read_reader
 from roles.inference.session import Session, handed_on
+from roles.inference.spectra import spectra
 
 SIZES = ("640x640", "320x320", "256x256", "224x224", "anyx48", "anyx32")  # tried where a model takes any; the last for lines of writing
 TASKS = {"detect": "boxes", "obb": "boxes", "segment": "boxes", "pose": "keypoints", "classify": "classes"}
@@ -91,7 +92,7 @@ def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[l
         sees = {"follows": _follows(session, options), "earlier": "earlier" in options}
         for decode, why in _decodes(outputs, played.size, session, labels, heard=input == "audio", **sees):
             tried = {"decode": decode, **wanted}
-            unknown = decode == "letters" and not labels
+            unknown = decode == "letters" and not labels and not letters_beside(file, session.outputs)
             letters = {"labels": [str(at) for at in range(next(iter(outputs.values())).shape[-1])]} if unknown else {}
             if _reads_it(played, {**tried, **letters}):
                 found.append({"options": {**tried, "labels": "letters.txt"} if unknown else tried, "why": why, "input": input})
@@ -124,6 +125,8 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
             side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
             common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
     told = ready_as_told(file)
+    for heard in spectra(name, entry, [other for each, other in rest.items() if each != name], told):
+        yield {**common, **heard}
     for heard in _windows(name, entry, session, common):
         yield {**common, **{key: value for key, value in told.items() if key in ("rate", "standardise")}, **heard}
     if told and is_picture(entry.shape):
@@ -202,7 +205,8 @@ def _played(kind: Any, file: Path, options: dict[str, Any], refusals: list[str])
         if made is None:
             return None
         ready, fit, size = made
-        input = "audio" if "window" in options else "image" if size != (1, 1) else "text" if isinstance(ready, dict) else "vector"
+        heard = "window" in options or "spectrum" in options
+        input = "audio" if heard else "image" if size != (1, 1) else "text" if isinstance(ready, dict) else "vector"
         return _Played(role, role._session.run(role._feeds(ready)), fit, size, input)
     except RoleError as refusal:
         refusals.append(f"{refusal.what}: {refusal.instead}" if refusal.instead else refusal.what)
@@ -246,16 +250,21 @@ def _decodes(
         yield NAMED[named], f"it calls its answer {named}"
     first = next(iter(outputs.values()))
     if heard:
-        yield from _of_sounds(outputs, first)
+        yield from _of_sounds(outputs, first, labels)
     elif size == (1, 1):
         yield from _of_rows(outputs, first, labels)
     else:
         yield from _of_pictures(outputs, size, session.metadata, labels, task, follows)
 
 
-def _of_sounds(outputs: Mapping[str, Array], first: Array) -> Iterator[tuple[str, str]]:
+def _of_sounds(outputs: Mapping[str, Array], first: Array, labels: list[str]) -> Iterator[tuple[str, str]]:
     if any(value.size == 1 for value in outputs.values()):
         yield "probability", "one number for each stretch of sound"
+    elif first.size in EMBEDDINGS and first.size == max(first.shape) and not labels:
+        yield "embedding", f"one row of {first.size} numbers, as models for likeness give"
+        yield "classes", f"scores of {first.size} classes"
+    elif first.ndim == 3 and first.shape[1] > 1 and first.shape[-1] in EMBEDDINGS and not labels:
+        yield "embedding", f"rows of {first.shape[-1]} numbers, one for each moment; pooling says which, or their mean"
     elif first.ndim == 3 and first.shape[1] > 1:
         yield "letters", f"scores of {first.shape[-1]} letters for each moment: {FILE_OF_LETTERS}"
     else:

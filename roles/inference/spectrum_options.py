@@ -75,7 +75,11 @@ RATES = {"librosa": 22050, "librosa_db": 22050, "librosa_mfcc": 22050}
 class Spectrum(Options):
     """How a stretch of sound becomes what the model sees, step by step. Lengths are in samples of option `rate`."""
 
-    like: Like | None = Field(None, description="sets all of these as that program has them; what is written beside it goes before")
+    like: Like | None = Field(
+        None,
+        description="sets all of these as that program has them, what is written beside it goes before; psf: python_speech_features, "
+        "tiny_kws: MLPerf Tiny, speech_commands and tensorflow: TensorFlow's examples",
+    )
     rate: int | None = Field(None, ge=1000, le=384000, description="samples a second; the role's option rate when that is written")
     full: float = Field(1.0, gt=0, description="what the loudest sample counts: 1, or 32768 for programs that hear whole numbers (Kaldi)")
     # moments

@@ -17,7 +17,7 @@ from roles.inference.candidates import softmax
 from roles.inference.intake import Array
 
 BLANKS = ("<pad>", "<blank>", "<blk>", "[PAD]", "[blank]", "blank", "<ctc_blank>")
-SILENT = ("<s>", "</s>", "<unk>", "[UNK]", "<eps>")
+SILENT = ("[UNK]", "[CLS]", "[SEP]")  # beside all in pointed brackets, such as <unk>, or SenseVoice's <|en|>
 
 
 def spelled(outputs: Mapping[str, Array], labels: list[str], options: Any) -> dict[str, Any]:
@@ -36,8 +36,13 @@ def spelled(outputs: Mapping[str, Array], labels: list[str], options: Any) -> di
         if letter != blank and (at == 0 or letter != best[at - 1]):
             letters.append(words[letter])
             likely.append(float(sure[at, letter]))
-    text = "".join(" " if letter in ("|", "<space>") else letter.replace("▁", " ") for letter in letters if letter not in SILENT)
+    text = "".join(" " if letter in ("|", "<space>") else letter.replace("▁", " ") for letter in letters if not _is_mark(letter))
     return {"text": " ".join(text.split()), "score": round(float(np.mean(likely)) if likely else 1.0, 4)}
+
+
+def _is_mark(letter: str) -> bool:
+    """Something said about the text, and no part of it."""
+    return letter in SILENT or (len(letter) > 2 and letter[0] == "<" and letter[-1] == ">" and letter != "<space>")
 
 
 def _rows(outputs: Mapping[str, Array], labels: list[str], wanted: str | None) -> Array:

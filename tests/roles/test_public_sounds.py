@@ -80,6 +80,9 @@ def test_a_model_that_writes_what_it_hears_gives_text(tmp_path: Path) -> None:
     model = public(tmp_path / "m.onnx", ("input_values", FLOAT, [1, None]), {"logits": wav2vec(letters)})
     _, stage = play(model, SECOND, to="audio", decode="letters", labels="vocab.json", window=16000)
     assert stage.values("found")[0]["text"] == WORD and stage.values("text") == [WORD]
+    # And where the list has the name that exports give it, it need not be said
+    assert play(model, SECOND, to="audio", decode="letters", window=16000)[1].values("text") == [WORD]
+    (tmp_path / "vocab.json").rename(tmp_path / "other.json")
     with pytest.raises(RoleError) as fault:
         play(model, SECOND, to="audio", decode="letters", window=16000)
     assert fault.value.where == "option labels"
