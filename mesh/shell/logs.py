@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -97,7 +96,7 @@ class Logs:
                 older = _numbered(path, number)
                 if older.exists():
                     os.replace(older, _numbered(path, number + 1))
-            shutil.copyfile(path, _numbered(path, 1))
+            self._copy_end(path, _numbered(path, 1))
             os.truncate(path, 0)
         except OSError:
             # The disk is full: what a role prints must not fill it further.
@@ -106,6 +105,16 @@ class Logs:
                     os.truncate(path, 0)
             return False
         return True
+
+    def _copy_end(self, path: Path, older: Path) -> None:
+        """What a log holds; of very much only the end: a role that prints without end fills neither the disk nor the agent's time."""
+        with path.open("rb") as file, older.open("wb") as kept:
+            left_out = os.fstat(file.fileno()).st_size - self.rotate_bytes
+            if left_out > self.rotate_bytes:
+                file.seek(left_out)
+                file.readline(LINE_CHARS_MAX)
+                kept.write(f"---- {left_out / 1e6:,.0f} MB that were printed here are left out\n".encode())
+            kept.write(file.read(2 * self.rotate_bytes))
 
     def _newest_first(self, instance: str) -> Iterator[Path]:
         path = self.path(instance)

@@ -8,7 +8,7 @@
     supervisor.running() -> {instance: Running};  await supervisor.close(grace_s);  supervisor.abandon()
 
 Each instance is `python -m mesh.shell.host` in a session and process group of its own, so that Ctrl-C in the
-agent's terminal does not reach it and nothing that it started outlives it. Its configuration is one JSON value
+agent's terminal does not reach it and nothing that it started outlives it (what left its group is found by `leftovers`). Its configuration is one JSON value
 on stdin (a file in memory: a pipe could block). An end is noticed by the kernel's process descriptor, within a
 millisecond, for adopted processes too. Decided against: multiprocessing (forks sockets, or needs its own server
 process) and asyncio's subprocesses (they cannot adopt).
@@ -30,12 +30,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from mesh.errors import RoleError
+from mesh.shell.leftovers import MARK, end_leftovers
 from mesh.shell.logs import Logs
 
 HOST_MODULE = "mesh.shell.host"
 LAST_LINES = 20
 POLL_S = 0.02  # where the system has no process descriptors
-ROTATE_S = 2.0
+ROTATE_S, HURRY_S = 2.0, 0.2  # between two looks at what is printed; where a megabyte came since the last
 OOM_SCORE_ABOVE, OOM_SCORE_MAX = 500, 1000  # of a role above its agent, proc(5)
 
 
@@ -94,6 +95,7 @@ class Supervisor:
         self._rotation: asyncio.TimerHandle | None = self._loop.call_later(ROTATE_S, self._rotate)
         self._empty = asyncio.Event()
         self._empty.set()
+        self._sweeps: set[asyncio.Future[int]] = set()
 
     def running(self) -> dict[str, Running]:
         """What runs now, by instance; a copy."""
@@ -109,7 +111,7 @@ class Supervisor:
             raise RoleError(f"{order.instance} runs already", instead="Stop it first, and wait until it has ended.")
         output = self._open_log(order)
         try:
-            child = _spawn(order, output)
+            child = _spawn(order, output, self._mark(order.instance, order.generation))
         except OSError as error:
             raise RoleError(
                 f"{order.instance} could not be started: {error.strerror}",
@@ -159,6 +161,7 @@ class Supervisor:
         for instance in list(self._running):
             self.stop(instance, grace_s)
         await self._empty.wait()
+        await asyncio.gather(*self._sweeps)
         self._stop_rotation()
 
     def abandon(self) -> None:
@@ -230,10 +233,17 @@ class Supervisor:
                 last,
             )
         )
+        sweep = self._loop.run_in_executor(None, end_leftovers, self._mark(running.instance, running.generation))
+        self._sweeps.add(sweep)
+        sweep.add_done_callback(self._sweeps.discard)
+
+    def _mark(self, instance: str, generation: int) -> str:
+        """What the process of an instance and all that it starts inherit, and nobody else: not another node's on this computer either."""
+        return f"{instance.partition('~')[0]}#{generation} {self.logs.folder.absolute()}"
 
     def _rotate(self) -> None:
-        self.logs.rotate_large()
-        self._rotation = self._loop.call_later(ROTATE_S, self._rotate)
+        rotated = self.logs.rotate_large()
+        self._rotation = self._loop.call_later(HURRY_S if rotated else ROTATE_S, self._rotate)
 
     def _stop_rotation(self) -> None:
         if self._rotation is not None:
@@ -241,7 +251,7 @@ class Supervisor:
             self._rotation = None
 
 
-def _spawn(order: LaunchOrder, output: int) -> subprocess.Popen[bytes]:
+def _spawn(order: LaunchOrder, output: int, mark: str) -> subprocess.Popen[bytes]:
     """No `preexec_fn`: it would run Python between fork and exec, which is not safe beside ZeroMQ's threads.
 
     `-P`: an agent started in an artwork's folder must not find the artist's `roles.py` where it looks for `roles`.
@@ -253,7 +263,7 @@ def _spawn(order: LaunchOrder, output: int) -> subprocess.Popen[bytes]:
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **order.env},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **order.env, MARK: mark},
         )
 
 

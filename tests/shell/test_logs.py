@@ -109,3 +109,14 @@ def test_a_line_is_followed_whole_though_it_is_printed_in_pieces(tmp_path: Path)
         file.write(b"and half\nlast\n")
 
     assert list(islice(lines, 2)) == ["half and half", "last"]
+
+
+def test_of_what_was_printed_at_once_no_more_than_the_end_is_kept(tmp_path: Path) -> None:
+    # Given a role that printed far more than a file may hold before anybody looked
+    logs = Logs(tmp_path, rotate_bytes=1000)
+    _print(logs, "eye", *(f"line {number}" for number in range(100_000)))
+    # When it is looked at, then the disk holds the end, from the beginning of a line, and it is said what is missing
+    logs.rotate_large()
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
+    first, second, *_, last = logs.tail("eye", 5000)
+    assert first.startswith("---- 1 MB") and second.startswith("line 999") and last == "line 99999"

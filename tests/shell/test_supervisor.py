@@ -144,10 +144,12 @@ def test_a_role_that_will_not_stop_is_ended(tmp_path: Path) -> None:
     _play(tmp_path, story)
 
 
-@pytest.mark.parametrize("how", ["kill", "stop", "exit"])
-def test_what_a_role_started_ends_with_it(tmp_path: Path, how: str) -> None:
+@pytest.mark.parametrize(("how", "what"), [("kill", "grandchild"), ("stop", "grandchild"), ("exit", "grandchild"), ("kill", "detached")])
+def test_what_a_role_started_ends_with_it(tmp_path: Path, how: str, what: str) -> None:
     async def story(stage: _Stage) -> None:
-        stage.start("grandchild", *(["exit:0"] if how == "exit" else ["wait"]))
+        stage.start(what, "wait", instance="another")  # whose own stays
+        other = int((await stage.printed("grandchild", "another")).split()[1])
+        stage.start(what, *(["exit:0"] if how == "exit" else ["wait"]))
         grandchild = int((await stage.printed("grandchild")).split()[1])
 
         if how == "kill":
@@ -157,6 +159,7 @@ def test_what_a_role_started_ends_with_it(tmp_path: Path, how: str) -> None:
         await until(lambda: stage.exits)
 
         await until(lambda: not _lives(grandchild))
+        assert _lives(other)
 
     _play(tmp_path, story)
 
