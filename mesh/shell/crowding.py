@@ -12,6 +12,7 @@ all calls again at once. Decided against: a firewall's rule (root), and a count 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import socket
@@ -19,19 +20,25 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 
 SHARE = 4  # of the descriptors one may be taken before anybody is counted
+TABLE_MAX = 65_536
 HELD_MAX = (64, 8, 0)  # connections of one address that nobody knows, the fewer the less room there is
 
 
 def descriptors() -> list[int]:
-    """This process's, as the system lists them."""
-    with contextlib.suppress(OSError, ValueError):
+    """This process's, as the system lists them. Where the table is full none is left to read the list by: then all that there can be."""
+    try:
         return [int(each) for each in os.listdir("/dev/fd")]
-    return []
+    except OSError as fault:
+        return list(range(min(TABLE_MAX, _allowed()))) if fault.errno in (errno.EMFILE, errno.ENFILE) else []
+
+
+def _allowed() -> int:
+    return int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def thin_out(ports: Container[int], known: Container[str]) -> dict[str, int]:
     """Hangs up on strangers at these ports, if there are too many: address -> on how many of its connections. Costs little otherwise."""
-    room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // SHARE
+    room = _allowed() // SHARE
     taken = descriptors()
     if room <= 0 or len(taken) <= room:
         return {}
@@ -71,9 +78,12 @@ def hang_up(fd: int, wanted: Callable[[str], bool]) -> bool:
 
 @contextlib.contextmanager
 def _line(fd: int) -> Iterator[socket.socket]:
-    """The TCP connection of a descriptor, held so that it cannot become another meanwhile. Raises OSError for what is none."""
-    line = socket.socket(fileno=os.dup(fd))
-    with contextlib.closing(line):
+    """The TCP connection of a descriptor, which stays as it is (a copy would need another, and there may be none). Raises OSError for what
+    is none."""
+    line = socket.socket(fileno=fd)
+    try:
         if line.family not in (socket.AF_INET, socket.AF_INET6) or line.type != socket.SOCK_STREAM:
             raise OSError("no TCP connection")
         yield line
+    finally:
+        line.detach()

@@ -3,11 +3,11 @@
     env = {MARK: mark}                     of the process, when it is started
     end_leftovers(mark) -> int             once it has ended: how many were found and ended. Blocks, for some milliseconds
 
-A role's process leads a process group, which is ended with it. A program that detaches itself (a player, a browser, a daemon, a role that
-forks twice) is in that group no longer: it would keep the camera, the sound card or the port, and the role that is started anew would not get
-it. What a process has inherited as its environment is shown by the kernel however often it forks. Linux only. It is no wall: a program that
-means harm clears it. Decided against: cgroups (an ordinary user has none of his own unless systemd grants it) and becoming the parent of
-all orphans (prctl's subreaper: then whatever anybody started would have to be told apart, and collected).
+A role's process leads a process group, which is ended with it. A program that detaches itself (a player, a browser, a daemon, a role
+that forks twice) is in that group no longer: it would keep the camera, the sound card or the port, and the role that is started anew would
+not get it. What a process has inherited as its environment is shown by the kernel however often it forks. Linux only. It is no wall: a
+program that means harm clears it. Decided against: cgroups (an ordinary user has none of his own unless systemd grants it) and becoming the
+parent of all orphans (prctl's subreaper: then whatever anybody started would have to be told apart, and collected).
 """
 
 from __future__ import annotations

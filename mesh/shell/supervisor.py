@@ -8,10 +8,10 @@
     supervisor.running() -> {instance: Running};  await supervisor.close(grace_s);  supervisor.abandon()
 
 Each instance is `python -m mesh.shell.host` in a session and process group of its own, so that Ctrl-C in the
-agent's terminal does not reach it and nothing that it started outlives it (what left its group is found by `leftovers`). Its configuration is one JSON value
-on stdin (a file in memory: a pipe could block). An end is noticed by the kernel's process descriptor, within a
-millisecond, for adopted processes too. Decided against: multiprocessing (forks sockets, or needs its own server
-process) and asyncio's subprocesses (they cannot adopt).
+agent's terminal does not reach it and nothing that it started outlives it (what left its group is found by
+`leftovers`). Its configuration is one JSON value on stdin (a file in memory: a pipe could block). An end is noticed by the
+kernel's process descriptor, within a millisecond, for adopted processes too. Decided against: multiprocessing (forks
+sockets, or needs its own server process) and asyncio's subprocesses (they cannot adopt).
 """
 
 from __future__ import annotations

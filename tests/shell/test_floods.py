@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -192,3 +193,25 @@ def _is_over(line: socket.socket) -> bool:
             pass
         return True
     return False
+
+
+def test_a_process_whose_descriptors_are_all_taken_still_hangs_up_on_those_who_took_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a table so full that it cannot even be listed
+    def full(path: str) -> list[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+        strangers = [socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.2", 0)) for _ in range(10)]
+        friend = socket.create_connection(("127.0.0.1", port), source_address=("127.0.0.4", 0))
+        lines = [*strangers, friend, *(door.accept()[0] for _ in range(11))]
+        highest = max(line.fileno() for line in lines)
+        monkeypatch.setattr(crowding.resource, "getrlimit", lambda what: (highest + 1, -1))
+        monkeypatch.setattr(crowding.os, "listdir", full)
+        monkeypatch.setattr(crowding.os, "dup", full)
+        # When it looks, then they are hung up on, and the friend and whatever else it has is left as it was
+        assert crowding.thin_out({port}, known={"127.0.0.4"}) == {"127.0.0.2": 10}
+        monkeypatch.undo()
+        assert all(map(_is_over, strangers)) and not _is_over(friend) and door.fileno() >= 0
+        for line in lines:
+            line.close()
