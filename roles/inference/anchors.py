@@ -20,6 +20,7 @@ from roles.inference.intake import Array, Size
 Found = tuple[Array, Array, Array | None]
 RETINAFACE = ([8, 16, 32], [[16, 32], [64, 128], [256, 512]])
 YUNET_2022 = ([8, 16, 32, 64], [[10, 16, 24], [32, 48], [64, 96], [128, 192, 256]])
+BLAZE_OVERLAP = 0.3  # MediaPipe's own
 RATIO_MAX = 1000.0  # no box is more often as large as its anchor: numbers beyond are of a model that is not what was said
 
 

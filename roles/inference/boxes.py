@@ -41,7 +41,10 @@ def find_things(
     """The same, with what masks are made of. `hints` is the export's metadata."""
     _, seen = read_boxes(outputs, size, labels, options, hints)
     seen = _in_pixels(seen.only(seen.scores >= options.min_score), size, options.unit)
-    if seen.chosen and options.iou is None:
+    if seen.blended and seen.angles is None:
+        seen = blended(seen, options.iou or seen.overlap)
+        kept = list(range(len(seen.boxes)))
+    elif seen.chosen and options.iou is None:
         kept = [int(at) for at in np.argsort(-seen.scores, kind="stable")]
     elif seen.angles is not None:
         kept = suppress_turned(seen.boxes, seen.angles, seen.scores, seen.kinds, options.iou or seen.overlap)
@@ -80,8 +83,32 @@ def suppress(boxes: Array, scores: Array, kinds: Array, iou_max: float) -> list[
     while len(waiting):
         best, waiting = int(waiting[0]), waiting[1:]
         kept.append(best)
-        low, high = np.maximum(boxes[best, :2], boxes[waiting, :2]), np.minimum(boxes[best, 2:], boxes[waiting, 2:])
-        shared = np.prod(np.clip(high - low, 0, None), axis=1)
-        overlap = shared / np.maximum(areas[best] + areas[waiting] - shared, 1e-9)
-        waiting = waiting[(overlap <= iou_max) | (kinds[waiting] != kinds[best])]
+        waiting = waiting[(_overlaps(boxes, areas, best, waiting) <= iou_max) | (kinds[waiting] != kinds[best])]
     return kept
+
+
+def _overlaps(boxes: Array, areas: Array, one: int, others: Array) -> Array:
+    """Intersection by union of one box with others."""
+    low, high = np.maximum(boxes[one, :2], boxes[others, :2]), np.minimum(boxes[one, 2:], boxes[others, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    return np.asarray(shared / np.maximum(areas[one] + areas[others] - shared, 1e-9))
+
+
+def blended(seen: Candidates, iou_max: float) -> Candidates:
+    """As MediaPipe chooses: what overlaps the surest is one thing with it, and lies at the mean of them all, weighed by their scores; it
+    trembles less than the surest alone. Best first."""
+    areas = np.prod(np.clip(seen.boxes[:, 2:] - seen.boxes[:, :2], 0, None), axis=1)
+    waiting, kept, boxes, points = np.argsort(-seen.scores, kind="stable"), [], [], []
+    while len(waiting):
+        best = int(waiting[0])
+        one = (_overlaps(seen.boxes, areas, best, waiting) > iou_max) & (seen.kinds[waiting] == seen.kinds[best])
+        one[0] = True
+        same, waiting = waiting[one], waiting[~one]
+        weights = seen.scores[same] / max(float(seen.scores[same].sum()), 1e-9)
+        kept.append(best)
+        boxes.append(np.tensordot(weights, seen.boxes[same], 1))
+        if seen.points is not None:
+            points.append(np.tensordot(weights, seen.points[same], 1))
+    chosen = seen.only(np.array(kept, int))
+    marks = np.stack(points) if points else chosen.points
+    return replace(chosen, boxes=np.reshape(boxes, (-1, 4)), points=marks)

@@ -29,6 +29,7 @@ class Candidates:
     whole: bool = False
     raw: bool = False
     chosen: bool = False  # the model has left out what overlaps itself
+    blended: bool = False  # what overlaps is one thing at the mean of their places, by their scores
     overlap: float = 0.5  # more of it, and two of a kind are one, where option iou says nothing
 
     def only(self, at: Any) -> Candidates:

@@ -160,7 +160,7 @@ def _by_anchors(family: str, outputs: Mapping[str, Array], size: Size, labels: l
         if not wide or not narrow:
             raise unknown(outputs)
         joined = [np.concatenate(sorted(part, key=len, reverse=True)) for part in (wide, narrow)]  # the fine grid first
-        return best(*anchors.blaze(joined[0].astype(np.float64), joined[1], size))
+        return best(*anchors.blaze(joined[0].astype(np.float64), joined[1], size), blended=True, overlap=anchors.BLAZE_OVERLAP)
     locations = next((value for value in flat if value.shape[1] == 4), None)
     marks = next((value for value in flat if value.shape[1] >= 10 and value.shape[1] != len(labels) + 1), None)
     sure = next((value for value in flat if value is not locations and value is not marks), None)

@@ -98,10 +98,17 @@ def handed_on(inputs: Iterable[Any], outputs: Mapping[str, Any]) -> dict[str, st
     for entry in inputs:
         core = re.sub(r"^(in|input|prev|old)_|(_?(in|input|prev|old|0)|(?<=\di))$", "", entry.name.lower()).removesuffix("i")
         for output, given in outputs.items():
-            alike = "float" in entry.type and entry.type == given.type and len(entry.shape) == len(given.shape) >= 2
-            if core and alike and core in output.lower() and output.lower() != entry.name.lower() and output not in found.values():
+            alike = "float" in entry.type and entry.type == given.type and _same_sides(entry.shape, given.shape)
+            named = re.search("[a-z]", core) is not None and core in output.lower() and output.lower() != entry.name.lower()
+            if named and alike and output not in found.values():
                 found.setdefault(entry.name, output)
     return found
+
+
+def _same_sides(one: list[Any], other: list[Any]) -> bool:
+    """Whether one array can have both shapes."""
+    fixed = [(a, b) for a, b in zip(one, other, strict=False) if isinstance(a, int) and isinstance(b, int)]
+    return len(one) == len(other) >= 2 and all(a == b for a, b in fixed)
 
 
 def described(entries: Mapping[str, Any]) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mesh.errors import RoleError
-from roles.inference.boxes import find_boxes, suppress
+from roles.inference.boxes import blended, find_boxes, suppress
+from roles.inference.candidates import Candidates
 from roles.inference.intake import Fit
 from roles.inference.onnx import OnnxOptions
 
@@ -122,3 +123,14 @@ def test_boxes_of_different_kinds_do_not_suppress_each_other() -> None:
     boxes, scores = np.array([[0, 0, 9, 9], [0, 0, 9, 9.0]]), np.array([0.6, 0.9])
     assert suppress(boxes, scores, np.array([0, 1]), 0.5) == [1, 0]
     assert suppress(boxes, scores, np.array([1, 1]), 0.5) == [1]
+
+
+def test_what_overlaps_may_be_one_thing_at_the_mean_of_them_all() -> None:
+    """MediaPipe's weighted suppression, by hand: 0.9 and 0.3 of one face, another face apart."""
+    boxes = np.array([[0.0, 0, 10, 10], [50, 50, 60, 60], [2, 0, 12, 10]])
+    points = boxes.reshape(3, 2, 2)
+    seen = blended(Candidates(boxes, np.array([0.9, 0.5, 0.3]), np.zeros(3, int), points), 0.3)
+    assert seen.scores.tolist() == [0.9, 0.5]
+    assert np.allclose(seen.boxes, [[0.5, 0, 10.5, 10], [50, 50, 60, 60]]) and np.allclose(seen.points, seen.boxes.reshape(2, 2, 2))
+    nothing = blended(seen.only(np.zeros(0, int)), 0.3)
+    assert nothing.boxes.shape == (0, 4) and nothing.points is not None and nothing.points.shape == (0, 2, 2)

@@ -189,3 +189,10 @@ def test_two_pictures_of_one_kind_are_taken_for_this_one_and_the_one_before(tmp_
 def test_a_clip_is_known_for_one(tmp_path: Path) -> None:
     model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 3, 8, 32, 32]), {"y": np.zeros((1, 7))})
     assert Onnx.inspect_model(model)["fits"][0] == {"options": {"decode": "classes"}, "why": "scores of 7 classes", "input": "image"}
+
+
+def test_a_picture_whose_name_is_a_number_is_no_memory_of_an_output(tmp_path: Path) -> None:
+    """MediaPipe's face mesh: input_1, and conv2d_21 with as many sides."""
+    outputs = {"conv2d_21": np.tile([96.0, 64.0, 1.0], 468)[None, None, None], "conv2d_31": np.array([[[[3.0]]]])}
+    model = public(tmp_path / "m.onnx", ("input_1", FLOAT, [1, 192, 192, 3]), outputs)
+    assert first_way(model) == {"decode": "keypoints"}
