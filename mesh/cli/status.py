@@ -125,5 +125,8 @@ def _print(said: dict[str, Any]) -> None:
             console.print(Text(f"  {instance} cannot show letters that no font there has: {' '.join(facts['letters_missing'])}\n"
                                "    to do: put a font that has them into the folder, and name it in option font (a page: in its CSS)",
                                "yellow"))
+        if facts.get("files_missing"):
+            named = ", ".join(facts["files_missing"])
+            console.print(Text(f"  {instance} shows an empty place for what is not in the folder: {named}", "yellow"))
         if facts.get("page"):
             console.print(Text.assemble((f"  {instance}  ", "dim"), (facts["page"], "cyan underline")))

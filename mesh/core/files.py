@@ -108,7 +108,7 @@ def _judge_file(complaints: Complaints, deployment: Deployment, want: Wanted, fa
         complaints.at_value(
             want.at,
             f"{path} is not in the folder",
-            near if nearest(want.path, fact.near) else f"put the file there; {near}",
+            near if nearest(want.path, fact.near) else f"put the file there; {near}" if fact.near else "put the file there",
         )
     elif fact.state == "outside":
         complaints.at_value(want.at, f"{path} is a link that leaves the folder", "put the file itself in its place")

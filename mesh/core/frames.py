@@ -138,7 +138,7 @@ def plain(value: Any) -> Any:
     """What MessagePack does not know but a person would expect to travel: numpy's numbers and arrays."""
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"a {type(value).__name__} is not a plain value")
+    raise TypeError(f"what is of the type {type(value).__name__} is not a plain value")
 
 
 # Making a packer anew for each frame takes longer than packing.

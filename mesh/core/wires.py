@@ -9,6 +9,8 @@ from mesh.core.kind import Kind
 from mesh.core.names import did_you_mean, nearest
 from mesh.core.spec import Deployment, RoleSpec, Wire
 
+NO_INPUTS = "it has no inputs: give it a method on_NAME that takes the frames of the input NAME, or take the wire out"
+
 
 def outputs_of(role: RoleSpec, kind: Kind) -> dict[str, str]:
     """The role's streams and their types, its options considered."""
@@ -32,7 +34,7 @@ def _judge_wire(complaints: Complaints, deployment: Deployment, role: RoleSpec, 
     wanted = kind.inputs.get(wire.input)
     if wanted is None and not kind.catch_all:
         what = f"`{kind.kind}` has no input `{wire.input[:60]}`"
-        complaints.at_key(at, what, did_you_mean(wire.input, kind.inputs, of="its inputs"))
+        complaints.at_key(at, what, did_you_mean(wire.input, kind.inputs, of="its inputs") if kind.inputs else NO_INPUTS)
     source = next((other for other in deployment.roles if other.name == wire.role), None)
     source_kind = deployment.kinds.get(source.kind) if source else None
     if source is None or source_kind is None or source is role or complaints.is_lost("roles", source.name, "options"):

@@ -18,7 +18,7 @@ def fit(value: Any, type_: str, where: str) -> Any:
     """The value as its stream's type wants it; an array as a Block. Raises RoleError, in words for its author."""
     if type_ == "text":
         if type(value) is not str:
-            raise RoleError(f"{where} carries text, and this is a {type(value).__name__}", instead="emit a str")
+            raise RoleError(f"{where} carries text, and this is of the type {type(value).__name__}", instead="emit a str")
         return value
     if type_ in ARRAY_TYPES:
         return to_block(value, type_, where)

@@ -18,7 +18,7 @@ from typing import Any
 
 from mesh.core.names import role_name
 from mesh.errors import RoomfulError, on_a_line
-from mesh.shell.places import place_of
+from mesh.shell.places import place_of, place_of_function
 from mesh.shell.standing import Standing
 from mesh.shell.traces import trace_of, words_of
 
@@ -61,7 +61,7 @@ class Border:
         except SystemExit as error:  # exit() in a role: it wants to end, and somebody must hear of it
             raise GivingUp(self.explain(error)) from error
         except Exception as error:
-            self._failed(error)
+            self._failed(error, function)
             return False, None
         finally:
             self._standing.handling_since_s = None
@@ -83,9 +83,9 @@ class Border:
         """Something whole, made of parts, went well."""
         self._failures.clear()
 
-    def explain(self, error: BaseException) -> dict[str, Any]:
-        """What, where and what to do next, of anything raised in a role."""
-        place = self.place(error.__traceback__)
+    def explain(self, error: BaseException, function: object = None) -> dict[str, Any]:
+        """What, where and what to do next, of anything raised in a role, by a call of this function of it."""
+        place = self.place(error.__traceback__) or place_of_function(function, self._folder)  # one that cannot even be called
         known = error if isinstance(error, RoomfulError) else RoomfulError(words_of(error))
         return {
             "type": "failed",
@@ -100,15 +100,15 @@ class Border:
         """ "roles.py:14 in on_people": the innermost line in the deployment's folder, else outside of mesh, else ""."""
         return place_of(traceback.extract_tb(trace), self._folder)
 
-    def _failed(self, error: Exception) -> None:
-        words = self.explain(error)
+    def _failed(self, error: Exception, function: object) -> None:
+        words = self.explain(error, function)
         now = time.monotonic()
         key = f"{words['what']} {words['where']}"
         if now - self._told_s.get(key, float("-inf")) >= SAME_AGAIN_S:
             if len(self._told_s) > 100:
                 self._told_s.clear()
             self._told_s[key] = now
-            place = self.place(error.__traceback__)
+            place = words["where"] if ":" in words["where"] else ""
             what = on_a_line(f"{place}: {words['what']}" if place else words["what"], instead=_advice(error))
             _log(what, words)
             self._tell({"type": "event", "level": "error", "what": what, "traceback": words["traceback"]})

@@ -51,6 +51,9 @@ class Editing:
                     concerned.update(dict.fromkeys(self._take_over(found), FILE_NAME))
             for role, path in concerned.items():
                 self._play(role, path, before)
+            for role, path in self._edits.gone.items():
+                what = f"it is gone from the folder: {role} plays on as it was until it is started again; to do: put it back"
+                self._tell(what, later=True, file=path)
 
     def _read(self) -> tuple[Deployment | None, list[Any]]:
         """The file as it is now. The kinds are looked at again only where it does not fit those that are known."""
@@ -93,6 +96,6 @@ class Editing:
         if any(role_name(each) == role for each in self._cast().gave_up):  # it may be mended: it is tried again at once
             self._feed(Wanted("undrain"))
 
-    def _tell(self, what: str, *, later: bool = False) -> None:
+    def _tell(self, what: str, *, later: bool = False, file: str = FILE_NAME) -> None:
         if self._speaks():
-            self._report("role_edit", {**told("the room", FILE_NAME, {"what": what}), "later": later})
+            self._report("role_edit", {**told("the room", file, {"what": what}), "later": later})

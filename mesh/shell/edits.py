@@ -18,6 +18,7 @@ from typing import Any
 
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.errors import on_a_line
+from mesh.shell.folder import FILE_NAME
 
 LOOK_S = 0.15
 FILES_MAX = 5000
@@ -32,8 +33,9 @@ class Edits:
     def __init__(self, folder: Path, deployment: Deployment) -> None:
         self._folder, self._deployment = folder, deployment
         self._known = dict(self._files())
-        self._unsure: dict[str, Stamp | None] = {}
+        self._unsure: dict[str, Stamp | None] = {}  # changed at the last look
         self.settled: list[str] = []  # the files that the last look found changed
+        self.gone: dict[str, str] = {}  # role that is made of a file, or shows it -> that file, which the last look found removed
         self._meant = {role.name: self._meaning(role) for role in deployment.roles}
 
     def look(self) -> dict[str, str]:
@@ -41,6 +43,12 @@ class Edits:
         now = dict(self._files())
         changed = {path: now.get(path) for path in {*now, *self._known} if now.get(path) != self._known.get(path)}
         self.settled = [path for path, stamp in changed.items() if stamp is not None and self._unsure.get(path) == stamp]
+        gone = [path for path, stamp in changed.items() if stamp is None and self._unsure.get(path, ()) is None]
+        self.gone = {role.name: path for path in gone for role in self._deployment.roles if self._concerns(path, role)}
+        if FILE_NAME in gone:
+            self.gone["the room"] = FILE_NAME
+        for path in gone:
+            del self._known[path]
         self._unsure = changed
         found: dict[str, str] = {}
         for path in self.settled:

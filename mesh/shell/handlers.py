@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from mesh.errors import RoleError
 from mesh.role import Frame, Piece, Role
+from mesh.shell.places import place_of_function
+
+
+def seconds(wait: Any, tick: Callable[..., Any], folder: Path) -> float | None:
+    """What `tick` returned, as the seconds until it is called again. Raises RoleError for what is no time."""
+    if wait is None:
+        return None
+    try:
+        wait_s = float(wait)
+    except (TypeError, ValueError):
+        wait_s = float("nan")
+    if wait_s != wait_s:
+        instead = "return the seconds until the next call, or None for never again"
+        raise RoleError(f"`tick` returned {wait!r:.40}, which is no time", where=place_of_function(tick, folder), instead=instead)
+    return max(0.0, wait_s)
 
 
 class Handlers:

@@ -26,6 +26,14 @@ def place_of(frames: Iterable[traceback.FrameSummary], folder: Path, *, ours: bo
     return f"{shown}:{found[0].lineno} in {found[0].name}"
 
 
+def place_of_function(function: object, folder: Path) -> str:
+    """Where a function of the deployment's folder begins; "" for another."""
+    code = getattr(function, "__code__", None)
+    path = Path(code.co_filename).resolve() if code is not None else Path()
+    inside = folder.resolve()
+    return f"{path.relative_to(inside)}:{code.co_firstlineno} in {code.co_name}" if code is not None and path.is_relative_to(inside) else ""
+
+
 def place_of_thread(thread: int, folder: Path) -> str:
     """Where a thread of this process is now; "" where that is of no help to anybody but us."""
     frame = sys._current_frames().get(thread)

@@ -32,7 +32,7 @@ from mesh.shell.border import Border
 from mesh.shell.fallbacks import Fallbacks
 from mesh.shell.following import Followers, FollowLine
 from mesh.shell.gate import Gate
-from mesh.shell.handlers import Handlers
+from mesh.shell.handlers import Handlers, seconds
 from mesh.shell.holding import Holding
 from mesh.shell.host_config import HostConfig
 from mesh.shell.host_link import HostLink
@@ -304,8 +304,7 @@ class Playing:
             self._tick_s = max(self._tick_s + wait_s, time.monotonic())
 
     def _next_tick(self) -> float | None:
-        wait_s = self._tick()
-        return None if wait_s is None else max(0.0, float(wait_s))
+        return seconds(self._tick(), self._tick, Path(self._config.folder))
 
     # ---- what the agent wants
 

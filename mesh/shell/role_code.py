@@ -106,9 +106,13 @@ def _check_streams(role: type[Role], word: str, streams: object, place: tuple[st
         raise KindUnreadable(f"`{word}s` of `{role.__name__}` is not a dict", instead, *place)
     for name, type_ in streams.items():
         if str(type_) not in (*STREAM_TYPES, "any"):
-            what = f"the {word} `{name}` of `{role.__name__}` has the type {str(type_)[:40]}, which is none"
-            near = did_you_mean(str(type_), STREAM_TYPES, of="types")
+            what = f"the {word} `{name}` of `{role.__name__}` has the type {_type_name(type_)}, which is none of a stream"
+            near = did_you_mean(_type_name(type_), STREAM_TYPES, of="types")
             raise KindUnreadable(what, f"{near} (from mesh.role import Image, Audio, Text, Vector, Event)", *place)
+
+
+def _type_name(type_: object) -> str:
+    return type_.__name__ if isinstance(type_, type) else str(type_)[:40]
 
 
 def _load_own(kind: str, folder: Path) -> type[Role]:

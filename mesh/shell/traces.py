@@ -24,6 +24,8 @@ def words_of(error: BaseException) -> str:
     kind, said = type(error).__name__, str(error).strip()
     if isinstance(error, RoomfulError):
         return error.what
+    if isinstance(error, SystemExit):
+        return f"it ended itself, by exit({'' if error.code is None else error.code})"
     if isinstance(error, MemoryError):
         return f"{kind}: {said or NO_MEMORY}"
     return f"{kind}: {said}" if said else kind

@@ -18,7 +18,8 @@ from pydantic import Field
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Frame, Options, Role
-from roles.display.server import OWN_PAGE, PageServer, open_port
+from roles.display.named_files import absent
+from roles.display.server import OWN_PAGE, PageServer, file_for, open_port
 from roles.display.shelf import Shelf
 from roles.display.showing import Showing
 from roles.display.standin import StandIn
@@ -90,6 +91,8 @@ class Web(Role):
         self._server.start()
         self._tell_where(host, listener.getsockname()[1])
         self._server.more_files = self._shelf.file_for
+        self._shown_page, self._page_gone, self._files_missing = page, False, list[str]()
+        self._look_at_files()
         self._said_missing = False
         self._began_s, self._standing_in = time.monotonic(), False
         self._standin = StandIn((), self.fallback_files, self.options.quiet, self._began_s, at_once=not showing.texts)
@@ -113,6 +116,8 @@ class Web(Role):
         for stream, frame in self._standin.frames(now_s):
             self._server.take(stream, frame)
         self._judge(now_s)
+        if self._page_gone == self._shown_page.is_file():
+            self._look_at_files()
         self.publish("refused", dict(self._server.keeper.refused))
         missing = self._server.letters_missing
         if missing and not self._said_missing:
@@ -121,6 +126,19 @@ class Web(Role):
                      "page's CSS (option style); `roomful status` lists all of them")
         self.publish("letters_missing", missing)
         return LOOK_S
+
+    def _look_at_files(self) -> None:
+        """Say what visitors would find an empty place for: files that the page names, or the page itself."""
+        page = self._shown_page
+        self._page_gone = not page.is_file()
+        shown = self.options.page or "the plain page"
+        if self._page_gone:
+            self.say(f"{shown} is gone from the folder: who opens the page now sees nothing; to do: put it back")
+        self._files_missing = absent(page, lambda path: self._shelf.file_for(path) or file_for(path, page))
+        if self._files_missing:
+            self.say(f"{shown} names what is not there: {', '.join(self._files_missing)}; to do: put it beside the page, or write its name "
+                     "as the file has it")
+        self.publish("files_missing", [shown] if self._page_gone else self._files_missing)
 
     def _judge(self, now_s: float) -> None:
         """Working: the page can be had, and where a browser belongs to it, that one draws."""

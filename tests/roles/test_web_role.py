@@ -305,3 +305,14 @@ def test_without_a_server_the_extra_is_named(folder: Path, monkeypatch: pytest.M
     with pytest.raises(EngineMissingError) as fault, playing(folder):
         pass
     assert "roomful[web]" in fault.value.instead
+
+
+def test_what_the_page_names_in_vain_and_a_page_that_is_gone_are_said(folder: Path) -> None:
+    (folder / "pages" / "wall.html").write_text('<img src="night.png"><link href="wall.css">')
+    with playing(folder) as (role, stage, _):
+        assert stage.facts["files_missing"] == ["night.png"] and any("night.png" in said for said in stage.said)
+        (folder / "pages" / "wall.html").unlink()
+        role.tick()
+        role.tick()
+        assert stage.facts["files_missing"] == ["pages/wall.html"]
+        assert sum("is gone from the folder" in said for said in stage.said) == 1

@@ -57,6 +57,24 @@ def test_a_saved_file_concerns_the_roles_that_are_made_of_it_and_no_others(tmp_p
     assert edits.look() == {} and set(edits.look()) == roles and edits.look() == {}
 
 
+def test_a_file_that_is_gone_is_told_once_and_put_back_it_concerns_its_roles_again(tmp_path: Path) -> None:
+    # Given a page that is shown
+    saved(tmp_path, "pages/wall.html", "a")
+    saved(tmp_path, "deployment.yaml", "")
+    edits = Edits(tmp_path, deployment())
+    # When it is taken away, which editors do for a moment as well
+    (tmp_path / "pages/wall.html").unlink()
+    assert (edits.look(), edits.gone) == ({}, {})
+    # Then that is told at the second look, and once
+    assert (edits.look(), edits.gone) == ({}, {"wall": "pages/wall.html"})
+    assert (edits.look(), edits.gone) == ({}, {})
+    # And put back it is shown again; the file of the whole room is missed as well
+    saved(tmp_path, "pages/wall.html", "b")
+    (tmp_path / "deployment.yaml").unlink()
+    assert edits.look() == {} and edits.look() == {"wall": "pages/wall.html"}
+    assert edits.gone == {"the room": "deployment.yaml"}
+
+
 CODE = (
     "import random\nRATE = {rate}\ndef often(): return {often}\n"
     "class A(Role):\n    x = often()\nclass B(Role):\n    y = {b}\n"

@@ -114,10 +114,10 @@ def test_a_file_that_hangs_is_stopped_and_the_others_are_still_described(tmp_pat
     (tmp_path / "stuck.py").write_text("while True:\n    pass\n")
     write(tmp_path, HEAD + MOOD)
 
-    kinds, faults = describe_kinds(["./stuck.py:A", "./stuck.py:B", "./roles.py:Mood"], tmp_path, patience_s=3.0)
+    kinds, faults = describe_kinds(["./stuck.py:A", "./stuck.py:B", "./roles.py:Mood"], tmp_path, patience_s=6.0)
 
     assert list(kinds) == ["./roles.py:Mood"]
-    assert "still busy after 3 s" in faults["./stuck.py:A"].what
+    assert "still busy after 6 s" in faults["./stuck.py:A"].what
     assert faults["./stuck.py:A"] == faults["./stuck.py:B"]
     assert faults["./stuck.py:A"].file == str(tmp_path / "stuck.py")
 

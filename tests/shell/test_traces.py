@@ -11,6 +11,7 @@ import pytest
 
 from mesh.errors import RoleError
 from mesh.shell.border import Border, GivingUp
+from mesh.shell.handlers import seconds
 from mesh.shell.host_config import HostConfig
 from mesh.shell.role_code import load_role
 from mesh.shell.standing import Standing
@@ -34,6 +35,9 @@ def chain(frame):
         misses(frame)
     except KeyError as error:
         raise ValueError("no such mood") from error
+
+def ends():
+    raise SystemExit
 '''
 
 
@@ -103,3 +107,22 @@ def test_a_file_that_python_cannot_read_is_shown_at_its_line_without_the_way_the
 def test_an_exception_that_says_nothing_is_put_in_words() -> None:
     assert words_of(MemoryError()) == f"MemoryError: {NO_MEMORY}"
     assert words_of(AssertionError()) == "AssertionError" and words_of(KeyError("few")) == "KeyError: 'few'"
+
+
+def test_a_method_that_cannot_be_called_is_named_by_its_line(own: Any, border: Any) -> None:
+    border[0].call(own.misses)
+    assert border[1][0]["what"].startswith("roles.py:4 in misses: TypeError: misses() missing 1 required positional argument")
+
+
+def test_what_tick_returned_is_a_time_or_said_with_its_line(own: Any, tmp_path: Path) -> None:
+    assert [seconds(each, own.misses, tmp_path) for each in (None, 2, -1)] == [None, 2.0, 0.0]
+    for nonsense in ("soon", float("nan"), [1]):
+        with pytest.raises(RoleError) as refused:
+            seconds(nonsense, own.misses, tmp_path)
+        assert refused.value.where == "roles.py:4 in misses" and "which is no time" in refused.value.what
+
+
+def test_a_role_that_ends_itself_is_put_in_words(own: Any, border: Any) -> None:
+    with pytest.raises(GivingUp) as given_up:
+        border[0].call(own.ends)
+    assert given_up.value.message["what"] == "it ended itself, by exit()" and given_up.value.message["where"] == "roles.py:21 in ends"
