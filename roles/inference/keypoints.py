@@ -3,6 +3,7 @@
     maps       [1, points, h, w] (or last): the brightest place of each map, moved a quarter towards its brighter neighbour
     simcc      two outputs [1, points, bins]: the brightest bin across and down (RTMPose)
     yolo       [1, 5 + 3 * points, n]: a box, a score, then x y score of each point (YOLOv8-pose)
+    limbs      maps of joints beside maps of limbs, for several people (OpenPose): see `skeletons`
     beside     boxes, and points of each in an output beside them (Keypoint R-CNN, RTMO): see `parts`
     rows       [1, people, 3 * points + 5]: y x score of each point, then the box and the person's score (MoveNet for several people)
     numbers    [1, 1, points, 3] and the like (MoveNet: y x score; MediaPipe's faces, hands and bodies: x y z …, with the whole figure's
@@ -24,6 +25,7 @@ from roles.inference.candidates import corners, sigmoid
 from roles.inference.grids import ENDED_ROWS_MAX, shape_of_points
 from roles.inference.intake import Array, Fit, Size
 from roles.inference.pairs import has_figures
+from roles.inference.skeletons import people, skeleton_of
 
 ORDERS = {"xy": (0, 1, None), "yx": (1, 0, None), "xys": (0, 1, 2), "yxs": (1, 0, 2), "xyz": (0, 1, None)}
 MEDIAPIPE = {1404: (468, 3), 1434: (478, 3), 63: (21, 3), 195: (33, 5), 165: (33, 5)}  # numbers: points, numbers of each
@@ -35,9 +37,12 @@ def figures(
     outputs: Mapping[str, Array], fit: Fit, size: Size, labels: list[str], options: Any, hints: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The figures that the model sees, best first, those fainter than `min_score` left out. `hints` is the export's metadata."""
-    how = "beside" if options.columns else options.points
+    how = "beside" if options.columns else "limbs" if options.limbs else options.points
     if how == "auto":
         how = "yolo" if hints.get("task") == "pose" else _guess(outputs, options.scores)
+    if how == "limbs":
+        told = people(outputs, options.limbs or skeleton_of(outputs) or "openpose", size)
+        return [_seen_only(_figure(points, fit, score)) for score, points in told if score >= options.min_score][: options.max_boxes]
     if how == "beside":
         return _beside(outputs, fit, size, options, hints)
     if how == "yolo":
@@ -65,6 +70,11 @@ def _figure(points: Array, fit: Fit, sure: float | None = None) -> dict[str, Any
     """(k, 3) as x, y in the model's pixels and a score; the figure's is the mean of these, or `sure`."""
     placed = np.concatenate([fit.points_back(points[:, :2]), points[:, 2:3]], axis=1)
     return {"score": round(float(points[:, 2].mean()) if sure is None else sure, 4), "points": np.round(placed, 4).tolist()}
+
+
+def _seen_only(figure: dict[str, Any]) -> dict[str, Any]:
+    """Joints that are not seen lie nowhere, whatever was cut from the picture: 0 0 0."""
+    return {**figure, "points": [point if point[2] > 0 else [0.0, 0.0, 0.0] for point in figure["points"]]}
 
 
 def _named(outputs: Mapping[str, Array], name: str | None) -> Array:
@@ -123,6 +133,8 @@ def _beside(outputs: Mapping[str, Array], fit: Fit, size: Size, options: Any, hi
 def _guess(outputs: Mapping[str, Array], name: str | None) -> str:
     if name is None and has_figures(outputs):
         return "beside"
+    if name is None and skeleton_of(outputs):
+        return "limbs"
     values = [_named(outputs, name)] if name is not None else list(outputs.values())
     if len(values) == 2 and all(value.ndim == 3 and value.shape[-1] > 64 for value in values) and values[0].shape[1] == values[1].shape[1]:
         return "simcc"

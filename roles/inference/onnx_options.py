@@ -184,9 +184,13 @@ class OnnxOptions(Options):
     grow: float = Field(
         0.0, ge=0, le=10, description="boxes of a map: outward by area / perimeter times this; text detectors want 1.5 to 2"
     )
-    points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "beside", "xy", "yx", "xys", "yxs", "xyz"] = Field(
-        "auto", description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet); "
-        "beside: next to boxes"
+    points: Literal["auto", "heatmaps", "simcc", "yolo", "rows", "beside", "limbs", "xy", "yx", "xys", "yxs", "xyz"] = Field(
+        "auto",
+        description="keypoints: as maps, or as numbers in this order (s: score); rows: several people (MoveNet); "
+        "beside: next to boxes; limbs: maps of joints and of limbs (OpenPose)",
+    )
+    limbs: Literal["openpose", "body25"] | list[tuple[int, int]] | None = Field(
+        None, description="keypoints of several people: which two joints each limb joins, in the order of the model's maps of limbs"
     )
     # pictures that come out
     only: list[str] = Field(default_factory=list, description="mask: of these classes; of all but the first when left out")

@@ -26,6 +26,7 @@ from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.reading import read_reader
 from roles.inference.session import Session, handed_on
+from roles.inference.skeletons import skeleton_of
 from roles.inference.spectra import spectra
 
 SIZES = ("640x640", "320x320", "256x256", "224x224", "anyx48", "anyx32")  # tried where a model takes any; the last for lines of writing
@@ -290,6 +291,9 @@ def _of_pictures(
     several = any(shape[1:2] and shape[1] <= PEOPLE_MAX and shape[-1] == 56 for shape in shapes)
     if any(value.size in MEDIAPIPE and value.shape[-1] == value.size for value in outputs.values()) or shapes[0][-2:] == (17, 3) or several:
         yield "keypoints", "points of a face, a hand or a body"
+        return
+    if not task and skeleton_of(outputs):
+        yield "keypoints", "maps of joints and of the limbs between them, of several people"
         return
     if not task and _reads(first, labels, follows):
         lacking = "" if labels else f": {FILE_OF_LETTERS}"
