@@ -8,7 +8,8 @@ models do not hear.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from roles.inference.intake import Array, as_numbers, number_type_of, standardis
 from roles.inference.spectrum import Ear
 from roles.inference.spectrum_layout import Layout
 from roles.inference.spectrum_options import Spectrum, told
+from roles.inference.spectrum_statistics import with_statistics
 
 LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 
@@ -25,7 +27,7 @@ LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 class Hearing:
     """Sound as one input of a model (onnxruntime's entry) wants it, by the role's options."""
 
-    def __init__(self, entry: Any, options: Any) -> None:
+    def __init__(self, entry: Any, options: Any, metadata: Mapping[str, str], places: Sequence[Path]) -> None:
         """RoleError where option `spectrum` does not fit the model, or is not complete."""
         self._entry, self._options = entry, options
         self._kind = number_type_of(entry.type, options.dtype) if options.spectrum is not None else ""
@@ -34,7 +36,7 @@ class Hearing:
         how = told(options.spectrum)
         if how is not None:
             self.rate = options.rate if "rate" in options.model_fields_set or how.rate is None else how.rate
-            self._ear = Ear(how, self.rate)
+            self._ear = Ear(with_statistics(how, metadata, places), self.rate)
             self._layout = Layout(entry.name, list(entry.shape), self._ear, _asked_order(options.spectrum))
             self._check_length(self._layout, self._ear)
 

@@ -37,7 +37,7 @@ from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.proof import EVERY_S, Proof, fell_back
-from roles.inference.reading import is_tokens, read_reader
+from roles.inference.reading import is_tokens, places_beside, read_reader
 from roles.inference.recognise import recognise
 from roles.inference.session import Session, described, handed_on
 from roles.inference.sight import Eyes, Sight, is_clip
@@ -77,7 +77,7 @@ class Onnx(Role):
         self._constants |= self._against.constants
         self._outcome = Outcome(self.options, list(session.outputs))
         self._entry = self._choose_input()
-        self._hearing = Hearing(self._entry, self.options)
+        self._hearing = Hearing(self._entry, self.options, session.metadata, [self.folder, *places_beside(session.file)])
         self._constants |= self._hearing.companions(self._companions)
         self._state = self._silence()
         self._others: dict[str, Array] = {}  # the newest of the further inputs

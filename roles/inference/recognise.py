@@ -126,7 +126,8 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
             side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
             common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
     told = ready_as_told(file)
-    for heard in spectra(name, entry, [other for each, other in rest.items() if each != name], told):
+    others = [other for each, other in rest.items() if each != name]
+    for heard in spectra(name, entry, others, told, session.metadata, file.parent):
         yield {**common, **heard}
     for heard in _windows(name, entry, session, common):
         yield {**common, **{key: value for key, value in told.items() if key in ("rate", "standardise")}, **heard}

@@ -133,6 +133,9 @@ class Spectrum(Options):
     )
     mean: float | list[float] = Field(0.0, description="subtracted after all that; one number, or one for each band")
     std: float | list[float] = Field(1.0, description="divided by after that; one number, or one for each band")
+    statistics: str | None = Field(
+        None, description="a file of the folder with both for each band, such as FunASR's am.mvn; from the model when left out"
+    )
     stack: int = Field(1, ge=1, le=64, description="so many moments after each other become one (LFR)")
     stack_step: int | None = Field(None, ge=1, le=64, description="stack: moments from one to the next; as many as stack when left out")
     stack_centre: bool = Field(False, description="stack: each is about its place, the ends repeated (FunASR)")

@@ -125,3 +125,25 @@ def test_kinds_tells_what_an_option_of_pairs_holds() -> None:
     told = options_of(Kind("inference.onnx", options=OnnxOptions.model_json_schema()))
     assert "whisper" in told["spectrum"]["takes"] and told["spectrum"]["keys"]["bands"]["default"] == 64
     assert "steps" in told["priors"]["keys"] and "default" not in told["priors"]["keys"]["steps"] and "keys" not in told["rate"]
+
+
+FUNASR = {"normalize_samples": "0", "lfr_window_size": "7", "lfr_window_shift": "6", "neg_mean": ",".join(["8.5"] * 560),
+          "inv_stddev": ",".join(["0.2"] * 560)}  # fmt: skip
+ITSELF: dict[str, tuple[dict[str, str], list[Any], Any]] = {  # as sherpa-onnx's exports say of themselves
+    "SenseVoice": (FUNASR, ["N", "T", 560], "funasr"),
+    "a voice activity model": (
+        {**FUNASR, "lfr_window_size": "5", "lfr_window_shift": "1", "neg_mean": ",".join(["8.5"] * 400),
+         "inv_stddev": ",".join(["0.2"] * 400)}, [1, "feats_length", 400], {"like": "funasr", "stack": 5, "stack_step": 1},
+    ),
+    "NeMo's of letters": ({"normalize_type": "per_feature", "subsampling_factor": "8"}, ["B", 80, "T"], "nemo"),
+    "NeMo's of voices": ({"framework": "nemo", "feature_normalize_type": "per_feature"}, ["B", 64, "T"], {"like": "nemo", "bands": 64}),
+    "WeSpeaker": ({"framework": "wespeaker", "normalize_samples": "0"}, ["B", "T", 80], "wespeaker"),
+    "3D-Speaker": ({"framework": "3d-speaker", "normalize_samples": "1"}, ["B", "T", 80], {"like": "kaldi", "normalise": "mean"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ITSELF)
+def test_what_a_model_says_of_itself_says_which_spectrum(tmp_path: Path, name: str) -> None:
+    metadata, shape, spectrum = ITSELF[name]
+    model = public(tmp_path / "m.onnx", ("x", FLOAT, shape), {"y": np.linspace(0, 1, 7)[None]}, metadata)
+    assert Onnx.inspect_model(model)["fits"][0]["options"] == {"decode": "classes", "spectrum": spectrum, "window": 32000}

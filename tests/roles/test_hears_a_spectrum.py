@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,46 @@ def test_without_a_word_the_refusal_names_the_option(tmp_path: Path) -> None:
     with pytest.raises(RoleError) as fault:
         play(echo(tmp_path / "o.onnx", ["n", "t", 80]), decode="raw", spectrum="kaldi")
     assert fault.value.where == "option window" and "any length" in fault.value.what
+
+
+MVN = """<Nnet>
+<Splice> 33 33
+[ 0 ]
+<AddShift> 33 33
+<LearnRateCoef> 0 [ {shift} ]
+<Rescale> 33 33
+<LearnRateCoef> 0 [ {scale} ]
+</Nnet>
+"""
+
+
+def listed(values: Any) -> str:
+    return " ".join(f"{value:.6f}" for value in values)
+
+
+def test_the_statistics_of_many_bands_lie_in_a_file_or_in_the_model_itself(tmp_path: Path) -> None:
+    # Given means and deviations of 33 lines, in each of the ways in which they are handed on
+    mean, std = np.linspace(-3, 5, 33), np.linspace(1, 2, 33)
+    (tmp_path / "am.mvn").write_text(MVN.format(shift=listed(-mean), scale=listed(1 / std)))
+    (tmp_path / "stats.json").write_text(json.dumps({"mean": mean.tolist(), "std": std.tolist()}))
+    wenet = {"mean_stat": (mean * 50).tolist(), "var_stat": ((std**2 + mean**2) * 50).tolist(), "frame_num": 50}
+    (tmp_path / "global_cmvn").write_text(json.dumps(wenet))
+    model = echo(tmp_path / "m.onnx", [1, 9, 33])
+    plain = got(model, said("rising")[:320], spectrum=PLAIN)[0]
+    # Then the model gets the numbers less the one, by the other
+    for file in ("am.mvn", "stats.json", "global_cmvn"):
+        heard = got(model, said("rising")[:320], spectrum={**PLAIN, "statistics": file})[0]
+        assert heard == pytest.approx((plain - mean) / std, abs=1e-4), file
+    itself = write_onnx(tmp_path / "s.onnx", {"x": (FLOAT, [1, 9, 33])}, {"y": (FLOAT, [1, 9, 33])}, [node("Identity", ["x"], ["y"])],
+                        metadata={"neg_mean": ",".join(map(str, -mean)), "inv_stddev": ",".join(map(str, 1 / std))})  # fmt: skip
+    assert got(itself, said("rising")[:320], spectrum=PLAIN)[0] == pytest.approx((plain - mean) / std, abs=1e-4)
+    assert got(itself, said("rising")[:320], spectrum={**PLAIN, "mean": 0.0})[0] == pytest.approx(plain)  # what is written goes before
+    # And a file that is none, or not as long as a moment, is refused by name
+    for wrong in ("no mvn", "{}", '{"mean": [1, 2], "std": [1, 0]}', '{"mean": [1, 2], "std": [1, 1]}'):
+        (tmp_path / "wrong").write_text(wrong)
+        with pytest.raises(RoleError) as fault:
+            got(model, spectrum={**PLAIN, "statistics": "wrong"})
+        assert "spectrum" in str(fault.value.where)
+    with pytest.raises(RoleError) as fault:
+        got(model, spectrum={**PLAIN, "statistics": "nowhere.mvn"})
+    assert "nowhere.mvn" in fault.value.what
