@@ -44,7 +44,7 @@ def command(host: str | None, key_path: Path | None, as_json: bool) -> None:
     said["facts"] = {**said.get("facts", {}), **facts_of(reports)}
     said = with_loading(said, said["facts"])
     for name, report in reports.items():
-        said["machines"][name]["clock"] = report.get("clock")
+        said["machines"][name] |= {"clock": report.get("clock"), "refused": report.get("refused") or {}}
     if as_json:
         click.echo(json.dumps(said))
     else:
@@ -87,6 +87,7 @@ def _print(said: dict[str, Any]) -> None:
     from mesh.core import drops
     from mesh.core.glance import clock_words, turned_away_words
     from mesh.core.latency import in_words
+    from mesh.core.refusals import by_port
 
     console = Console(highlight=False)
     about = f"  ·  {said['order']}  ·  revision {said['revision'][1][:8]}"
@@ -118,6 +119,8 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text(f"  {clocks}", "dim"))
     for each in said.get("turned_away", ()):
         console.print(Text(f"  {turned_away_words(each)}", "yellow"))
+    if turned_away := by_port(machine.get("refused", {}) for machine in said["machines"].values()):
+        console.print(Text(f"  {turned_away}", "dim"))
     for alarm in said["alarms"]:
         console.print(Text(f"ALARM  {alarm}", "bold red"))
     for instance, facts in sorted(said.get("facts", {}).items()):

@@ -5,10 +5,15 @@ Bounded: the addresses heard of last are kept, since anybody can send from any. 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 ADDRESSES_MAX = 64
 SHOWN, SHOWN_S = 8, 120.0
+PORTS = {
+    "datagram": "at heartbeat ports", "connections": "at control ports", "control": "in words at control ports",
+    "revisions": "at ports for revisions", "roles": "at the roles' ports", "links": "at lines between an agent and its roles",
+}  # fmt: skip
 
 
 class Refusal(NamedTuple):
@@ -38,3 +43,15 @@ class Refusals:
         late.sort(key=lambda each: -each[1].times)
         return [{"address": address, "what": each.what, "count": each.times, "ago_s": round(now - each.last_s, 1)}
                 for address, each in late[:SHOWN]]
+
+
+def by_port(machines: Iterable[Mapping[str, Any]]) -> str:
+    """How much all machines have turned away so far, by the kind of port, in a sentence; "" where nothing was. Each of them says so
+    itself, as counts by the keys of `PORTS`."""
+    total = dict.fromkeys(PORTS, 0)
+    for counts in machines:
+        for port in PORTS:
+            count = counts.get(port, 0)
+            total[port] += count if isinstance(count, int) else 0
+    told = [f"{count:,} {PORTS[port]}" for port, count in total.items() if count]
+    return f"turned away so far: {', '.join(told)}" if told else ""

@@ -121,8 +121,9 @@ class Agent:
             ("127.0.0.1",) if settings.rehearsal else tuple(usable_addresses()), port, port, self.distributing.installation(),
             certificate=as_text(settings.key.certificate.pack()),
         )
+        mine = settings.key.public, settings.key.curve_secret
         self.processes = Processes(
-            settings.run, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
+            settings.run, mine, self.logs, Ports(settings.rehearsal), lambda: self.node.cast, self.feed, self.report, self.now)
         self.node = Node(
             me, self.now(), PRESETS[deployment.timing if deployment is not None else WAITING_TIMING],
             {key: self.store.read(key) for key in SAVED}, max(time.time(), self.processes.course.read(self.now())) - self.now(),

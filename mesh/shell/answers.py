@@ -19,6 +19,7 @@ from mesh.shell import machine
 
 if TYPE_CHECKING:
     from mesh.shell.agent import Agent
+    from mesh.shell.transfer import Transfer
 
 LOG_LINES_MAX = 5000
 FOLLOWERS_MAX = 16
@@ -72,9 +73,26 @@ class Answers:
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         for address, what in self._agent.control.news():
             self._agent.refusals.note(address, what, self._agent.now())
+        for address, what in self._transfer.news():
+            self._agent.refusals.note(address, f"at the port for revisions: {what}", self._agent.now())
         said["turned_away"] = self._agent.refusals.described(self._agent.now())
-        said["refused"] = {**self._agent.refused, "connections": self._agent.control.refused}
+        said["refused"] = self._refused()
         return said
+
+    @property
+    def _transfer(self) -> Transfer:
+        transfer = self._agent.distributing.transfer
+        assert transfer is not None  # who answers has opened its ports
+        return transfer
+
+    def _refused(self) -> dict[str, int]:
+        """What was turned away at this machine's ports since its agent, and the roles that play now, began."""
+        agent, roles = self._agent, [pulse.get("refused", {}) for pulse in self._agent.processes.pulses.values()]
+        return {
+            **agent.refused, "connections": agent.control.refused, "revisions": self._transfer.refused + self._transfer.turned_away,
+            "links": agent.processes.link.refused + agent.processes.link.broken,
+            "roles": sum(count for each in roles for count in each.values() if isinstance(count, int)),
+        }
 
     def _keys(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return self._agent.shutting_out.described()
@@ -139,6 +157,7 @@ class Answers:
         return {
             "machine": node.me.name, "roles": pulses, "latency": latencies(node.deployment, pulses), "drops": drops(pulses),
             "clock": node.clock.described(self._agent.now(), names(node)), "agent": machine.own_cost(),
+            "refused": self._refused(),
         }  # fmt: skip
 
     def _logs(self, arguments: dict[str, Any]) -> dict[str, list[str]]:

@@ -84,7 +84,7 @@ def confine(config: HostConfig) -> Enforced:
 
 def confine_reader(folder: Path | None) -> None:
     """The same for a process that only imports an artist's file to see what is in it: it reads, and writes nothing."""
-    confine(HostConfig("", "", "", str(folder or ""), "", "", "", "", "", ports=(1, 1)))
+    confine(HostConfig("", "", "", str(folder or ""), "", "", "", "", "", "", ports=(1, 1)))
 
 
 def allowed(config: HostConfig, own: Iterable[Path] = ()) -> dict[Path, int]:

@@ -2,9 +2,11 @@
 
     guard = curve.guard(context, admits)           one for each ZeroMQ context, before its first server socket
     curve.server(socket, public, secret)           before bind
+    guard.watch(socket)                            counts the calls there that come to nothing, in `guard.broken`
     curve.client(socket, theirs, public, secret)   before connect; `theirs`: the key of the one who is called
     curve.call(socket, theirs)                     before each further connect of the same socket
     guard.refused                                  connections turned away for their key
+    guard.broken                                   those that broke off, or were noise, before they had shown one
     guard.cut(keys, sweep=False)                   hangs up on those who were let in by these keys
     guard.ports = frozenset((47610,))              where they listen: from then on nobody fills the process with calls never made
     guard.close()                                  before the context is ended
@@ -39,6 +41,7 @@ import zmq
 from zmq.utils import z85
 
 from mesh.shell.crowding import descriptors, hang_up, thin_out
+from mesh.shell.knocks import Knocks
 
 TOLD_MAX = 100
 WORDS = {
@@ -55,6 +58,8 @@ CROWD_MS, HURRY_MS = 300, 50  # between two looks for a crowd; where there was o
 WAITING_MAX = 256
 SEEN_MAX = 4096
 ADDRESSES_MAX = 8  # remembered of one key
+SETTLES_S = 1.5  # a handshake, beyond the time for which it may be held
+_END, _WATCH = b"", b"watch"
 Admits = Callable[[bytes], "bool | None"]  # of a raw key: let in, shut out, not known
 
 
@@ -65,6 +70,9 @@ class Guard:
         self._admits = admits
         self._hold_s = hold_s
         self._refused = 0
+        self._knocks = Knocks(hold_s + SETTLES_S)
+        self._watched: list[zmq.Socket[Any]] = []
+        self._monitors: list[zmq.Socket[Any]] = []
         self.turned_away: deque[tuple[str, str]] = deque(maxlen=TOLD_MAX)  # (address, why), for whoever tells people
         self.ports: frozenset[int] = frozenset()  # at which its sockets listen, once they do: where no stranger may hold many connections
         self._held: dict[tuple[bytes, bytes], tuple[float, list[bytes]]] = {}
@@ -84,8 +92,20 @@ class Guard:
 
     @property
     def refused(self) -> int:
-        """How many connections were turned away."""
+        """How many connections were turned away for their key."""
         return self._refused
+
+    @property
+    def broken(self) -> int:
+        """How many calls at the sockets that are watched came to nothing before a key was shown. Noise counts some seconds later."""
+        return self._knocks.broken(time.monotonic())
+
+    def watch(self, socket: zmq.Socket[Any]) -> None:
+        """Counts from now on what comes to nothing at a server socket. In the socket's own thread, before it is bound."""
+        if self._ringer is not None:
+            self._watched.append(socket)
+            self._monitors.append(self._knocks.listen_at(socket))
+            self._ringer.send(_WATCH)
 
     def news(self) -> list[tuple[str, str]]:
         """(address, why) of those who were turned away since this was asked last; the last hundred."""
@@ -94,7 +114,10 @@ class Guard:
     def close(self) -> None:
         """Ends the thread; from here on nobody is let in. May be called twice."""
         if self._ringer is not None:
-            self._ringer.send(b"")
+            for socket in self._watched:
+                if not socket.closed:
+                    socket.disable_monitor()
+            self._ringer.send(_END)
             self._thread.join()
             self._ringer.close(linger=0)
             self._ringer = None
@@ -113,18 +136,27 @@ class Guard:
         poller = zmq.Poller()
         poller.register(self._door, zmq.POLLIN)
         poller.register(self._bell, zmq.POLLIN)
-        crowd_s, wait_ms = 0.0, CROWD_MS
-        while self._bell not in (ready := dict(poller.poll(LOOK_MS if self._held else wait_ms))):
-            now = time.monotonic()
+        crowd_s, wait_ms, read = 0.0, CROWD_MS, 0
+        while True:
+            ready, now = dict(poller.poll(LOOK_MS if self._held else wait_ms)), time.monotonic()
+            if self._bell in ready:
+                if self._bell.recv() == _END:
+                    break
+                for monitor in self._monitors[read:]:
+                    poller.register(monitor, zmq.POLLIN)
+                    read += 1
             if self._door in ready:
                 self._hear(self._door.recv_multipart())
             if self._held:
                 self._look(now)
+            for monitor in self._monitors[:read]:
+                if monitor in ready:
+                    self._knocks.heard(monitor.recv_multipart(), now)
             if self.ports and now >= crowd_s:
                 wait_ms = HURRY_MS if self._thin_out() else CROWD_MS
                 crowd_s = now + wait_ms / 1000
-        self._bell.close()
-        self._door.close()
+        for each in (self._bell, self._door, *self._monitors):
+            each.close(0)
 
     def _thin_out(self) -> int:
         """Nobody fills this process with calls that are never made. On how many it hung up."""

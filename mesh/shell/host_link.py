@@ -22,6 +22,7 @@ from typing import Any
 import msgpack
 import zmq
 
+from mesh.shell import curve
 from mesh.shell.host_config import HostConfig
 from mesh.shell.standing import Standing
 from mesh.shell.waiting import EVENTS, NOBLOCK, POLLIN
@@ -78,6 +79,7 @@ class HostLink:
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.linger = FLUSH_MS
         socket.sndhwm = 1000
+        curve.client(socket, self._config.link_key.encode(), self._config.curve_public.encode(), self._config.curve_secret.encode())
         socket.connect(self._config.link)
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)

@@ -73,6 +73,7 @@ def config_for(
         "fallback_files": {sort: path for sort, path in role.fallback.items() if sort != "text"},
         "generation": order.generation, "epoch": order.epoch, "node": stead.node, "machine": stead.machine,
         "installation": deployment.installation, "about": deployment.about, "link": stead.link,
+        "link_key": stead.key.public.decode(),
         "curve_public": pair.public, "curve_secret": pair.secret, "doors": stead.key.door_key,
         "state_folder": str(state_folder), "rehearsal": stead.rehearsal, "orphan_s": 0.0 if stead.rehearsal else 10.0,
         "bind": ["127.0.0.1"] if stead.rehearsal else ["*"], "ports": list(ports),

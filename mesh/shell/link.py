@@ -1,14 +1,17 @@
 """The line between an agent and the processes that play its instances, on one machine.
 
-    link = Link(receive)                       receive(instance, generation, message: dict) in the loop's thread
+    link = Link(mine, receive)                 receive(instance, generation, message: dict) in the loop's thread
+    link.admit(instance, generation, public)   a process of ours, by its key (Z85); link.forget(instance, generation)
     link.bind(path) -> "ipc://…"               TransportError when the path is too long or cannot be made
     link.send(instance, generation, message) -> bool
     link.close()
 
-ZeroMQ over a Unix socket in a folder that only its owner can enter, so it needs no encryption. The host's
-DEALER sets the routing id `instance#generation` (UTF-8) and sends one MessagePack map a message. It names
-itself in each connection, not in a greeting, so that an agent started again on the same path knows whom it
-hears without asking. Frames never take this way: they go from role to role.
+ZeroMQ over a Unix socket in a folder that only its owner can enter; and with CURVE, by which none but the agent's own processes
+are let in. Without it whatever ran as the same user could speak for a role; and a line on which another's name was said made ZeroMQ
+put that other's aside, and keep it for ever (229 MB and thousands of descriptors after a million messages). The host's DEALER sets
+the routing id `instance#generation` (UTF-8) and sends one MessagePack map a message. It names itself in each connection, not in a
+greeting, so that an agent started again on the same path, which has the same key, knows whom it hears without asking. Frames
+never take this way: they go from role to role.
 """
 
 from __future__ import annotations
@@ -22,29 +25,51 @@ from typing import Any
 import msgpack
 import zmq
 
+from mesh.shell import curve
 from mesh.shell.beats import TransportError
 from mesh.shell.sockets import Inbox, bounded
 
 PATH_BYTES_MAX = 100  # a Unix socket's path has 107 at most
 MESSAGE_BYTES_MAX = 1_000_000  # a role's state has 64 KB, the rest is words and numbers
+Pair = tuple[bytes, bytes]  # public, secret, as ZeroMQ takes them
 Receive = Callable[[str, int, dict[str, Any]], None]
 
 
 class Link:
     """The agent's end. `broken` counts messages that are not of this protocol; `unheard` those to a host that
-    is not there.
+    is not there. `mine`: the agent's key pair, whose public half its processes know.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, mine: Pair, receive: Receive) -> None:
         self._receive = receive
+        self._keys: dict[tuple[str, int], bytes] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._guard = curve.guard(self._context, self._admits)
         self._socket = bounded(self._context.socket(zmq.ROUTER))
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._socket.setsockopt(zmq.ROUTER_HANDOVER, 1)
         self._socket.setsockopt(zmq.MAXMSGSIZE, MESSAGE_BYTES_MAX)
+        curve.server(self._socket, *mine)
+        self._guard.watch(self._socket)
         self._inbox: Inbox | None = None
         self._path: Path | None = None
         self.broken = self.unheard = 0
+
+    @property
+    def refused(self) -> int:
+        """Connections turned away: no process of this agent's, or no ZeroMQ at all."""
+        return self._guard.refused + self._guard.broken
+
+    def admit(self, instance: str, generation: int, public: str) -> None:
+        """From now on the holder of this key is let in. Raises ValueError for what is no key."""
+        self._keys[instance, generation] = curve.raw(public)
+
+    def forget(self, instance: str, generation: int) -> None:
+        """It has ended: whoever comes with its key is a stranger."""
+        self._keys.pop((instance, generation), None)
+
+    def _admits(self, key: bytes) -> bool | None:
+        return True if key in self._keys.copy().values() else None
 
     def bind(self, path: Path) -> str:
         """Listens at a path, replacing what an earlier agent left there; returns the endpoint for the hosts.
@@ -88,6 +113,7 @@ class Link:
         """Hangs up and removes the socket's file. May be called twice."""
         if self._inbox is not None:
             self._inbox.close()
+        self._guard.close()
         self._context.destroy(linger=0)
         if self._path is not None:
             with contextlib.suppress(OSError):

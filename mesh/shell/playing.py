@@ -73,6 +73,7 @@ class Playing:
         self._frames = self._context.socket(zmq.XPUB)
         self._frames.setsockopt(zmq.XPUB_VERBOSE, 1)
         curve.server(self._frames, public, secret)
+        self._guard.watch(self._frames)
         gate = Gate(self._waiting, config.bind, documented=config.ports[0] != 0)
         self._ways = Ways(self._frames, self._waiting, gate)
         self._waiting.add(self._frames, self._ways.far.look)
@@ -80,6 +81,7 @@ class Playing:
         self._asking = Asking(*ways, Asker(""), link.tell, Fallbacks(Path(config.folder)), config.doors)
         self._answering = Answering(*ways)
         self._answering.take_offer = gate.take
+        self._guard.watch(self._answering.socket)
         self._following = Following(config.instance)
         self._follow_line = FollowLine(*ways, self._hear_of)
         self._stage = Stage(config, standing, self._asking, self._answering, link.tell, self._pump, self._is_wanted)
@@ -378,7 +380,7 @@ class Playing:
             "answering": self._answering.answerer.depth, "following": self._following.open, "state": self._memory.number,
             "turned_away": self._guard.news(),
             "refused": {
-                "keys": self._guard.refused, "requests": self._answering.refused + self._asking.refused,
+                "keys": self._guard.refused, "handshakes": self._guard.broken, "requests": self._answering.refused + self._asking.refused,
                 "frames": sum(ear.input.refused for ear in ears), "followed": self._follow_line.refused,
                 "lines": self._ways.door.refused + self._ways.far.refused + self._ways.gate.refused,
             },

@@ -44,7 +44,7 @@ class Processes:
     """The roles' processes of one node. `feed` takes events for the mind, `report` what people may want to know."""
 
     def __init__(
-        self, run: Path, logs: Logs, ports: Ports, cast: Callable[[], Cast], feed: Callable[[Event], None],
+        self, run: Path, mine: tuple[bytes, bytes], logs: Logs, ports: Ports, cast: Callable[[], Cast], feed: Callable[[Event], None],
         report: Callable[[str, dict[str, Any]], None], now: Callable[[], float],
     ) -> None:
         self.pulses: dict[str, dict[str, Any]] = {}
@@ -71,7 +71,7 @@ class Processes:
         self.course = self._kept_clock.course  # of the room's time on this machine
         self._talk = Talk()
         self._loading = Loading()
-        self.link = Link(self._on_role)
+        self.link = Link(mine, self._on_role)
         self.endpoint = self.link.bind(run / "link")
         self._lingering = Lingering()
         self.supervisor = Supervisor(logs, self._on_exit, lambda words: report("trouble", {"what": words}))
@@ -176,7 +176,12 @@ class Processes:
         ports = (0, 0) if key else self._ports.pair(order.instance)
         config = config_for(order, role, self.deployment, self.stead, ports, pair, self._states.get(order.instance))
         config |= {"clock": self.course.as_order(), "vouched": self._guests}
-        self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment), key))
+        self.link.admit(order.instance, order.generation, pair.public)
+        try:
+            self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment), key))
+        except (RoomfulError, OSError):
+            self.link.forget(order.instance, order.generation)
+            raise
         return pair
 
     def _greet(self, instance: str, generation: int) -> None:
@@ -191,6 +196,7 @@ class Processes:
     # ---- what the processes do and say
 
     def _on_exit(self, end: Exit) -> None:
+        self.link.forget(end.instance.partition("~")[0], end.generation)
         if self.trials.ended(end, self._failures.get(end.instance, "") or _why_ended(end)):
             return
         edited = self.trials.restarting.pop(end.instance, "") if end.asked else ""
@@ -311,6 +317,8 @@ class Processes:
         """Roles outlive an agent that crashed: those that still play are found by what it left beside its socket, and kept."""
         for claim, standby in self._kept.read():
             if self.supervisor.adopt(claim.instance, claim.generation, claim.pid):
+                with contextlib.suppress(ValueError):  # what the agent before kept is no key: it ends for want of an agent
+                    self.link.admit(claim.instance, claim.generation, claim.key)
                 self._feed(RoleFound(claim, standby))
                 self._report("adopted", {"instance": claim.instance, "pid": claim.pid})
 

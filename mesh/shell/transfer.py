@@ -98,7 +98,7 @@ class Transfer:
 
     def bind(self, host: str, port: int) -> int:
         """Begins; returns the port, a free one for 0. Raises TransportError when it is taken."""
-        self._server, bound = listen(self._context, self._register, host, port)
+        self._server, bound = listen(self._context, self._guard, self._register, host, port)
         self._guard.ports = frozenset((bound,))
         self._thread.start()
         return bound
@@ -117,6 +117,15 @@ class Transfer:
         """The machine was silent, and is heard again or gone: the line to it may stand in a stall for long. What it was asked for is asked
         again, over a new line."""
         self._order(lambda: self._hang_up(node))
+
+    @property
+    def turned_away(self) -> int:
+        """Connections turned away: another key, or not ZeroMQ at all."""
+        return self._guard.refused + self._guard.broken
+
+    def news(self) -> list[tuple[str, str]]:
+        """(address, why) of calls that were turned away for their key since this was asked last; the last hundred."""
+        return self._guard.news()
 
     def cut(self, keys: Iterable[bytes]) -> None:
         """Hangs up on the holders of these (raw) keys, who were shut out, and on all others who are not admitted any more."""

@@ -62,11 +62,12 @@ class Line:
         self.socket.close(0)
 
 
-def listen(context: zmq.Context[Any], register: Register, host: str, port: int) -> tuple[zmq.Socket[Any], int]:
-    """The socket that others fetch from, and its port. The context must have its guard. Raises TransportError."""
+def listen(context: zmq.Context[Any], guard: curve.Guard, register: Register, host: str, port: int) -> tuple[zmq.Socket[Any], int]:
+    """The socket that others fetch from, and its port. `guard`: the context's. Raises TransportError."""
     socket = _bulk(context.socket(zmq.ROUTER))
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     curve.server(socket, register.mine.public, register.mine.curve_secret)
+    guard.watch(socket)
     try:
         socket.bind(f"tcp://{host}:{port or '*'}")
     except zmq.ZMQError as error:

@@ -28,7 +28,6 @@ import resource
 from collections.abc import Callable, Iterable, Sequence
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from mesh.shell import curve
 from mesh.shell.beats import Beats, TransportError, port_taken
@@ -36,14 +35,13 @@ from mesh.shell.caller import REPLY, Caller
 from mesh.shell.dialling import HERE, Ask, Hint, Line, too_large
 from mesh.shell.link import Link
 from mesh.shell.register import Register
-from mesh.shell.sockets import Inbox, bounded, hush
+from mesh.shell.sockets import Inbox, bounded
 
 __all__ = ["Caller", "Control", "Link", "Receive", "Reply", "TransportError"]
 
 SOCKETS_MAX = 8_000
 PORT_TRIES = 20  # for a number that is free for both UDP and TCP
 DESCRIPTORS_MAX = 32_768
-_REFUSALS = zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 Reply = Callable[[bytes], bool]
 Receive = Callable[[bytes, Reply], None]
 
@@ -65,9 +63,7 @@ class Control:
         self._lines: dict[str, Line] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._inbox: Inbox | None = None
-        self._news: Inbox | None = None
         self._dropped_by_closed_lines = 0
-        self._handshakes_refused = 0
         self.received = self.misdirected = self.oversized = self.broken = 0
         _allow_descriptors()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -76,7 +72,7 @@ class Control:
         self._socket = bounded(self._context.socket(zmq.ROUTER))
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         curve.server(self._socket, mine.public, mine.curve_secret)
-        self._monitor = self._socket.get_monitor_socket(_REFUSALS)
+        self._guard.watch(self._socket)
 
     def news(self) -> list[tuple[str, str]]:
         """(address, why) of calls that were turned away since this was asked last; the last hundred."""
@@ -85,7 +81,7 @@ class Control:
     @property
     def refused(self) -> int:
         """Connections turned away: another key, or not ZeroMQ at all."""
-        return self._handshakes_refused + int(self._guard.refused)
+        return self._guard.refused + self._guard.broken
 
     @property
     def dropped(self) -> int:
@@ -103,7 +99,6 @@ class Control:
         except zmq.ZMQError as error:
             raise port_taken("TCP", host, port, OSError(error.errno, zmq.strerror(error.errno or 0))) from None
         self._inbox = Inbox(self._socket, self._received)
-        self._news = Inbox(self._monitor, self._turned_away)
         endpoint = bytes(self._socket.getsockopt(zmq.LAST_ENDPOINT)).rstrip(b"\0").decode()
         bound = int(endpoint.rsplit(":", 1)[1])
         self._guard.ports = frozenset((bound,))
@@ -154,10 +149,8 @@ class Control:
         for peer in list(self._lines):
             self.disconnect(peer)
         await asyncio.gather(*self._closing)
-        for inbox in (self._inbox, self._news):
-            if inbox is not None:
-                inbox.close()
-        hush(self._socket, self._monitor)
+        if self._inbox is not None:
+            self._inbox.close()
         self._guard.close()
         self._context.destroy(linger=0)
 
@@ -186,10 +179,6 @@ class Control:
         if self._inbox is not None:
             self._inbox.after_send()
         return True
-
-    def _turned_away(self, parts: list[bytes]) -> None:
-        if parse_monitor_message(parts)["event"] & _REFUSALS:
-            self._handshakes_refused += 1
 
 
 def bind_together(control: Control, beats: Beats, host: str, port: int) -> int:

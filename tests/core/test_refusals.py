@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mesh.core.refusals import ADDRESSES_MAX, Refusals
+from mesh.core.refusals import ADDRESSES_MAX, Refusals, by_port
 
 
 def test_each_address_is_told_once_with_its_last_reason_the_most_frequent_first() -> None:
@@ -22,3 +22,10 @@ def test_what_was_long_ago_is_told_no_more_and_made_up_addresses_are_bounded() -
         refusals.note(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", "x" * 10_000, 0.0)
     assert len(refusals._by_address) == ADDRESSES_MAX and all(len(each.what) <= 200 for each in refusals._by_address.values())
     assert refusals.described(1.0) and not refusals.described(1000.0)
+
+
+def test_what_all_machines_turned_away_is_told_by_the_kind_of_port_and_nonsense_is_left_out() -> None:
+    door = {"datagram": 1200, "connections": 3, "roles": 0, "revisions": "many"}
+    assert by_port([door, {"datagram": 5, "revisions": 2}, {}]) == (
+        "turned away so far: 1,205 at heartbeat ports, 3 at control ports, 2 at ports for revisions")
+    assert by_port([{}, {"roles": 0}]) == ""

@@ -234,7 +234,7 @@ TARGETS: dict[str, Target] = {
     "deployment": Target(_deployment, (_FILE,)),
     "role_word": Target(_role_word, (msgpack.packb({"type": "ready", "frames_port": 1, "requests_port": 2, "pid": 3}),
                                      msgpack.packb({"type": "pulse", "facts": {"a": 1}, "ages": {"x": {"age_ms": 1}}}))),
-    "host_config": Target(_host_config, (b'{"instance": "a", "role": "a", "kind": "k", "folder": "f", "link": "l", "node": "n"}',)),
+    "host_config": Target(_host_config, (b'{"instance": "a", "role": "a", "kind": "k", "folder": "f", "link": "l", "link_key": "k"}',)),
     "recorded_message": Target(_message_of_a_recording, (b'{"text": "a", "piece": 1, "request": "r"}', b'{"value": {"a": [1]}}',
                                                          b"\0\1\0\0" + bytes(40))),
     "recording": Target(_recording, (b"\1" + bytes(8), b"\6" + (40).to_bytes(8, "little") + bytes(40))),

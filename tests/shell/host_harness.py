@@ -23,6 +23,8 @@ from typing import Any
 import msgpack
 import zmq
 
+from mesh.shell import curve
+
 BOUND_S = 30.0
 STILL_HERE_S = 0.5
 KEYS = tuple(key.decode() for key in zmq.curve_keypair())
@@ -108,8 +110,10 @@ class Agent:
         (folder / "roles.py").write_text(HEAD + source, encoding="utf-8")
         self._run = tempfile.TemporaryDirectory(prefix="rf")
         self._context = zmq.Context()
+        self._guard = curve.guard(self._context, lambda _: True)
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
+        curve.server(self._socket, *(key.encode() for key in KEYS))
         self.link = f"ipc://{self._run.name}/link"
         self._socket.bind(self.link)
         self._hosts: dict[bytes, Host] = {}
@@ -127,13 +131,15 @@ class Agent:
             host.process.wait()
             # Shown by pytest where the test failed.
             print(f"--- {host.config['instance']} said {host.said}\nlast {host.pulse}\nlog: {host.log.read_text()}")
+        self._guard.close()
         self._context.destroy(linger=0)
         self._run.cleanup()
 
     def config(self, instance: str, kind: str, **other: Any) -> dict[str, Any]:
         return {
             "instance": instance, "role": instance.split("/")[0].split("@")[0], "kind": kind, "folder": str(self.folder),
-            "node": "node-a", "machine": "here", "installation": "test", "link": self.link, "generation": 1, "epoch": 1,
+            "node": "node-a", "machine": "here", "installation": "test", "generation": 1, "epoch": 1,
+            "link": self.link, "link_key": KEYS[0],
             "curve_public": KEYS[0], "curve_secret": KEYS[1], "doors": KEYS[1], "rehearsal": True, "orphan_s": 0.0, "bind": ["127.0.0.1"],
             "playing": True, "writes": [str(self.folder)], **other,
         }  # fmt: skip

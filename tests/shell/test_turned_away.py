@@ -65,14 +65,21 @@ def test_strangers_are_named_by_address_and_reason_and_the_room_plays_on(tmp_pat
                 send(started["beat_port"], seal(beat, b"j" * 32), "127.0.0.7")
             send(started["beat_port"], bytes(newer), "127.0.0.8")
             send(started["beat_port"], b"\0" * 5, "127.0.0.9")
-            await asyncio.to_thread(call, started["control_port"])
+            # And somebody calls at each kind of port, who does not even know whose it is
+            source = next(iter((await asyncio.to_thread(door.ask, "streams"))["streams"].values()))["sources"][0]
+            ours_here = (await asyncio.to_thread(door.ask, "status"))["machines"]["a"]
+            for port in (started["control_port"], ours_here["transfer_port"], source["frames_port"]):
+                await asyncio.to_thread(call, port)
             said: dict[str, Any] = {}
 
             def told() -> bool:
-                return len({each["address"] for each in said["turned_away"]} & {"127.0.0.7", "127.0.0.8", "127.0.0.9"}) == 3
+                addresses = {each["address"] for each in said["turned_away"]} & {"127.0.0.7", "127.0.0.8", "127.0.0.9"}
+                return len(addresses) == 3 and all(said["refused"][port] for port in ("connections", "revisions", "roles"))
 
             for _ in range(20):
                 said = await asyncio.to_thread(door.ask, "status")
+                said["refused"]["roles"] += sum(  # on whichever machine the stream's role plays
+                    report["refused"]["roles"] for report in (await asyncio.to_thread(door.reports, said)).values())
                 if told():
                     break
                 await asyncio.sleep(0.25)
@@ -85,6 +92,8 @@ def test_strangers_are_named_by_address_and_reason_and_the_room_plays_on(tmp_pat
     assert f"version {PROTOCOL + 1}" in why["127.0.0.8"]["what"] and "install the same version" in why["127.0.0.8"]["what"]
     assert "no datagram" in why["127.0.0.9"]["what"]
     assert said["refused"]["datagram"] >= 5 and said["refused"]["connections"] >= 1
+    # And at each kind of port somebody was counted
+    assert said["refused"]["revisions"] >= 1 and said["refused"]["roles"] >= 1
     # And nobody of the room is held for lost
     assert all(each["health"] == "alive" for each in said["machines"].values()) and not summary["takeovers"]
 

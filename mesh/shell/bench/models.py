@@ -134,7 +134,7 @@ def speak(folder: Path, name: str, count: int) -> list[list[float]]:
     spec = deployment.role(name)
     model = deployment.models[spec.model or ""]
     config = HostConfig(
-        name, name, spec.kind, str(folder), "", "", "", "", "", options=dict(spec.options),
+        name, name, spec.kind, str(folder), "", "", "", "", "", "", options=dict(spec.options),
         model={"name": model.name, "file": model.file, "sha256": model.sha256, "licence": dict(model.licence)},
     )  # fmt: skip
     role: Role = make_role(config, Silence())  # type: ignore[arg-type]

@@ -21,6 +21,7 @@ import msgpack
 import zmq
 
 from mesh.errors import RoomfulError
+from mesh.shell import curve
 
 ROLES = Path(__file__).resolve().parents[2] / "templates" / "bench" / "roles.py"
 HERE = "127.0.0.1"
@@ -70,8 +71,10 @@ class Troupe:
         shutil.copyfile(source, self.folder / "roles.py")
         self._public, self._secret = (each.decode() for each in zmq.curve_keypair())  # of all: who gets in is not what is measured
         self._context: zmq.Context[Any] = zmq.Context()
+        self._guard = curve.guard(self._context, lambda _: True)
         self._socket = self._context.socket(zmq.ROUTER)
         self._socket.linger = 0
+        curve.server(self._socket, self._public.encode(), self._secret.encode())
         self._link = f"ipc://{self.folder}/link"
         self._socket.bind(self._link)
         self._players: dict[bytes, Player] = {}
@@ -84,6 +87,7 @@ class Troupe:
         for player in self._players.values():
             player.process.kill()
             player.process.wait()
+        self._guard.close()
         self._context.destroy(linger=0)
         self._where.cleanup()
 
@@ -98,6 +102,7 @@ class Troupe:
             "instance": instance, "role": instance.split("/")[0].split("@")[0], "kind": kind if "." in kind else f"./roles.py:{kind}",
             "folder": str(self.folder), "node": f"node-of-{address}", "machine": address, "installation": "bench", "link": self._link,
             "generation": 1, "epoch": 1, "curve_public": self._public, "curve_secret": self._secret, "doors": self._secret,
+            "link_key": self._public,
             "state_folder": str(folder), "rehearsal": False, "bind": [address], "playing": True, "options": dict(options or {}), **config,
         }  # fmt: skip
         log = folder / "log"
