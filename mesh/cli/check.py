@@ -31,9 +31,15 @@ def command(folder: Path, as_json: bool, schema: bool) -> None:
 
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return
-    from mesh.shell.folder import examine
+    from mesh.shell.folder import FILE_NAME, examine
+    from mesh.shell.revisions import MEND, unsendable
 
     deployment, mistakes = examine(folder)
+    folder = folder.parent if folder.name == FILE_NAME and folder.is_file() else folder
+    for path, fault in unsendable(folder).items():
+        deployment = None
+        what = f"it {fault}, so `roomful up` would not send it" if path else fault
+        mistakes.append(Mistake(str(folder / path), 1, 1, what, MEND))
     if as_json:
         value = {"ok": deployment is not None, "mistakes": [mistake.as_json() for mistake in mistakes]}
         click.echo(json.dumps(value, ensure_ascii=False))

@@ -38,6 +38,7 @@ from mesh.shell.storage import sync_folder
 if TYPE_CHECKING:
     from mesh.shell.arriving import Arriving
 
+MEND = "Rename it, put the file itself in its place, or move it to training/, which is not sent."
 _EXECUTABLE_HEADS = (b"#!", b"\x7fELF")
 _chunks: dict[tuple[str, int, int], tuple[bytes, ...]] = {}  # (path, size, mtime_ns): one process hashes a model once
 
@@ -163,20 +164,35 @@ class Revisions:
 
 def manifest_of(folder: Path, *, strict: bool = False) -> Manifest:
     """What the work in a folder consists of. `strict`, for sending it: raises RevisionError for what cannot go with it, by name."""
-    inside = folder.resolve()
-    files = []
+    if strict and (faults := unsendable(folder)):
+        path, fault = next(iter(faults.items()))
+        others = f"; and {len(faults) - 1} more: `roomful check` names all" if len(faults) > 1 else ""
+        raise RevisionError(f"the file {path!r} {fault}, so it cannot be sent{others}" if path else fault, where=str(folder), instead=MEND)
+    return Manifest(tuple(sorted(_file(folder, path) for path in folder_files(folder) if not _path_fault(folder, path))))
+
+
+def unsendable(folder: Path) -> dict[str, str]:
+    """Why a folder cannot be sent as it lies here: path -> what is wrong with it, "" for the whole. `check` and `up` judge by it."""
     paths = folder_files(folder)
     faults = {**left_behind(folder), **{path: f"differs from {twin!r} by no more than capital letters" for path, twin in alike(paths)}}
-    for path in sorted({*paths, *(faults if strict else ())}):
-        fault = path_fault(path) or (faults.get(path, "") if strict else "")
-        if not (folder / path).resolve().is_relative_to(inside):
-            fault = "leads outside the folder"
-        if fault and strict:
-            raise RevisionError(f"the file {path!r} {fault}, so it cannot be sent", where=str(folder),
-                                instead="Rename it, put the file itself in its place, or move it to training/, which is not sent.")
-        if not fault:
-            files.append(_file(folder, path))
-    return Manifest(tuple(sorted(files)))
+    faults |= {path: fault for path in (*paths, *faults) if (fault := _path_fault(folder, path))}
+    files = []
+    for path in paths:
+        try:
+            with (folder / path).open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                files.append(File(path, False, size, tuple(bytes(32) for _ in range(0, size, CHUNK_BYTES))))
+        except OSError as error:
+            faults.setdefault(path, f"cannot be read ({error.strerror})")
+    try:
+        Manifest(tuple(files)).encode()
+    except WireError as too_much:
+        faults[""] = too_much.what
+    return dict(sorted(faults.items()))
+
+
+def _path_fault(folder: Path, path: str) -> str:
+    return path_fault(path) or ("" if (folder / path).resolve().is_relative_to(folder.resolve()) else "leads outside the folder")
 
 
 def _file(folder: Path, path: str) -> File:

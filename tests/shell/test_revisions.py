@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -10,12 +11,15 @@ from pathlib import Path
 
 import msgpack
 import pytest
+from click.testing import CliRunner
 
+from mesh.cli.check import command as check
 from mesh.core.manifest import CHUNK_BYTES, changed_paths, lacking, revision_hash
 from mesh.errors import RoomfulError
 from mesh.shell import arriving as arriving_module
 from mesh.shell.arriving import Arriving, read_chunk
-from mesh.shell.revisions import RevisionError, Revisions, manifest_of
+from mesh.shell.revisions import RevisionError, Revisions, manifest_of, unsendable
+from tests.shell.pieces import small_piece
 
 BIG = os.urandom(3 * CHUNK_BYTES + 100)
 
@@ -232,8 +236,31 @@ def test_what_would_be_missing_without_a_word_or_be_one_file_on_another_disk_is_
         with pytest.raises(RevisionError) as refused:
             manifest_of(work, strict=True)
         assert why in refused.value.what and "sent" in refused.value.what, name
+        assert any(why in fault for fault in unsendable(work).values()), name
         (work / name).unlink()
     manifest_of(work, strict=True)
+
+
+def test_all_that_cannot_be_sent_is_told_at_once_and_by_check_too(tmp_path: Path) -> None:
+    # Given a folder in order, and then two files that cannot go with it
+    work = small_piece(tmp_path / "piece")
+    assert unsendable(work) == {} and CliRunner().invoke(check, [str(work)]).exit_code == 0
+    (work / "odd:name").write_text("x")
+    os.mkfifo(work / "pipe")
+    # Then the call that sends it, and the one that checks it, judge alike
+    assert list(unsendable(work)) == ["odd:name", "pipe"]
+    with pytest.raises(RevisionError, match=r"odd:name.*and 1 more: `roomful check`"):
+        manifest_of(work, strict=True)
+    checked = CliRunner().invoke(check, [str(work), "--json"])
+    mistakes = {Path(each["file"]).name: each["what"] for each in json.loads(checked.output)["mistakes"]}
+    assert checked.exit_code == 2 and mistakes.keys() == {"odd:name", "pipe"}
+    assert all("`roomful up` would not send it" in what for what in mistakes.values())
+
+
+def test_a_folder_that_is_too_large_to_be_sent_is_told_before_it_is_hashed(work: Path) -> None:
+    with (work / "model.gguf").open("wb") as file:
+        file.truncate(300_000_000_000)  # of nothing: it takes no room on the disk
+    assert "more than can be sent as one" in unsendable(work)[""]
 
 
 def test_a_manifest_that_was_damaged_on_the_disk_is_as_none(store: Revisions, work: Path) -> None:
