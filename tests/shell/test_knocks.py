@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import zmq
 
 from mesh.shell import curve
 from mesh.shell.knocks import LOOK_S, Knocks
-from tests.shell.until import WITHIN_S
+from tests.shell.until import until
 
 SETTLES_S = 2.0
 FRIEND = zmq.curve_keypair()
-
-
-def in_time(condition: Callable[[], object]) -> None:
-    """Waits for a condition, with a bound."""
-    until_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 def _event(number: int) -> list[bytes]:
@@ -81,23 +73,27 @@ def test_noise_another_protocol_and_a_call_for_another_server_are_counted_and_fr
     guarded: tuple[curve.Guard, int, bytes]
 ) -> None:
     guard, port, public = guarded
-    # Given a friend who has been let in, and a stranger
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    friend, lost, stranger = (context.socket(zmq.DEALER) for _ in range(3))
-    curve.client(friend, public, *FRIEND)
-    friend.connect(f"tcp://127.0.0.1:{port}")
-    curve.client(stranger, public, *zmq.curve_keypair())
-    stranger.connect(f"tcp://127.0.0.1:{port}")
-    in_time(lambda: guard.refused == 1)
-    # When others speak HTTP, noise, nothing, or call somebody else
-    for words in (b"GET / HTTP/1.1\r\n\r\n", b"a" + os.urandom(64), b""):
-        with socket.create_connection(("127.0.0.1", port)) as line:
-            line.send(words)
-    # Then these three are counted when there was time enough
-    in_time(lambda: guard.broken == 3)
-    lost.setsockopt(zmq.RECONNECT_IVL, -1)
-    curve.client(lost, zmq.curve_keypair()[0], *FRIEND)
-    lost.connect(f"tcp://127.0.0.1:{port}")
-    in_time(lambda: guard.broken == 4)
-    assert guard.refused == 1
-    context.destroy(linger=0)
+
+    async def story() -> None:
+        # Given a friend who has been let in, and a stranger
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        friend, lost, stranger = (context.socket(zmq.DEALER) for _ in range(3))
+        curve.client(friend, public, *FRIEND)
+        friend.connect(f"tcp://127.0.0.1:{port}")
+        curve.client(stranger, public, *zmq.curve_keypair())
+        stranger.connect(f"tcp://127.0.0.1:{port}")
+        await until(lambda: guard.refused == 1)
+        # When others speak HTTP, noise, nothing
+        for words in (b"GET / HTTP/1.1\r\n\r\n", b"a" + os.urandom(64), b""):
+            with socket.create_connection(("127.0.0.1", port)) as line:
+                line.send(words)
+        # Then these three are counted when there was time enough, and who calls somebody else at once
+        await until(lambda: guard.broken == 3)
+        lost.setsockopt(zmq.RECONNECT_IVL, -1)
+        curve.client(lost, zmq.curve_keypair()[0], *FRIEND)
+        lost.connect(f"tcp://127.0.0.1:{port}")
+        await until(lambda: guard.broken == 4)
+        assert guard.refused == 1
+        context.destroy(linger=0)
+
+    asyncio.run(story())
