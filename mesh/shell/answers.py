@@ -73,7 +73,7 @@ class Answers:
         said["facts"] = {instance: pulse.get("facts", {}) for instance, pulse in self._agent.processes.pulses.items()}
         for address, what in self._agent.control.news():
             self._agent.refusals.note(address, what, self._agent.now())
-        for address, what in self._transfer.news():
+        for address, what in self._transfer.guard.news():
             self._agent.refusals.note(address, f"at the port for revisions: {what}", self._agent.now())
         said["turned_away"] = self._agent.refusals.described(self._agent.now())
         said["refused"] = self._refused()
@@ -89,7 +89,8 @@ class Answers:
         """What was turned away at this machine's ports since its agent, and the roles that play now, began."""
         agent, roles = self._agent, [pulse.get("refused", {}) for pulse in self._agent.processes.pulses.values()]
         return {
-            **agent.refused, "connections": agent.control.refused, "revisions": self._transfer.refused + self._transfer.turned_away,
+            **agent.refused, "connections": agent.control.refused,
+            "revisions": self._transfer.refused + self._transfer.guard.refused + self._transfer.guard.broken,
             "links": agent.processes.link.refused + agent.processes.link.broken,
             "roles": sum(count for each in roles for count in each.values() if isinstance(count, int)),
         }

@@ -87,7 +87,7 @@ class Transfer:
         self._open = True
         self._disk = ThreadPoolExecutor(1, "revision")
         self._context: zmq.Context[Any] = zmq.Context()
-        self._guard = curve.guard(self._context, register.admits)
+        self.guard = curve.guard(self._context, register.admits)
         self._bell: zmq.Socket[Any] = self._context.socket(zmq.PAIR)
         self._bell.bind("inproc://transfer")
         self._ringer: zmq.Socket[Any] = self._context.socket(zmq.PAIR)
@@ -98,8 +98,8 @@ class Transfer:
 
     def bind(self, host: str, port: int) -> int:
         """Begins; returns the port, a free one for 0. Raises TransportError when it is taken."""
-        self._server, bound = listen(self._context, self._guard, self._register, host, port)
-        self._guard.ports = frozenset((bound,))
+        self._server, bound = listen(self._context, self.guard, self._register, host, port)
+        self.guard.ports = frozenset((bound,))
         self._thread.start()
         return bound
 
@@ -118,18 +118,9 @@ class Transfer:
         again, over a new line."""
         self._order(lambda: self._hang_up(node))
 
-    @property
-    def turned_away(self) -> int:
-        """Connections turned away: another key, or not ZeroMQ at all."""
-        return self._guard.refused + self._guard.broken
-
-    def news(self) -> list[tuple[str, str]]:
-        """(address, why) of calls that were turned away for their key since this was asked last; the last hundred."""
-        return self._guard.news()
-
     def cut(self, keys: Iterable[bytes]) -> None:
         """Hangs up on the holders of these (raw) keys, who were shut out, and on all others who are not admitted any more."""
-        self._guard.cut(keys, sweep=True)
+        self.guard.cut(keys, sweep=True)
 
     def close(self) -> None:
         """Ends the thread; what has come stays on the disk. May be called twice."""
@@ -139,7 +130,7 @@ class Transfer:
         self._thread.join()
         self._disk.shutdown()
         self._ringer.close(0)
-        self._guard.close()
+        self.guard.close()
         self._context.destroy(linger=0)
 
     def _order(self, do: Callable[[], None]) -> None:
