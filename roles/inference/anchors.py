@@ -89,22 +89,47 @@ def scrfd(outputs: Mapping[str, Array], size: Size) -> Found:
     return np.concatenate(boxes), np.concatenate(scores), np.concatenate(points) if len(points) == len(boxes) else None
 
 
-def priors(locations: Array, scores: Array, marks: Array | None, size: Size, steps: Sequence[int], sizes: Any, variance: Any) -> Found:
+def joined_levels(outputs: Mapping[str, Array], size: Size, steps: Sequence[int], sizes: Any) -> dict[str, Array]:
+    """Of a model that gives maps for each grid: [1, boxes a cell * numbers, h, w], or with the channels last, each kind of number as rows
+    in the order of the priors, (n, numbers). Outputs that are no such maps as they are."""
+    held: dict[tuple[int, bool], list[Array]] = {}  # of scores of four classes and boxes the names tell which is which
+    maps = {name: value for name, value in outputs.items() if value.ndim == 4 and value.shape[0] == 1 and min(value.shape[1:3]) > 0}
+    for step, sides in zip(steps, sizes, strict=True):
+        grid, each = (-(-size[1] // step), -(-size[0] // step)), len(sides)
+        for name, value in list(maps.items()):
+            first = value.shape[2:] == grid and value.shape[1] % each == 0
+            if not first and (value.shape[1:3] != grid or value.shape[3] % each):
+                continue
+            plane = value[0].transpose(1, 2, 0) if first else value[0]
+            wide, other = plane.shape[2] // each, not any(word in name.lower() for word in ("box", "loc", "reg", "delta"))
+            held.setdefault((wide, other and wide == 4), []).append(plane.reshape(-1, wide))
+            del maps[name]
+    if [wide for wide, _ in held].count(4) == 1:
+        held = {(wide, False): parts for (wide, _), parts in held.items()}
+    whole = {f"rows of {wide}{' more' * other}": np.concatenate(held[wide, other]) for wide, other in sorted(held)
+             if len(held[wide, other]) == len(steps)}  # fmt: skip
+    return whole if len(whole) > 1 and not maps else dict(outputs)
+
+
+def priors(
+    locations: Array, scores: Array, marks: Array | None, size: Size, steps: Sequence[int], sizes: Any, variance: Any, middle: float = 0.5
+) -> Found:
     """SSD's and RetinaFace's way: centre and size as multiples of a prior's, with variances."""
     held = []
     for step, sides in zip(steps, sizes, strict=True):
-        grid = (cells(size, step, len(sides)) + 0.5) * step
-        held.append(np.concatenate([grid, np.repeat(np.tile(sides, len(grid) // len(sides))[:, None], 2, axis=1)], axis=1))
+        grid = (cells(size, step, len(sides)) + middle) * step
+        both = np.array([side if isinstance(side, Sequence) else (side, side) for side in sides], np.float64)
+        held.append(np.concatenate([grid, np.tile(both, (len(grid) // len(sides), 1))], axis=1))
     prior = np.concatenate(held)
     if len(prior) != len(locations):
         advice = "set option priors (steps and sizes) and size to what the model was trained with"
         raise _other_priors(len(locations), len(prior), size, "option priors", advice)
-    middle = prior[:, :2] + locations[:, :2] * variance[0] * prior[:, 2:]
+    placed = prior[:, :2] + locations[:, :2] * variance[0] * prior[:, 2:]
     sides = prior[:, 2:] * np.minimum(np.exp(np.clip(locations[:, 2:] * variance[1], -20, 20)), RATIO_MAX)
     points = None
     if marks is not None:
         points = prior[:, None, :2] + marks.reshape(len(prior), -1, 2) * variance[0] * prior[:, None, 2:]
-    return corners(np.concatenate([middle, sides], axis=1)), scores, points
+    return corners(np.concatenate([placed, sides], axis=1)), scores, points
 
 
 def _other_priors(given: int, known: int, size: Size, where: str, instead: str) -> RoleError:

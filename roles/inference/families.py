@@ -154,6 +154,13 @@ def _by_anchors(family: str, outputs: Mapping[str, Array], size: Size, labels: l
         return Candidates(rows[:, 3:7], rows[:, 2], rows[:, 1].astype(int))
     if family in ("yunet", "yunet_2022", "scrfd"):
         return best(*{"yunet": anchors.yunet, "yunet_2022": anchors.yunet_2022, "scrfd": anchors.scrfd}[family](outputs, size))
+    if options.priors is not None:
+        if len(options.priors.steps) != len(options.priors.sizes):
+            raise RoleError(
+                f"option priors has {len(options.priors.steps)} steps and sizes for {len(options.priors.sizes)} grids",
+                where="option priors", instead="give a list of sizes for each step",
+            )  # fmt: skip
+        outputs = anchors.joined_levels(outputs, size, options.priors.steps, options.priors.sizes)
     flat = sorted((value.reshape(-1, value.shape[-1]) for value in outputs.values()), key=lambda value: value.shape[1])
     if family == "blaze":
         wide, narrow = ([each for each in flat if (each.shape[1] > 1) == many] for many in (True, False))
@@ -162,15 +169,18 @@ def _by_anchors(family: str, outputs: Mapping[str, Array], size: Size, labels: l
         joined = [np.concatenate(sorted(part, key=len, reverse=True)) for part in (wide, narrow)]  # the fine grid first
         return best(*anchors.blaze(joined[0].astype(np.float64), joined[1], size), blended=True, overlap=anchors.BLAZE_OVERLAP)
     locations = next((value for value in flat if value.shape[1] == 4), None)
-    marks = next((value for value in flat if value.shape[1] >= 10 and value.shape[1] != len(labels) + 1), None)
-    sure = next((value for value in flat if value is not locations and value is not marks), None)
+    rest = [value for value in flat if value is not locations]
+    marks = next((value for value in rest if value.shape[1] >= 10 and value.shape[1] != len(labels) + 1 and len(rest) > 1), None)
+    sure = next((value for value in rest if value is not marks), None)
     if locations is None or sure is None:
         raise unknown(outputs)
-    steps, sizes, variance = (*anchors.RETINAFACE, [0.1, 0.2])
+    steps, sizes, variance, middle = (*anchors.RETINAFACE, [0.1, 0.2], 0.5)
     if options.priors is not None:
-        steps, sizes, variance = options.priors.steps, options.priors.sizes, options.priors.variance
+        steps, sizes, variance, middle = options.priors.steps, options.priors.sizes, options.priors.variance, options.priors.middle
+    if options.box_order == "yxyx":  # down before across, as TensorFlow has it
+        locations = locations[:, [1, 0, 3, 2]]
     said = foreground(likely(sure.astype(np.float64), options.activation, options.background != "none"), labels, options.background)
-    return best(*anchors.priors(locations.astype(np.float64), said, marks, size, steps, sizes, variance))
+    return best(*anchors.priors(locations.astype(np.float64), said, marks, size, steps, sizes, variance, middle))
 
 
 def unknown(outputs: Mapping[str, Array]) -> RoleError:

@@ -11,11 +11,16 @@ from roles.inference.spectrum_options import Like, Spectrum
 
 
 class Priors(Options):
-    """Where a detector looks: boxes around each cell of grids over the picture (SSD, RetinaFace)."""
+    """Where a detector looks: boxes around each cell of grids over the picture (SSD, RetinaFace, RetinaNet)."""
 
     steps: list[int] = Field(description="pixels from cell to cell, for each grid, such as [8, 16, 32]")
-    sizes: list[list[float]] = Field(description="the boxes' sides in pixels, for each grid, such as [[16, 32], [64, 128], [256, 512]]")
-    variance: list[float] = Field(default=[0.1, 0.2], min_length=2, max_length=2, description="what places and sizes are multiplied by")
+    sizes: list[list[float | tuple[float, float]]] = Field(
+        description="the boxes' sides in pixels, for each grid, such as [[16, 32], [64, 128], [256, 512]]; or [width, height] of each"
+    )
+    variance: list[float] = Field(
+        default=[0.1, 0.2], min_length=2, max_length=2, description="what places and sizes are multiplied by; [1, 1] for RetinaNet"
+    )
+    middle: float = Field(0.5, ge=0, le=1, description="where in its cell a box has its middle; 0 for the corner")
 
 
 class Align(Options):

@@ -134,3 +134,50 @@ def test_what_overlaps_may_be_one_thing_at_the_mean_of_them_all() -> None:
     assert np.allclose(seen.boxes, [[0.5, 0, 10.5, 10], [50, 50, 60, 60]]) and np.allclose(seen.points, seen.boxes.reshape(2, 2, 2))
     nothing = blended(seen.only(np.zeros(0, int)), 0.3)
     assert nothing.boxes.shape == (0, 4) and nothing.points is not None and nothing.points.shape == (0, 2, 2)
+
+
+STEPS, SIDES = [16, 32], [[[32.0, 16.0], [16.0, 32.0], [24.0, 24.0]], [[64.0, 64.0], [90.0, 45.0], [45.0, 90.0]]]
+BOX = (20.0, 30.0, 60.0, 90.0)  # of a picture of 128 x 96
+
+
+def told_by_anchors(variance: tuple[float, float], middle: float) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The maps of places and of scores of a RetinaNet of three boxes a cell and four classes, for each grid: (rows, columns, 3, numbers).
+    By the paper: (x - anchor's x) / anchor's width, log(width / anchor's width)."""
+    cx, cy, wide, high = (BOX[0] + BOX[2]) / 2, (BOX[1] + BOX[3]) / 2, BOX[2] - BOX[0], BOX[3] - BOX[1]
+    places = [np.zeros((96 // step, 128 // step, 3, 4)) for step in STEPS]
+    scores = [np.full((96 // step, 128 // step, 3, 4), 0.01) for step in STEPS]
+    row, column, anchor = 1, 1, 2  # of the coarse grid, 45 x 90
+    x, y = (column + middle) * 32, (row + middle) * 32
+    moved = [(cx - x) / 45 / variance[0], (cy - y) / 90 / variance[0]]
+    places[1][row, column, anchor] = [*moved, np.log(wide / 45) / variance[1], np.log(high / 90) / variance[1]]
+    scores[1][row, column, anchor, 2] = 0.9
+    return places, scores
+
+
+@pytest.mark.parametrize("layout", ["maps", "maps, channels last", "rows", "rows, down before across"])
+@pytest.mark.parametrize(("variance", "middle"), [((1.0, 1.0), 0.5), ((0.1, 0.2), 0.0)])
+def test_any_anchors_are_told_by_their_widths_and_heights(layout: str, variance: tuple[float, float], middle: float) -> None:
+    places, scores = told_by_anchors(variance, middle)
+    priors = {"steps": STEPS, "sizes": SIDES, "variance": list(variance), "middle": middle}
+    options: dict[str, Any] = {"priors": priors, "background": "none"}
+    if layout.startswith("maps"):
+        named = {f"{kind}_{at}": value for kind, values in (("class", scores), ("box", places)) for at, value in enumerate(values)}
+        flat = {name: value.reshape(1, *value.shape[:2], -1) for name, value in named.items()}
+        outputs = flat if "last" in layout else {name: value.transpose(0, 3, 1, 2) for name, value in flat.items()}
+    else:
+        outputs = {"box": np.concatenate([value.reshape(-1, 4) for value in places])[None],
+                   "class": np.concatenate([value.reshape(-1, 4) for value in scores])[None]}  # fmt: skip
+        outputs["class"] = np.pad(outputs["class"], ((0, 0), (0, 0), (0, 8)))  # twelve classes
+    if "down" in layout:
+        outputs["box"], options["box_order"] = outputs["box"][..., [1, 0, 3, 2]], "yxyx"
+    (found,) = find_boxes(outputs, Fit(0, 0, 128, 96), (128, 96), [], OnnxOptions(decode="boxes", **options))
+    assert found["label"] == "2" and found["score"] == 0.9
+    assert found["box"] == pytest.approx([BOX[0] / 128, BOX[1] / 96, BOX[2] / 128, BOX[3] / 96], abs=1e-3)
+
+
+def test_grids_without_sizes_are_refused_in_words() -> None:
+    places, _ = told_by_anchors((1.0, 1.0), 0.5)
+    with pytest.raises(RoleError) as fault:
+        find_boxes({"box": places[0].reshape(1, -1, 4)}, Fit(), (128, 96), [],
+                   OnnxOptions(decode="boxes", priors={"steps": [8, 16], "sizes": [[8]]}))  # fmt: skip
+    assert "priors" in (fault.value.where or "")

@@ -287,3 +287,20 @@ def test_edges_between_classes_are_no_stairs(tmp_path: Path) -> None:
     _, stage = play(model, np.zeros((160, 160, 3), np.uint8), decode="mask")
     # Then each row of the picture has its own edge, not one for ten
     assert len({int(row.argmax()) for row in stage.values("values")[0][20:140]}) > 80
+
+
+@pytest.mark.parametrize("layout", ["channels first", "channels last"])
+def test_a_picture_is_made_of_a_vector(tmp_path: Path, layout: str) -> None:
+    """A generator (DCGAN, StyleGAN): z [1, 3] in, a picture of -1..1 out; here each of its channels is one of the three numbers."""
+    shape = [1, 3, 16, 24] if layout == "channels first" else [1, 16, 24, 3]
+    nodes = [
+        node("Reshape", ["z", "one_each"], ["spread"]), node("Expand", ["spread", "sides"], ["wide"]), node("Tanh", ["wide"], ["image"])
+    ]  # fmt: skip
+    constants = {"one_each": np.array([1, 3, 1, 1] if layout == "channels first" else [1, 1, 1, 3]), "sides": np.array(shape)}
+    model = write_onnx(tmp_path / "m.onnx", {"z": (FLOAT, [1, 3])}, {"image": (FLOAT, shape)}, nodes, constants)
+    _, stage = play(model, [0.0, 0.5, -2.0], np.array([0.1, -0.5, 2.0], np.float32), to="vector", decode="image", value_range=[-1, 1])
+    first, second = stage.values("picture")
+    assert first.shape == second.shape == (16, 24, 3) and first.dtype == np.uint8
+    for picture, vector in ((first, [0.0, 0.5, -2.0]), (second, [0.1, -0.5, 2.0])):
+        assert np.abs(picture[8, 12] - (np.tanh(vector) + 1) * 127.5).max() <= 0.51
+    assert stage.values("found")[0]["width"] == 24 and stage.values("found")[0]["height"] == 16
