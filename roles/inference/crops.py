@@ -65,7 +65,8 @@ class Crops:
     def _cut(self, picture: Array, thing: dict[str, Any]) -> Crop | None:
         if self._align is None or not np.isfinite([float(side) for side in thing["box"]]).all():
             return cut(picture, thing, self._margin)
-        return _turned(picture, thing, aligned(thing, picture, self._align, self._aspect).grown(self._margin))
+        region = aligned(thing, picture, self._align, self._aspect).grown(self._margin)
+        return _turned(picture, thing, region, self._align.beyond)
 
 
 def things_in(event: Any) -> list[dict[str, Any]]:
@@ -100,6 +101,6 @@ def cut(picture: Array, thing: Mapping[str, Any], margin: float) -> Crop | None:
     return Crop(dict(thing), picture[top:bottom, left:right], region, (width, height))
 
 
-def _turned(picture: Array, thing: dict[str, Any], region: Region) -> Crop | None:
-    part = region.cut(picture)
+def _turned(picture: Array, thing: dict[str, Any], region: Region, beyond: int | None = None) -> Crop | None:
+    part = region.cut(picture, beyond)
     return None if part is None else Crop(thing, part, region, (picture.shape[1], picture.shape[0]))

@@ -8,7 +8,7 @@ says by which points of the thing (those that its detector gives, counted from 0
     {around: [0, 1]}    not the box but a square about the first point that reaches to the second (MediaPipe's bodies)
     {points: arcface}   turned and sized so that its points lie, as well as can be, on a pattern (ArcFace, and models of likeness after it)
 
-Turning is by the shortest way of least squares (Umeyama 1991); what lies outside the picture is as its edge.
+Turning is by the shortest way of least squares (Umeyama 1991); what lies outside the picture is as its edge, or has the grey `beyond`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ class Region:
         more = 1 + 2 * margin
         return Region(self.corner - (self.across + self.down) * margin, self.across * more, self.down * more)
 
-    def cut(self, picture: Array) -> Array | None:
-        """What lies in it, upright, (height, width[, 3]) uint8; between pixels along a line. None where it is too small to see."""
+    def cut(self, picture: Array, beyond: int | None = None) -> Array | None:
+        """What lies in it, upright, (height, width[, 3]) uint8; between pixels along a line, outside the picture as its edge, or of grey
+        `beyond`. None where it is too small to see."""
         sides = np.array([np.hypot(*self.across), np.hypot(*self.down)])
         if not np.isfinite([*self.corner, *sides]).all() or sides.min() < SIDE_MIN:
             return None
@@ -56,7 +57,10 @@ class Region:
         u, v = (x - left).reshape(shape), (y - top).reshape(shape)
         upper = picture[top, left] * (1 - u) + picture[top, right] * u
         lower = picture[bottom, left] * (1 - u) + picture[bottom, right] * u
-        return np.rint(upper * (1 - v) + lower * v).astype(np.uint8)
+        part = np.rint(upper * (1 - v) + lower * v).astype(np.uint8)
+        if beyond is not None:
+            part[(np.abs(places[..., 0] - x) > 0.5) | (np.abs(places[..., 1] - y) > 0.5)] = beyond
+        return part
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,3 +121,13 @@ def test_points_that_nobody_gives_are_asked_for(tmp_path: Path) -> None:
                        align={"points": "arcface"})  # fmt: skip
     role.on_boxes(Frame([same], captured_s=1.0))
     assert stage.values("found") == [{"things": []}]
+
+
+@pytest.mark.parametrize(("beyond", "outside"), [(None, 0.0), (51, 51.0)])
+def test_beyond_the_picture_lies_its_edge_or_a_grey(tmp_path: Path, beyond: int | None, outside: float) -> None:
+    # Given a thing half of which is left of the picture, where its red is 0
+    thing = {"box": [0.0, 0.4, 0.1, 0.6], "points": share((0, 120), (0, 90))}
+    align = {"around": [0, 1], "up": [0, 1], **({} if beyond is None else {"beyond": beyond})}
+    red = seen_from(tmp_path, thing, align=align)[..., 0] / WIDE * 255
+    assert red[:, :15] == pytest.approx(outside, abs=0.6)
+    assert (red[:, 20:] < 30).all() and red[16, 31] == pytest.approx(29 * 255 / WIDE, abs=1)
