@@ -142,6 +142,7 @@ class Role:
       network    True where it talks over the network with anything but the room's own roles. Without it a role has no UDP and, in a
                  room, no TCP beyond the room's own ports; a string names an option that says so
       writes     the names of options that hold a path outside of `state_folder` to which it writes
+      holds      {option: word} of options whose value only one role of a machine can have, such as {"port": "UDP port"}
       output_option  the option by which an artist renames the first of `outputs`, or gives {name: type} of all; None: fixed
     A method `on_NAME` that is a generator *answers*: each frame on that input becomes one request, what it
     yields goes out piece by piece on the first output and to whoever asked. It may be closed between two
@@ -157,6 +158,7 @@ class Role:
     needs_model: ClassVar[bool] = False
     network: ClassVar[bool | str] = False
     writes: ClassVar[tuple[str, ...]] = ()
+    holds: ClassVar[Mapping[str, str]] = {}
     output_option: ClassVar[str | None] = None
 
     Options: ClassVar[type[Options]] = Options
@@ -293,7 +295,7 @@ def describe(kind: str, role: type[Role]) -> Kind:
         kind=kind, about=about, options=role.Options.model_json_schema(), inputs=inputs, outputs=dict(role.outputs),
         extra=role.extra, answers=tuple(answers), exclusive=role.exclusive, display=role.display,
         needs_model=role.needs_model, catch_all="*" in role.inputs, output_option=role.output_option,
-        network=role.network, writes=tuple(role.writes),
+        network=role.network, writes=tuple(role.writes), holds=dict(role.holds),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from mesh.core import files, options, references, wires
+from mesh.core import files, options, references, rivals, wires
 from mesh.core.complaints import Complaints
 from mesh.core.facts import FileFact, FolderFacts, KindFault
 from mesh.core.kind import Kind
@@ -72,6 +72,7 @@ def judge(
         if fault is not None and not complaints.is_lost("roles", role.name):
             _say_kind_fault(complaints, role, fault)
     wires.judge(complaints, deployment)
+    rivals.judge(complaints, deployment)
     options.judge(complaints, deployment)
     files.judge(complaints, deployment, facts)
     return (None if complaints.mistakes else deployment), _in_order(complaints.mistakes)

@@ -122,7 +122,7 @@ def _judge_file(complaints: Complaints, deployment: Deployment, want: Wanted, fa
         complaints.at_value(want.at, f"{path} is a file, and a folder is meant", "write the folder that holds it")
     elif fact.state == "file" and fact.size_bytes == 0:
         complaints.at_value(
-            want.at, f"{path} is empty", "copy the file anew" if want.sort == "model" else "write something in it"
+            want.at, f"{path} is empty", "copy the file anew" if want.sort == "model" else "put into it what belongs there"
         )
     elif fact.state == "file" and not path.lower().endswith(ENDINGS.get(want.sort, "")):
         article = "an" if want.sort == "image" else "a"

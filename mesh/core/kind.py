@@ -31,6 +31,7 @@ class Kind:
     output_option: str | None = None  # the option that renames the first of `outputs`, or holds {name: type} of all
     network: bool | str = False  # talks over the network with others than the room's roles; a string: where that option says so
     writes: tuple[str, ...] = ()  # options that hold a path to which it writes
+    holds: dict[str, str] = field(default_factory=dict)  # {option: what its value is, of which one role of a machine can have each}
 
     def outputs_for(self, options: Mapping[str, Any]) -> dict[str, str]:
         """{name: type} of the streams that a role of this kind emits with these options, as written in the deployment."""

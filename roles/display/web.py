@@ -57,6 +57,7 @@ class Web(Role):
     inputs = {"*": Any_}
     extra = "web"
     network = True
+    holds = {"port": "TCP port"}
     display = True
     keeps_time = True
     Options = WebOptions

@@ -52,6 +52,7 @@ class Camera(Role):
     outputs = {"image": Image}
     extra = "camera"
     network = True
+    holds = {"source": "camera"}
     Options = CameraOptions
 
     def setup(self) -> None:

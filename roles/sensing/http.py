@@ -62,6 +62,7 @@ class Http(Role):
 
     outputs = {"post": Event}
     network = True
+    holds = {"port": "TCP port"}
     Options = HttpOptions
 
     def setup(self) -> None:

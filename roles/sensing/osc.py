@@ -48,6 +48,7 @@ class Osc(Role):
     outputs = {"message": Event}
     extra = "osc"
     network = True
+    holds = {"port": "UDP port"}
     Options = OscOptions
 
     def setup(self) -> None:

@@ -49,6 +49,7 @@ class Serial(Role):
 
     outputs = {"reading": Event}
     extra = "serial"
+    holds = {"port": "serial port"}
     Options = SerialOptions
 
     def setup(self) -> None:
