@@ -19,7 +19,7 @@ from roles.inference.candidates import Candidates, best, foreground, likely
 from roles.inference.centres import centernet
 from roles.inference.columns import read_columns
 from roles.inference.distances import gfl, is_distances, nanodet, yolo8_heads
-from roles.inference.grids import grid_family, grids, prototypes, read_grid
+from roles.inference.grids import grid_family, grids, in_usual_order, prototypes, read_grid
 from roles.inference.heads import channels_first, heads
 from roles.inference.intake import Array, Size
 from roles.inference.pairs import is_detr, is_dets, pair_of, read_dets, read_pair
@@ -144,6 +144,8 @@ def read_boxes(outputs: Mapping[str, Array], size: Size, labels: list[str], opti
     if family == "nanodet":
         return family, nanodet(found[0], size, labels, options.activation)
     masks = prototypes(outputs)
+    if family == "ended":
+        found[0] = in_usual_order(found[0], outputs)
     return family, read_grid(found[0], family, labels, options, hints, len(masks) if masks is not None else 0)
 
 

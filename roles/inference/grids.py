@@ -4,7 +4,7 @@
     yolo5    [1, n, 5 + classes (+ masks' weights)]
     turned   [1, 4 + classes + 1, n]: the last number is an angle (YOLOv8-obb)
     ended    [1, n, 6]: x0 y0 x1 y1 score class (YOLOv10); with a picture's number before (YOLOv7, YOLO-NAS), weights of masks or an
-             angle after
+             angle after; PaddleDetection's have the class and the score before the box
 
 An export from Ultralytics says in its metadata what it is (`task`, `names`, `kpt_shape`); that is believed before shapes.
 """
@@ -124,12 +124,23 @@ def _ended(grid: Array, labels: list[str], options: Any, hints: Mapping[str, str
         return Candidates(corners(rows[:, :4]), rows[:, 4], rows[:, 5].astype(int), angles=rows[:, 6], chosen=True)
     if rows.shape[1] == 7 and not masks:  # a number of the picture comes first
         score, kind = (5, 6) if (rows[:, 6] == np.rint(rows[:, 6])).all() and (rows[:, 5] != np.rint(rows[:, 5])).any() else (6, 5)
-        return Candidates(rows[:, 1:5], rows[:, score], rows[:, kind].astype(int))
+        return Candidates(ordered(rows[:, 1:5], options.box_order), rows[:, score], rows[:, kind].astype(int))
     shape = shape_of_points(hints) if hints.get("task") == "pose" else None
     points = rows[:, 6:].reshape(len(rows), *shape)[..., :2] if shape is not None else None
     weights = rows[:, 6:] if masks else None
     boxes = ordered(rows[:, :4], options.box_order)
     return Candidates(boxes, rows[:, 4], rows[:, 5].astype(int), points, shapes=weights)
+
+
+def in_usual_order(grid: Array, outputs: Mapping[str, Array]) -> Array:
+    """Rows that end in suppression as x0 y0 x1 y1 score class: PaddleDetection has class score x0 y0 x1 y1, in an output called
+    multiclass_nms3_0.tmp_0 or beside one whole number, how many rows there are."""
+    if grid.ndim != 2 or grid.shape[1] != 6:
+        return grid
+    counted = any(value.size == 1 and np.issubdtype(value.dtype, np.integer) for value in outputs.values())
+    named = any(name.lower().startswith(("multiclass_nms", "matrix_nms")) for name in outputs)
+    first = bool((grid[:, 0] == np.rint(grid[:, 0])).all() and (grid[:, 1] >= 0).all() and (grid[:, 1] <= 1).all())
+    return grid[:, [2, 3, 4, 5, 1, 0]] if named or (counted and first) else grid
 
 
 def shape_of_points(hints: Mapping[str, str]) -> tuple[int, int] | None:

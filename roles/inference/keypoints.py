@@ -57,7 +57,7 @@ def figures(
     elif options.scores is None and (name := _mediapipe(outputs)) and how in ("auto", "xyz"):
         points, sure = _landmarks(outputs[name], size), _presence(outputs)
     else:
-        points = _numbers(_named(outputs, options.scores), how, size, labels)
+        points = _numbers(_named(outputs, options.scores), how, size, labels, options)
     if labels and len(labels) != points.shape[1]:
         raise RoleError(
             f"{len(labels)} labels for {points.shape[1]} points", where="option labels", instead="give one word for each point, or none"
@@ -191,7 +191,7 @@ def _bins(outputs: Mapping[str, Array], size: Size) -> Array:
     return stacked
 
 
-def _numbers(value: Array, order: str, size: Size, labels: list[str]) -> Array:
+def _numbers(value: Array, order: str, size: Size, labels: list[str], options: Any) -> Array:
     """Plain numbers, each point's together, as figures (n, k, 3)."""
     across, down, sure = ORDERS[order]
     each = 3 if order in ("xys", "yxs", "xyz") else 2
@@ -208,7 +208,10 @@ def _numbers(value: Array, order: str, size: Size, labels: list[str]) -> Array:
     scores = points[..., sure : sure + 1] if sure is not None else np.ones((*points.shape[:2], 1))
     scores = scores if scores.min(initial=0) >= 0 and scores.max(initial=0) <= 1 else sigmoid(scores)
     places = points[..., [across, down]]
-    if places.size and np.abs(places).max() <= WITHIN:
+    if options.value_range is not None:  # such as -1..1
+        low, high = options.value_range
+        places = (places - low) / ((high - low) or 1.0) * np.array(size, np.float64)
+    elif places.size and options.unit != "pixels" and (options.unit == "share" or np.abs(places).max() <= WITHIN):
         places = places * np.array(size, np.float64)
     return np.concatenate([places, scores], axis=-1)
 

@@ -168,7 +168,8 @@ class OnnxOptions(Options):
         "or - x0 y0 x1 y1 label score, or x0 y0 w h score 17*(x y s); of several outputs, as {its name: its columns}",
     )
     unit: Literal["auto", "pixels", "share"] = Field(
-        "auto", description="boxes: whether places are in the model's pixels or in 0..1 of its picture, where small numbers leave a doubt"
+        "auto",
+        description="boxes, keypoints: whether places are in the model's pixels or in 0..1 of its picture, where numbers leave a doubt",
     )
     box_order: Literal["auto", "xyxy", "yxyx", "xywh", "cxcywh"] = Field(
         "auto", description="boxes: the order of the numbers (detector: pair, ended)"
@@ -203,7 +204,8 @@ class OnnxOptions(Options):
     near: Literal["high", "low"] = Field("high", description="depth: what is near has high numbers, or low ones (metres)")
     value_range: list[float] | None = Field(
         None, min_length=2, max_length=2,
-        description="depth, image: the numbers for black and white, as [0, 255]; flow: for none and the deepest colour; seen when left out",
+        description="depth, image: the numbers for black and white, as [0, 255]; flow: for none and the deepest colour; keypoints: for the "
+        "picture's left and right, top and bottom, as [-1, 1]; seen when left out",
     )
     picture_size: Literal["frame", "model"] = Field("frame", description="image: as large as the frame, or as the model makes it")
     blank: str | None = Field(None, description="letters: the one that means none: first, last, or a label")

@@ -122,9 +122,9 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     if len(rest) > 1 or common:
         common["input"] = name
     for other in rest:
-        if other == "orig_target_sizes":
-            side = next((side for side in entry.shape[-2:] if isinstance(side, int)), 640)
-            common["feed"] = {**common.get("feed", {}), other: [[side, side]]}
+        known = _told_sizes(other, entry.shape)
+        if known:
+            common["feed"] = {**common.get("feed", {}), other: known}
     told = ready_as_told(file)
     others = [other for each, other in rest.items() if each != name]
     for heard in spectra(name, entry, others, told, session.metadata, file.parent):
@@ -141,6 +141,14 @@ def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     own = [f"{sides[1]}x{sides[0]}"] if len(sides) == 2 else ["224x224"] if flat else []
     for size in (*own, *SIZES):
         yield {**common, "size": size}
+
+
+def _told_sizes(name: str, shape: list[Any]) -> list[list[float]]:
+    """What an input wants that says how large the picture is, so that places are in the model's own; empty where it is none."""
+    sides = [side for side in shape[1:] if isinstance(side, int) and side > 3] or [640]
+    if name in ("orig_target_sizes", "im_shape", "image_shape"):  # RT-DETR; PaddleDetection; YOLOv3 of Keras: height, width
+        return [[sides[0], sides[-1]]]
+    return [[1.0, 1.0]] if name == "scale_factor" else []
 
 
 def _before(rest: Mapping[str, Any]) -> tuple[str, str] | None:

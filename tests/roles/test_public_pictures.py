@@ -304,3 +304,26 @@ def test_a_picture_is_made_of_a_vector(tmp_path: Path, layout: str) -> None:
     for picture, vector in ((first, [0.0, 0.5, -2.0]), (second, [0.1, -0.5, 2.0])):
         assert np.abs(picture[8, 12] - (np.tanh(vector) + 1) * 127.5).max() <= 0.51
     assert stage.values("found")[0]["width"] == 24 and stage.values("found")[0]["height"] == 16
+
+
+@pytest.mark.parametrize(("said", "options"), [
+    (lambda places: places * 2 - 1, {"value_range": [-1, 1]}),  # insightface's 106 points
+    (lambda places: places, {}), (lambda places: places * 64, {}), (lambda places: places, {"unit": "share"}),
+    (lambda places: places * 1.5, {"unit": "pixels"}),
+])  # fmt: skip
+def test_points_lie_where_their_numbers_mean(tmp_path: Path, said: Any, options: dict[str, Any]) -> None:
+    places = np.random.default_rng(3).uniform(0, 1, (106, 2))
+    model = public(tmp_path / "m.onnx", ("data", FLOAT, [1, 3, 64, 64]), {"fc1": said(places).reshape(1, 212)})
+    _, stage = play(model, PICTURE, decode="keypoints", points="xy", **options)
+    points = np.array(stage.values("found")[0]["figures"][0]["points"])[:, :2]
+    assert np.allclose(points, places * 1.5 / 64 if options.get("unit") == "pixels" else places, atol=1e-3)
+
+
+def test_an_efficientdet_of_tensorflow_has_its_rows_down_before_across(tmp_path: Path) -> None:
+    """[1, n, 7]: picture, ymin, xmin, ymax, xmax, score, class."""
+    rows = np.zeros((1, 100, 7))
+    rows[0, 0] = [0, BOX[1] * 64, BOX[0] * 64, BOX[3] * 64, BOX[2] * 64, 0.9, 3]
+    model = public(tmp_path / "m.onnx", ("image_arrays:0", UINT8, [1, 64, 64, 3]), {"detections:0": rows})
+    _, stage = play(model, PICTURE, decode="boxes", box_order="yxyx")
+    (thing,) = stage.values("found")[0]["boxes"]
+    assert thing["label"] == "3" and thing["box"] == pytest.approx(BOX, abs=1e-3)

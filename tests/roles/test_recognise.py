@@ -196,3 +196,31 @@ def test_a_picture_whose_name_is_a_number_is_no_memory_of_an_output(tmp_path: Pa
     outputs = {"conv2d_21": np.tile([96.0, 64.0, 1.0], 468)[None, None, None], "conv2d_31": np.array([[[[3.0]]]])}
     model = public(tmp_path / "m.onnx", ("input_1", FLOAT, [1, 192, 192, 3]), outputs)
     assert first_way(model) == {"decode": "keypoints"}
+
+
+def paddle(path: Path, named: bool) -> Path:
+    """PaddleDetection's: a picture, how large it is and how much it was made smaller; class, score and corners by that, and how many."""
+    said = np.zeros((3, 6), np.float32)
+    said[0], said[1] = [1, 0.9, 160, 80, 480, 160], [0, 0.05, 0, 0, 50, 50]
+    said[2, 0] = -1  # nothing
+    inputs: dict[str, tuple[int, list[Any]]] = {
+        "im_shape": (FLOAT, [None, 2]), "image": (FLOAT, [None, 3, 320, 640]), "scale_factor": (FLOAT, [None, 2])}  # fmt: skip
+    rows, count = ("multiclass_nms3_0.tmp_0", "multiclass_nms3_0.tmp_2") if named else ("fetch_name_0", "fetch_name_1")
+    nodes = [
+        node("ReduceMean", ["image"], ["mean"], keepdims=0), node("Mul", ["mean", "zero"], ["nothing"]),
+        node("Add", ["said", "nothing"], ["all"]),
+        node("Concat", ["ones", "scale_factor", "scale_factor"], ["by"], axis=1), node("Div", ["all", "by"], [rows]),
+        node("Identity", ["three"], [count]),
+    ]  # fmt: skip
+    constants = {"said": said, "zero": np.float32(0), "ones": np.ones((1, 2), np.float32), "three": np.array([3], np.int32)}
+    return write_onnx(path, inputs, {rows: (FLOAT, [None, 6]), count: (TensorProto.INT32, [1])}, nodes, constants)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_detector_that_is_told_its_picture_s_size_is_known_and_read(tmp_path: Path, named: bool) -> None:
+    model = paddle(tmp_path / "m.onnx", named)
+    way = first_way(model)
+    assert way["decode"] == "boxes" and way["feed"] == {"im_shape": [[320, 640]], "scale_factor": [[1.0, 1.0]]}
+    _, stage = play(model, np.zeros((40, 80, 3), np.uint8), **way)
+    (thing,) = stage.values("found")[0]["boxes"]
+    assert (thing["label"], thing["score"], thing["box"]) == ("1", 0.9, [0.25, 0.25, 0.75, 0.5])
