@@ -9,7 +9,11 @@ another. The list with the higher number stands; of two of one number (two owner
 node, and the other's entry must be made again. It carries the hash of the key that the rest share from then on: without
 that, a machine that was shut out could still speak in datagrams, which no handshake precedes. The key itself is told over
 the encrypted lines to those who are still in; one that was off hears of it when it is back. For a second a node goes on
-speaking under the key before, and for three it understands it, so that nobody seems silent who is only late to hear.
+speaking under the key before, and for three it understands it, so that nobody seems silent who is only late to hear. But of a
+machine that has been heard under the new key nothing is believed under the old one any more: so a machine that was shut out can
+pass for another in datagrams for that first second only, for three where the other is silent. Decided against: no time at all
+(whoever hears of the list late would seem dead), and a key for each pair of machines (each beat would be sealed once for each listener,
+for the sake of a second).
 """
 
 from __future__ import annotations
@@ -22,13 +26,14 @@ from dataclasses import dataclass, field
 import msgpack
 
 from mesh.core.codec import seal, unseal
-from mesh.core.messages import Message
+from mesh.core.messages import Ack, Message
 from mesh.errors import WireError
 from mesh.shell.keys import InstallationKey, first_group_key, verify
 
 SHUT_OUT_MAX = 1024
 SIGNED_BYTES_MAX = 100_000
 SPEAKS_S, UNDERSTANDS_S = 1.0, 3.0
+TURNED_MAX = 1024
 _PURPOSE, _SIGNATURE_BYTES = b"roomful-shut-out-1", 64
 
 
@@ -73,11 +78,13 @@ class GroupKeys:
         self.current = first_group_key(room_key)
         self._before = b""
         self._since_s = float("-inf")
+        self._turned: set[str] = set()  # who has spoken under the current key while the one before was understood
 
     def adopt(self, group_key: bytes, now: float) -> None:
         """The key of a list that has just been heard, or was read from the disk at the start."""
         if group_key != self.current:
             self._before, self.current, self._since_s = self.current, group_key, now
+            self._turned = set()
 
     def seal(self, message: Message, now: float) -> bytes:
         """As `codec.seal`."""
@@ -86,12 +93,25 @@ class GroupKeys:
 
     def unseal(self, data: bytes, now: float) -> Message:
         """As `codec.unseal`."""
+        changing = bool(self._before) and now < self._since_s + UNDERSTANDS_S
         try:
-            return unseal(data, self.current)
+            message = unseal(data, self.current)
         except WireError:
-            if self._before and now < self._since_s + UNDERSTANDS_S:
-                return unseal(data, self._before)
-            raise
+            if not changing:
+                raise
+        else:
+            if changing and len(self._turned) < TURNED_MAX:
+                self._turned.add(speaker(message))
+            return message
+        message = unseal(data, self._before)
+        if speaker(message) in self._turned:
+            raise WireError("a datagram with the key from before somebody was shut out, of one who has the new key")
+        return message
+
+
+def speaker(message: Message) -> str:
+    """Of which node this is the word; "" of none. A helper hands an answer on as it is."""
+    return message.target if isinstance(message, Ack) else getattr(message, "node", "")
 
 
 def _hash(group_key: bytes) -> bytes:

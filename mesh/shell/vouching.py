@@ -19,14 +19,14 @@ from dataclasses import dataclass, replace
 
 import zmq
 
-from mesh.core.messages import Ack, Hello, Message, ShutOut, State, Verdict
+from mesh.core.messages import Hello, Message, ShutOut, State, Verdict
 from mesh.core.node import Node
 from mesh.shell.certificates import Certificate
 from mesh.shell.credentials import Credentials
 from mesh.shell.introductions import Introductions, Send
 from mesh.shell.keys import KeyFileError, read_secret, save_secret
 from mesh.shell.register import Register
-from mesh.shell.revocations import UNDERSTANDS_S, GroupKeys
+from mesh.shell.revocations import UNDERSTANDS_S, GroupKeys, speaker
 from mesh.shell.revocations import read as read_revocations
 from mesh.shell.storage import Store
 
@@ -133,10 +133,7 @@ class Vouching:
         shut_out = self.register.revocations.shut_out
         if not shut_out:
             return False
-        if isinstance(message, Hello):
-            speaks = message.record.node
-        else:
-            speaks = message.target if isinstance(message, Ack) else getattr(message, "node", "")
+        speaks = message.record.node if isinstance(message, Hello) else speaker(message)
         about = message.subject if isinstance(message, Verdict) else speaks
         return any(node in shut_out and self.is_barred(node) for node in (speaks, about))
 

@@ -72,6 +72,28 @@ def test_what_is_adopted_is_kept_and_known_after_a_restart() -> None:
     assert (again.ordered, again.offered) == (sign(PLAY, 2, B), sign(FETCH, 3, C))
 
 
+@given(st.permutations([1, 2, 3, 4]), st.booleans())
+def test_an_older_order_said_again_with_its_good_signature_moves_nobody_back(again: list[int], restarted: bool) -> None:
+    # Given a machine that plays what was ordered last, and has the earlier ones on its disk
+    each, saved = node((0, ""), A, B, C), dict[str, object]()
+    orders = [sign(PLAY, 1, C), sign(PLAY, 2, B), sign(PLAY, 3, A), sign(PLAY, 4, B)]
+    for order in orders:
+        saved |= {effect.key: effect.value for effect in each.look([state(order)], 0.0) if isinstance(effect, Save)}
+        saved |= {effect.key: effect.value for effect in each.reads((order.number, order.hash)) if isinstance(effect, Save)}
+        each.ready |= {A, B, C}
+    if restarted:
+        each = Distribution(trusts, saved)
+        each.ready |= {A, B, C}
+        each.reads((4, B))
+    # When a member says the earlier ones again, in its state or at the door
+    for number in again:
+        order = orders[number - 1]
+        assert done(each.look([state(order, sign(FETCH, order.number, order.hash))], 1.0)) == []
+        assert done(each.take(Offered(PLAY, order), 1.0)) == []
+    # Then it is played what was ordered last, and that is what the machine tells others
+    assert each.ordered == orders[-1] and each.playing == (4, B) and each.wanted() is None
+
+
 ROWS = [None, [], [2, B], [2, B, "xx"], ["2", B, "00"], [2, "b", "00"], [2, B, "00"], {"a": 1}, [9, C, sign(FETCH, 9, C).signature.hex()]]
 
 

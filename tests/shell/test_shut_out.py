@@ -98,6 +98,25 @@ def test_the_datagrams_of_those_who_are_in_are_understood_through_the_change_and
             other.unseal(one.seal(WORD, UNDERSTANDS_S + 1.0), UNDERSTANDS_S + 1.0)
 
 
+def test_who_was_shut_out_cannot_pass_for_a_machine_that_has_turned_to_the_new_key() -> None:
+    # Given two who have heard that a third is shut out, of whom one has spoken under the new key
+    key = throwaway_key()
+    here, there, gone = (GroupKeys(key.room_key) for _ in range(3))
+    here.adopt(key.group_key(1), 0.0)
+    there.adopt(key.group_key(1), 0.0)
+    now = SPEAKS_S + 0.1
+    beat, answer = Beat(B, "b", 1, 7, 1), Ack(B, "b", 1, 7, 1, relay=C)
+    here.unseal(there.seal(beat, now), now)
+    # When the third says something in its name, then it is not believed, though the old key is understood still
+    for word in (beat, answer):
+        with pytest.raises(WireError, match="shut out"):
+            here.unseal(gone.seal(word, now), now)
+    assert here.unseal(gone.seal(Beat(C, "c", 1, 7, 1), now), now)
+    # And when somebody else is shut out, all begin anew
+    here.adopt(key.group_key(2), 10.0)
+    assert here.unseal(there.seal(beat, 10.1), 10.1) == beat
+
+
 def _vouching(key: InstallationKey, node: str, home: Path) -> Vouching:
     home.mkdir(exist_ok=True)
     return Vouching(let_in(key, node), Store(home), lambda *told: True, lambda *kept: None)
