@@ -24,7 +24,7 @@ def scaled(picture: Array, size: Size, sampling: str = "area") -> Array:
     that were trained with it, with every pixel weighed."""
     if (picture.shape[1], picture.shape[0]) == size:
         return picture
-    cv2 = _opencv()
+    cv2 = opencv()
     if cv2 is not None and sampling not in SMOOTH:
         shrinks = size[0] <= picture.shape[1] and size[1] <= picture.shape[0]
         ways = {"area": cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
@@ -36,7 +36,7 @@ def scaled(picture: Array, size: Size, sampling: str = "area") -> Array:
 
 def smoothly(planes: Array, size: Size) -> Array:
     """float32 (n, height, width) -> larger planes of `size` (width, height), bilinear."""
-    cv2 = _opencv()
+    cv2 = opencv()
     if cv2 is not None:
         return np.stack([cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in np.ascontiguousarray(planes)])
     down = _along(planes.transpose(1, 2, 0), size[1], "linear")
@@ -44,7 +44,7 @@ def smoothly(planes: Array, size: Size) -> Array:
 
 
 @cache
-def _opencv() -> Any:
+def opencv() -> Any:
     """OpenCV where it is installed: only faster, see the module's text."""
     try:
         import cv2

@@ -21,6 +21,7 @@ import numpy as np
 
 from mesh.errors import RoleError
 from roles.inference.intake import Array, Fit
+from roles.inference.sampling import opencv
 
 SIDE_MIN = 2  # pixels
 ARCFACE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])  # of 112 pixels
@@ -47,7 +48,21 @@ class Region:
         if not np.isfinite([*self.corner, *sides]).all() or sides.min() < SIDE_MIN:
             return None
         wide, high = (int(min(side, 2 * max(picture.shape))) for side in np.rint(sides))
-        columns, rows = (np.arange(wide) + 0.5) / wide, (np.arange(high) + 0.5) / high
+        return self._turned(picture, (wide, high), beyond) if opencv() is None else self._warped(picture, (wide, high), beyond)
+
+    def _warped(self, picture: Array, size: tuple[int, int], beyond: int | None) -> Array:
+        """By OpenCV, ten times as fast; places between pixels are rounded to thirty-seconds."""
+        cv2 = opencv()
+        ways = np.stack([self.across / size[0], self.down / size[1]], axis=1)
+        moves = np.column_stack([ways, self.corner + ways.sum(axis=1) / 2 - 0.5])
+        border = cv2.BORDER_REPLICATE if beyond is None else cv2.BORDER_CONSTANT
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        grey = [beyond or 0] * 3
+        part: Array = cv2.warpAffine(np.ascontiguousarray(picture), moves, size, flags=flags, borderMode=border, borderValue=grey)
+        return part
+
+    def _turned(self, picture: Array, size: tuple[int, int], beyond: int | None) -> Array:
+        columns, rows = (np.arange(size[0]) + 0.5) / size[0], (np.arange(size[1]) + 0.5) / size[1]
         places = self.corner + rows[:, None, None] * self.down + columns[None, :, None] * self.across - 0.5
         x = np.clip(places[..., 0], 0, picture.shape[1] - 1)
         y = np.clip(places[..., 1], 0, picture.shape[0] - 1)

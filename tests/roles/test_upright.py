@@ -11,6 +11,8 @@ import pytest
 
 from mesh.errors import RoleError
 from mesh.role import Frame
+from roles.inference import upright
+from roles.inference.upright import Region
 from tests.roles.public_models import play, public
 from tests.roles.small_models import FLOAT, node, write_onnx
 
@@ -131,3 +133,16 @@ def test_beyond_the_picture_lies_its_edge_or_a_grey(tmp_path: Path, beyond: int 
     red = seen_from(tmp_path, thing, align=align)[..., 0] / WIDE * 255
     assert red[:, :15] == pytest.approx(outside, abs=0.6)
     assert (red[:, 20:] < 30).all() and red[16, 31] == pytest.approx(29 * 255 / WIDE, abs=1)
+
+
+@pytest.mark.parametrize("beyond", [None, 40])
+@pytest.mark.parametrize("colours", [3, 1])
+def test_a_machine_without_opencv_cuts_out_the_same(monkeypatch: pytest.MonkeyPatch, beyond: int | None, colours: int) -> None:
+    picture = slopes() if colours == 3 else slopes()[:, :, 0]
+    region = Region(np.array([-20.0, 40]), np.array([100.0, 60]), np.array([-48.0, 80]))
+    quick = region.cut(picture, beyond)
+    monkeypatch.setattr(upright, "opencv", lambda: None)
+    plain = region.cut(picture, beyond)
+    assert quick is not None and plain is not None and quick.shape == plain.shape == (93, 117, 3)[: picture.ndim]
+    apart = np.abs(quick.astype(int) - plain)
+    assert (apart > 1).mean() < 0.01  # but for the picture's very edge, where OpenCV blends and numpy does not
