@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
+SAID_BYTES_A_SECOND, SAID_BYTES_AT_ONCE = 16_384.0, 262_144.0  # on one WebSocket; a read takes that much at once at most
 ADDRESSES_MAX = 1000  # remembered with their allowances
 FULL, SLOW, OFTEN, BROKEN, ELSEWHERE = "full", "slow", "often", "broken", "elsewhere"  # broken: no HTTP; elsewhere: another page's
 
@@ -49,11 +50,11 @@ class Allowance:
         self._counted_s = now_s
         return self._left >= 1.0
 
-    def take(self) -> bool:
-        """One more, if it is within it."""
-        if not self.left():
+    def take(self, so_much: float = 1.0) -> bool:
+        """One more, or so much more, if it is within it."""
+        if not self.left() or so_much > self._left:
             return False
-        self._left -= 1.0
+        self._left -= so_much
         return True
 
 
@@ -119,11 +120,13 @@ def is_here(address: str) -> bool:
 
 def guarded(keeper: Doorkeeper) -> Any:
     """uvicorn's protocol with a keeper before it; a class, as uvicorn wants one."""
+    from h11 import SEND_BODY
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Guarded(H11Protocol):
         _entered: str | None = None
         _timer: asyncio.TimerHandle | None = None
+        _answered: Any = None  # the call whose answer is to be taken
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
@@ -139,9 +142,10 @@ def guarded(keeper: Doorkeeper) -> Any:
             super().connection_lost(exc)
 
         def handle_events(self) -> None:
-            answering = self.cycle is not None and not self.cycle.response_complete
             super().handle_events()
-            if not answering and self._entered is not None and self.cycle is not None and not self.cycle.response_complete:
+            answering = self._entered is not None and self.cycle is not None and not self.cycle.response_complete
+            if answering and self.cycle is not self._answered and self.conn.their_state is not SEND_BODY:  # the call is made
+                self._answered = self.cycle
                 self._wait(keeper.bounds.taking_s)
 
         def on_response_complete(self) -> None:
@@ -174,3 +178,45 @@ def guarded(keeper: Doorkeeper) -> Any:
             self.transport.abort()
 
     return Guarded
+
+
+def terse(keeper: Doorkeeper) -> Any:
+    """uvicorn's protocol of WebSockets for browsers that only look; a class, as uvicorn wants one.
+
+    It keeps what is said until it is whole, however many pieces of nothing it comes in, and answers every ping into a buffer that a browser
+    need not read: either is memory for whoever asks. A browser says little, in one piece, and never pings, so who does else is hung up on.
+    """
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    class Terse(WebSocketsSansIOProtocol):
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._may_say = Allowance(SAID_BYTES_A_SECOND, SAID_BYTES_AT_ONCE)
+
+        def data_received(self, data: bytes) -> None:
+            if self._may_say.take(len(data)):
+                super().data_received(data)
+            else:
+                self._too_much()
+
+        def handle_text(self, event: Any) -> None:
+            if event.fin:
+                super().handle_text(event)
+            else:
+                self._too_much()
+
+        def handle_bytes(self, event: Any) -> None:
+            self._too_much()
+
+        def handle_ping(self) -> None:
+            if self.writable.is_set():
+                super().handle_ping()
+            else:
+                self._too_much()
+
+        def _too_much(self) -> None:
+            if not self.transport.is_closing():
+                keeper.refused[OFTEN] += 1
+                self.transport.abort()
+
+    return Terse

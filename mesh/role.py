@@ -38,6 +38,7 @@ from mesh.door import Bounds as Bounds
 from mesh.door import Doorkeeper as Doorkeeper
 from mesh.door import guarded as guarded
 from mesh.door import is_here as is_here
+from mesh.door import terse as terse
 
 # The types a stream can have. A wire joins equal types; `Any_` (an input only) takes all of them.
 Image = "image"  # numpy uint8, (height, width, 3) RGB or (height, width) grey

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mesh.errors import RoleError
-from mesh.role import ELSEWHERE, FULL, OFTEN, Allowance, Bounds, Doorkeeper, Frame, guarded, is_here
+from mesh.role import ELSEWHERE, FULL, OFTEN, Allowance, Bounds, Doorkeeper, Frame, guarded, is_here, terse
 from roles.display.audience import Audience, Visitor, pack_picture
 from roles.display.showing import Message, Showing
 
@@ -132,6 +132,7 @@ class PageServer:
             log_config=None,
             access_log=False,
             http=guarded(self.keeper),
+            ws=terse(self.keeper),
             server_header=False,
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_ping_interval=10.0,

@@ -168,6 +168,29 @@ def test_a_phone_that_says_too_much_or_too_much_at_once_is_shown_out(page: Any) 
     assert status(ask(port, "/")) == 200
 
 
+@pytest.mark.parametrize(("begin", "flood"), [
+    (b"\x01\x80" + bytes(4), b"\x00\x80" + bytes(4)),  # a text that never ends, in pieces of nothing
+    (b"", b"\x89\xfd" + bytes(4) + b"x" * 125),  # pings, whose answers are never read
+    (b"", b"\x8a\xfd" + bytes(4) + b"x" * 125),  # pongs that nobody asked for
+], ids=["pieces", "pings", "pongs"])  # fmt: skip
+def test_a_line_takes_no_memory_for_what_is_never_whole_or_never_read(page: Any, begin: bytes, flood: bytes) -> None:
+    # Given a phone on a line of its own making
+    role, _, port = page
+    with socket.create_connection(("127.0.0.1", port), 10.0, source_address=("127.0.0.6", 0)) as line:
+        line.sendall(b"GET /roomful HTTP/1.1\r\nHost: a:1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n")
+        assert b"101" in line.recv(12)
+        # When it says so, for as long as it is let, and never reads
+        said = 0
+        with contextlib.suppress(ConnectionError):
+            line.sendall(begin)
+            while said < 50_000_000:
+                said += line.send(flood * 500)
+    # Then that is not for long, and it is counted
+    assert said < 20_000_000
+    until(lambda: role._server.keeper.refused["often"] >= 1, what="that it is counted")
+
+
 def test_phones_that_never_finish_their_call_are_hung_up_on_and_keep_nobody_out(page: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given far more half-made calls than there are places, from many addresses, and a screen on this machine
     role, _, port = page

@@ -309,12 +309,14 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(served: Served) -> None:
     assert served.http.get("/").status_code == 200
 
 
-def test_questions_that_are_never_finished_are_hung_up_on_and_keep_nobody_out(served: Served) -> None:
+@pytest.mark.parametrize("begun", [b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",
+                                   b"POST /order HTTP/1.1\r\nHost: x\r\nContent-Length: 900\r\n\r\n"])  # fmt: skip
+def test_questions_that_are_never_finished_are_hung_up_on_and_keep_nobody_out(served: Served, begun: bytes) -> None:
     served.dashboard.keeper.bounds = replace(BOUNDS, patience_s=1.0)
     lines = []
     for number in range(BOUNDS.connections + 20):
         line = socket.create_connection(("127.0.0.1", served.port), 5, source_address=(f"127.0.1.{1 + number // 8}", 0))
-        line.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+        line.sendall(begun)
         lines.append(line)
     assert served.http.get("/").status_code == 200, "this machine is served meanwhile"
     until_s = time.monotonic() + 20
