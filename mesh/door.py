@@ -120,8 +120,7 @@ def is_here(address: str) -> bool:
 
 def guarded(keeper: Doorkeeper) -> Any:
     """uvicorn's protocol with a keeper before it; a class, as uvicorn wants one."""
-    from h11 import SEND_BODY
-    from uvicorn.protocols.http.h11_impl import H11Protocol
+    from uvicorn.protocols.http.h11_impl import H11Protocol, h11
 
     class Guarded(H11Protocol):
         _entered: str | None = None
@@ -144,7 +143,7 @@ def guarded(keeper: Doorkeeper) -> Any:
         def handle_events(self) -> None:
             super().handle_events()
             answering = self._entered is not None and self.cycle is not None and not self.cycle.response_complete
-            if answering and self.cycle is not self._answered and self.conn.their_state is not SEND_BODY:  # the call is made
+            if answering and self.cycle is not self._answered and self.conn.their_state is not h11.SEND_BODY:  # the call is made
                 self._answered = self.cycle
                 self._wait(keeper.bounds.taking_s)
 

@@ -28,6 +28,7 @@ HINTS = {
 DRAINED = "drained: it plays nothing until `roomful undrain`"
 ASIDE = "put aside: it came and went too often, so it plays only what nobody else can"
 GAVE_UP_SHOWN = 3
+STRANGERS_SHOWN = 8
 
 
 def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -> dict[str, Any]:
@@ -44,7 +45,9 @@ def status(node: Node, hints: Mapping[str, tuple[str, str]], now: float = 0.0) -
     for peer in node.peers.records():
         if peer.node not in node.membership.members:
             machines[_free(peer.name or peer.node[:8], machines)] = _absent("seen", _unmet(node, peer, hints), peer)
-    for stranger in node.peers.strangers.values():
+    named = {machine.name for machine in node.deployment.machines} if node.deployment else set()
+    shown = sorted(node.peers.strangers.values(), key=lambda each: each.name in named)[-STRANGERS_SHOWN:]
+    for stranger in shown:  # anybody can announce hundreds: the last of them, and before all those that have a name of the file's
         machines[_free(stranger.name or stranger.node[:8], machines)] = _absent("stranger", _strange(node, stranger), stranger)
     for machine in node.deployment.machines if node.deployment else ():
         if machine.name not in machines:

@@ -37,7 +37,7 @@ from mesh.shell.interfaces import LOOPBACK, VIRTUAL, LinkWatch, all_interfaces, 
 from mesh.shell.launching import Ports, Stead
 from mesh.shell.logs import Logs
 from mesh.shell.processes import STILL_HERE_S, Processes
-from mesh.shell.record import announced, as_met
+from mesh.shell.record import announced
 from mesh.shell.seeds import dial_seed, remembered
 from mesh.shell.settings import Settings
 from mesh.shell.shutting_out import ShuttingOut
@@ -358,8 +358,8 @@ class Agent:
         self.feed(LinkHint(peer))
 
     def _on_found(self, record: discovery.NodeRecord) -> None:
-        same_key = self.vouching.introductions.read(record.introduction)
-        self.feed(PeerFound(as_met(record), same_key))
+        if (found := self.vouching.found(record, self.node.contacts.peers)) is not None:
+            self.feed(found)
 
     def _on_links(self) -> None:
         """An interface came or went: the node must know whether it is its own cable that is out."""

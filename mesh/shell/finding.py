@@ -24,6 +24,7 @@ from mesh.core.plain_text import plain, plain_all
 from mesh.core.quantities import Unclear
 from mesh.errors import NoRoomError, RoomfulError, UsageError, WireError
 from mesh.shell.credentials import for_command
+from mesh.shell.introductions import shown
 from mesh.shell.keys import default_key_path
 from mesh.shell.register import Register
 from mesh.shell.storage import Store, home
@@ -170,6 +171,8 @@ async def _browse(register: Register, installation: str | None) -> Door | None:
         deadline = asyncio.get_running_loop().time() + BROWSE_S
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             record = await asyncio.wait_for(found.get(), left)
+            if shown(register, record.introduction) != record.node:
+                continue  # anybody can announce what he likes, and an answer that never comes would be waited for
             door = Door(record.addresses, record.control_port, register)
             try:
                 await asyncio.get_running_loop().run_in_executor(None, door.ask, "who")

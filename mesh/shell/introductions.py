@@ -27,7 +27,7 @@ from collections.abc import Callable
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
-from mesh.shell.certificates import PACKED_BYTES
+from mesh.shell.certificates import PACKED_BYTES, read
 from mesh.shell.register import Register
 
 _TELLS, _ASKS = b"\0", b"\1"
@@ -54,6 +54,17 @@ def unbox(register: Register, data: bytes) -> tuple[bool, bytes] | None:
     return opened[:1] == _ASKS, opened[1:]
 
 
+def shown(register: Register, text: str) -> str:
+    """As `Introductions.read`."""
+    with contextlib.suppress(ValueError):
+        opened = unbox(register, base64.b85decode(text))
+        certificate = read(opened[1], register.mine.verify_key) if opened is not None else None
+        if certificate is not None and opened is not None:
+            register.learn(opened[1])
+            return certificate.node
+    return ""
+
+
 class Introductions:
     """One node's. Counter `answered`."""
 
@@ -70,14 +81,10 @@ class Introductions:
         """My certificate, as it stands in my mDNS record."""
         return base64.b85encode(box(self._register)).decode()
 
-    def read(self, text: str) -> bool:
-        """Takes in what an mDNS record holds. Whether it was put there under this installation's key."""
-        with contextlib.suppress(ValueError):
-            opened = unbox(self._register, base64.b85decode(text))
-            if opened is not None:
-                self._register.learn(opened[1])
-            return opened is not None
-        return False
+    def read(self, text: str) -> str:
+        """Takes in what an mDNS record holds: whose certificate it is, "" where it is none of this room. Anybody can have copied it into a
+        record of another's, so it speaks for that node and for no other."""
+        return shown(self._register, text)
 
     def hear(self, data: bytes, sender: tuple[str, int]) -> bool:
         """Takes in a datagram, if it is an introduction, and answers if it asks."""

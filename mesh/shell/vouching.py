@@ -19,12 +19,15 @@ from dataclasses import dataclass, replace
 
 import zmq
 
-from mesh.core.messages import Hello, Message, ShutOut, State, Verdict
+from mesh.core.events import PeerFound
+from mesh.core.messages import PROTOCOL, Hello, Message, ShutOut, State, Verdict
 from mesh.core.node import Node
+from mesh.core.peers import Peers
 from mesh.shell.certificates import Certificate
 from mesh.shell.credentials import Credentials
 from mesh.shell.introductions import Introductions, Send
 from mesh.shell.keys import KeyFileError, read_secret, save_secret
+from mesh.shell.record import NodeRecord, as_met
 from mesh.shell.register import Register
 from mesh.shell.revocations import UNDERSTANDS_S, GroupKeys, speaker
 from mesh.shell.revocations import read as read_revocations
@@ -82,6 +85,14 @@ class Vouching:
         """A certificate out of a record."""
         if text:
             self.register.learn(from_text(text))
+
+    def found(self, record: NodeRecord, peers: Peers) -> PeerFound | None:
+        """What mDNS says, if it is to be looked into: anybody can have said it. A machine of this room shows its own certificate in its
+        record; one that shows none, or another's, is called by nobody, so that no forged record leads a whole room to a stranger's door."""
+        met, whose = as_met(record), self.introductions.read(record.introduction)
+        if whose != record.node and (whose or (met.protocol == PROTOCOL and peers.welcomes(met))):
+            return None
+        return PeerFound(met, whose == record.node)
 
     def show(self, address: str, port: int) -> None:
         """This node's certificate, to whom it is about to call."""

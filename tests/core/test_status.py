@@ -339,3 +339,14 @@ def test_a_machine_says_which_revision_is_on_its_way_and_why_it_cannot_have_it()
     assert _why(node, "shelf") == "it is sent revision 3 (cccccccc), which is on its way"
     assert "another revision" in _why(node, "left")
     assert _why(node, "left").endswith("it is to play revision 3 (cccccccc) and cannot: its disk is full")
+
+
+def test_of_a_flood_of_strangers_a_few_are_shown_and_those_with_a_name_of_the_file_before_all() -> None:
+    # Given somebody on the network who announces machines without end, after one that the file names and that has another key
+    node = _node()
+    node.handle(PeerFound(record("shelf", installation="next-door")), 0.1)
+    for number in range(200):
+        node.handle(PeerFound(record(f"ghost-{number}", installation="next-door")), 0.2)
+    # When it is asked who is here, then the answer can still be read
+    shown = [name for name, machine in status(node, {})["machines"].items() if machine["health"] == "stranger"]
+    assert len(shown) == 8 and "shelf" in shown and "ghost-199" in shown

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mesh.core.messages import Claim, Hello, NodeRecord, NodeState, State
+from mesh.core.messages import PROTOCOL, Claim, Hello, NodeRecord, NodeState, State
 from mesh.core.node import Node
+from mesh.core.peers import Peers
+from mesh.core.timing import WIRED
+from mesh.shell import record as announced
 from mesh.shell.certificates import is_vouched
 from mesh.shell.credentials import Credentials, let_in, throwaway_credentials
+from mesh.shell.introductions import box
 from mesh.shell.keys import throwaway_key
+from mesh.shell.register import Register
 from mesh.shell.storage import Store
 from mesh.shell.vouching import Vouching, as_text, from_text, new_pair
 
@@ -103,3 +109,23 @@ def test_a_records_certificate_may_be_anything(text: str, tmp_path: Path) -> Non
 
     assert one.register.version == before
     assert from_text(as_text(OTHER.certificate.pack())) == OTHER.certificate.pack()
+
+
+def test_mdns_names_only_who_shows_a_certificate_of_its_own(tmp_path: Path) -> None:
+    # Given a node, what a friend announces, and a stranger who has heard that
+    one = _vouching(tmp_path)
+    peers = Peers(A, "0" * 16, WIRED)
+    shown = base64.b85encode(box(Register(OTHER))).decode()
+    friend = announced.NodeRecord(B, "0" * 8, "b", 1, PROTOCOL, 47600, 47600, "0" * 16, ("10.0.0.2",), "0" * 8, shown)
+    # When each is heard, then the friend is known, also after it has moved
+    for record in (friend, replace(friend, addresses=("10.0.0.9",)), replace(friend, installation_hash="1" * 16)):
+        found = one.found(record, peers)
+        assert found is not None and found.same_key
+    # And nobody is called for whoever copied its certificate, or has none, whichever work he names
+    ghost = replace(friend, node="c" * 32, addresses=("10.66.0.1",), control_port=22)
+    for forged in (ghost, replace(ghost, installation_hash="1" * 16), replace(ghost, introduction=""), replace(friend, introduction="")):
+        assert one.found(forged, peers) is None
+    # And another installation, or version, is still said by name
+    for other in (replace(ghost, introduction="", installation_hash="1" * 16), replace(ghost, introduction="", protocol=99)):
+        found = one.found(other, peers)
+        assert found is not None and not found.same_key
