@@ -26,6 +26,7 @@ from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.vigil import FAULTY, HAND_OVER_S, HUNG_S, TOO_LARGE, Finding, SignsOfLife, examine, has_worked
 from mesh.errors import RoomfulError, on_a_line
 from mesh.shell.kept import KeptClock, KeptParts
+from mesh.shell.last_words import why_ended
 from mesh.shell.launching import Ports, Stead, config_for, niceness_of, role_of, sizes
 from mesh.shell.logs import Logs
 from mesh.shell.machine import host_mark
@@ -197,10 +198,10 @@ class Processes:
 
     def _on_exit(self, end: Exit) -> None:
         self.link.forget(end.instance.partition("~")[0], end.generation)
-        if self.trials.ended(end, self._failures.get(end.instance, "") or _why_ended(end)):
+        if self.trials.ended(end, self._failures.get(end.instance, "") or why_ended(end)):
             return
         edited = self.trials.restarting.pop(end.instance, "") if end.asked else ""
-        why = self._failures.pop(end.instance, "") or edited or _why_ended(end)
+        why = self._failures.pop(end.instance, "") or edited or why_ended(end)
         self._forget_pulse(end.instance)
         self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
@@ -333,9 +334,3 @@ class Processes:
         await self.supervisor.close(STOP_GRACE_S)
         self.link.close()
         self._kept.forget()
-
-
-def _why_ended(end: Exit) -> str:
-    how = f"ended by {end.signal}" if end.signal else f"ended with exit code {end.code}"
-    last = next((line for line in reversed(end.last_lines) if line.strip() and not line.startswith("----")), "")
-    return f"{how}; its last words: {last}" if last else how

@@ -102,6 +102,7 @@ class Freshness:
         """The device is away; the role tries to reach it again."""
         if not self.gone:
             self.gone, self._gone_s = words, self._role.now_s()
+            self._role.works(GONE_S + 2.0, words)  # in place of what was promised: who is away is not silent, and not frozen
 
     def found(self) -> None:
         """The device is there again, though nothing may have come from it yet."""
