@@ -1,14 +1,13 @@
 """Sound as a model wants it: one channel, its own rate, windows that follow or overlap each other, with what came before.
 
 Frames of sound come in any length; a window is ready whenever enough has come. What goes into the model is the window's samples, or its
-spectrum where option `spectrum` says which. Rates are changed by averaging over what a sample
-stands for (down) or along a line (up), continuously over frames; decided against: a resampler's library for a step that voice
-models do not hear.
+spectrum where option `spectrum` says which. Another rate than the model's is changed as the microphone changes it
+(`sensing.samples`): what lies too high would be heard as another tone in a spectrum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from roles.inference.spectrum import Ear
 from roles.inference.spectrum_layout import Layout
 from roles.inference.spectrum_options import Spectrum, told
 from roles.inference.spectrum_statistics import with_statistics
+from roles.sensing.samples import Resampler
 
 LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 
@@ -27,9 +27,9 @@ LOUDEST = {"int16": 32767.0, "int8": 127.0}  # a sample of 1.0 as a whole number
 class Hearing:
     """Sound as one input of a model (onnxruntime's entry) wants it, by the role's options."""
 
-    def __init__(self, entry: Any, options: Any, metadata: Mapping[str, str], places: Sequence[Path]) -> None:
+    def __init__(self, entry: Any, options: Any, metadata: Mapping[str, str], places: Sequence[Path], say: Callable[[str], None]) -> None:
         """RoleError where option `spectrum` does not fit the model, or is not complete."""
-        self._entry, self._options = entry, options
+        self._entry, self._options, self._say = entry, options, say
         self._kind = number_type_of(entry.type, options.dtype) if options.spectrum is not None else ""
         self._windows: Windows | None = None
         self.rate, self._ear, self._layout = options.rate, None, None
@@ -50,6 +50,10 @@ class Hearing:
         known = self._options.heard_rate is not None
         if self._windows is None or (told_rate and told_rate != self._windows.heard_rate and not known):
             self._windows = self._made_windows(told_rate)
+            heard = self._windows.heard_rate
+            if heard < self.rate:
+                self._say(f"the sound comes at {heard} samples a second, the model was trained on {self.rate}: nothing above "
+                          f"{heard // 2} Hz is heard; set rate: {self.rate} where it comes from")  # fmt: skip
         for window in self._windows.take(sound):
             yield self._ready(window)
 
@@ -143,34 +147,17 @@ class Windows:
 
     def __init__(self, *, window: int, hop: int, context: int, rate: int, heard_rate: int) -> None:
         self.window, self.hop, self.context, self.heard_rate = window, hop, context, heard_rate
-        self._step = heard_rate / rate  # samples that come for each one that the model hears
+        self._resampler = Resampler(heard_rate, rate, 1)
         self._held = np.zeros(context, np.float32)
-        self._raw = np.zeros(0, np.float32)
-        self._at = 0.0  # where in `_raw` the next sample of the model's begins
 
     def take(self, sound: Array) -> Iterator[Array]:
         """The windows that become ready with `sound`, (samples,) or (samples, channels) of -1..1, float32."""
         mono = sound.astype(np.float32) if sound.ndim == 1 else sound.mean(axis=1, dtype=np.float32)
-        self._held = np.concatenate([self._held, self._resampled(mono)])
+        self._held = np.concatenate([self._held, self._resampler.turn(mono[:, None])[:, 0]])
         whole = self.context + self.window
         while len(self._held) >= whole:
             yield self._held[:whole].copy()
             self._held = self._held[min(self.hop, len(self._held)) :]
-
-    def _resampled(self, mono: Array) -> Array:
-        if self._step == 1.0:
-            return mono
-        raw = np.concatenate([self._raw, mono])
-        count = max(0, int((len(raw) - 1 - self._at) / self._step))
-        edges = self._at + np.arange(count + 1) * self._step
-        if self._step > 1:  # the mean over the stretch that each sample stands for, by differences of the running sum
-            sums = np.concatenate([[0.0], np.cumsum(raw, dtype=np.float64)])
-            out = np.diff(np.interp(edges, np.arange(len(sums)), sums)) / self._step
-        else:
-            out = np.interp(edges[:-1], np.arange(len(raw)), raw)
-        done = int(edges[-1])
-        self._raw, self._at = raw[done:], float(edges[-1] - done)
-        return out.astype(np.float32)
 
 
 def along(shape: list[Any]) -> int:

@@ -77,7 +77,7 @@ class Onnx(Role):
         self._constants |= self._against.constants
         self._outcome = Outcome(self.options, list(session.outputs))
         self._entry = self._choose_input()
-        self._hearing = Hearing(self._entry, self.options, session.metadata, [self.folder, *places_beside(session.file)])
+        self._hearing = Hearing(self._entry, self.options, session.metadata, [self.folder, *places_beside(session.file)], self.say)
         self._constants |= self._hearing.companions(self._companions)
         self._state = self._silence()
         self._others: dict[str, Array] = {}  # the newest of the further inputs

@@ -33,7 +33,7 @@ class Ear:
         self.high = how.high if how.high is not None and how.high > 0 else rate / 2 + (how.high or 0.0)
         self.stack_step = how.stack_step or how.stack
         bands = how.bands or self.fft // 2 + 1
-        self.width = ((how.cepstrum or bands) - how.skip * bool(how.cepstrum)) * how.stack
+        self.width = ((how.cepstrum or bands) - how.skip * bool(how.cepstrum)) * (1 + how.deltas) * how.stack
         self._check(bands)
 
     def moments(self, samples: int) -> int:
@@ -84,7 +84,10 @@ class Ear:
             if how.energy:
                 rows[:, 0] = self._logarithm(loud.sum(axis=1))
             rows = rows[:, how.skip :]
-        return self._stack(_normalised(rows, how.normalise))
+        changes = [rows]
+        for _ in range(how.deltas):
+            changes.append(_changing(changes[-1], how.deltas_reach))
+        return self._stack(_normalised(np.concatenate(changes, axis=1), how.normalise))
 
     def numbers(self, rows: Array) -> Array:
         """The rows less `mean`, by `std`, float32."""
@@ -172,6 +175,15 @@ class Ear:
                 raise _wrong(f"{name} has {len(value)} numbers, a moment {self.width}", "give one number, or one for each band")
         if (np.asarray(how.std) == 0).any():
             raise _wrong("std is 0, by which nothing can be divided", "set std to the deviation of the model's training data")
+
+
+def _changing(rows: Array, reach: int) -> Array:
+    """How fast each number changes from moment to moment, by regression over its neighbours; the ends are repeated."""
+    wide = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
+    count, whole = len(rows), 2 * sum(apart**2 for apart in range(1, reach + 1))
+    slopes = sum(apart * (wide[reach + apart : reach + apart + count] - wide[reach - apart : reach - apart + count])
+                 for apart in range(1, reach + 1))  # fmt: skip
+    return np.asarray(slopes / whole)
 
 
 def _normalised(rows: Array, how: str) -> Array:

@@ -125,6 +125,10 @@ class Spectrum(Options):
     skip: int = Field(0, ge=0, le=64, description="cepstrum: coefficients left out at the beginning; 1 leaves out how loud it is")
     lifter: float = Field(0.0, ge=0, description="cepstrum: liftering, such as 22")
     energy: bool = Field(False, description="cepstrum: the first coefficient is the logarithm of the moment's energy")
+    deltas: int = Field(
+        0, ge=0, le=2, description="beside each number how fast it changes (1), and how fast that does (2), over deltas_reach moments"
+    )
+    deltas_reach: int = Field(2, ge=1, le=16, description="deltas: moments to each side (Kaldi, torchaudio, python_speech_features: 2)")
     # numbers
     normalise: Literal["none", "mean", "bands", "bands_whole", "all", "range"] = Field(
         "none",

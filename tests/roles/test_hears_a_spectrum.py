@@ -122,6 +122,24 @@ def test_the_rate_is_the_program_s_unless_it_is_written(tmp_path: Path) -> None:
     assert role._hearing.rate == 16000
 
 
+def test_what_is_too_high_for_the_model_s_rate_is_not_heard_as_another_tone(tmp_path: Path) -> None:
+    # Given a whistle of 10 kHz at 48,000 samples a second, and a model of 16,000
+    model = echo(tmp_path / "m.onnx", [1, 96, 64])
+    t = np.arange(48000) / 48000
+    whistle, hum = (0.5 * np.sin(2 * np.pi * hertz * t).astype(np.float32) for hertz in (10000, 1000))
+    # Then it hears nearly nothing of it, where taking every third sample would be a tone of 6 kHz
+    heard = [got(model, sound, spectrum="yamnet", heard_rate=48000)[0] for sound in (whistle, hum)]
+    assert heard[0][0, 5:-5].max() < -1 < 3 < heard[1].max()
+
+
+def test_a_sound_that_lacks_what_the_model_hears_is_told_once(tmp_path: Path) -> None:
+    role, stage = play(echo(tmp_path / "m.onnx", [1, 1, 101, 64]), decode="raw", spectrum="panns")
+    for _ in range(3):
+        list(role._hearing.take(np.zeros(1600, np.float32), 16000))
+    told = [line for line in stage.said if "8000 Hz" in line]
+    assert len(told) == 1 and "rate: 32000" in told[0]
+
+
 def test_of_a_short_window_the_rest_is_silence_or_a_number(tmp_path: Path) -> None:
     # Given Whisper's half a minute, of which a room hears a second at a time
     model = echo(tmp_path / "w.onnx", ["batch_size", 80, 3000])

@@ -70,6 +70,24 @@ def test_what_is_written_beside_a_name_goes_before_and_milliseconds_are_samples_
     assert ear(Spectrum(bands=0, fft=64)).width == 33 and ear("funasr").width == 560
 
 
+def test_how_fast_it_changes_stands_beside_it() -> None:
+    plain = ear("kaldi_mfcc")
+    sound = heard(16000, 8000)
+    rows = plain.hear(sound)
+
+    def slope(values: np.ndarray, at: int, band: int) -> float:
+        """As Kaldi's documentation has it, for two moments to each side."""
+        near = [values[min(max(at + apart, 0), len(values) - 1), band] for apart in (-2, -1, 1, 2)]
+        return float(-2 * near[0] - near[1] + near[2] + 2 * near[3]) / 10
+
+    both = ear(Spectrum(like="kaldi_mfcc", deltas=2))
+    found = both.hear(sound)
+    assert both.width == 39 == found.shape[1] and np.array_equal(found[:, :13], rows)
+    first = np.array([[slope(rows, at, band) for band in range(13)] for at in range(len(rows))])
+    second = np.array([[slope(first, at, band) for band in range(13)] for at in range(len(rows))])
+    assert found[:, 13:26] == pytest.approx(first) and found[:, 26:] == pytest.approx(second)
+
+
 def test_silence_is_a_finite_number_for_every_name() -> None:
     for name in LIKE:
         hearing = ear(name)
