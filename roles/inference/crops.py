@@ -22,21 +22,23 @@ KEPT = 8  # pictures
 LATE_S = 0.5  # between a picture and boxes that carry another moment
 LISTS = ("boxes", "figures", "things", "faces")  # where events carry what was found
 STRAIGHT = 0.02  # radians: a box that is turned by less is cut straight
-DECODES = ("classes", "boxes", "keypoints", "letters", "embedding", "raw")  # those that remember nothing and paint nothing
+PAINTED = ("mask", "image")  # those whose answer is a picture: it is laid back onto the whole
+DECODES = ("classes", "boxes", "keypoints", "letters", "embedding", "raw", *PAINTED)  # those that remember nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A part of a picture of `whole` (width, height): `thing` is what was found there, `region` where it was cut out."""
+    """A part of the picture `source`: `thing` is what was found there, `region` where it was cut out."""
 
     thing: dict[str, Any]
     picture: Array
     region: Region
-    whole: tuple[int, int]
+    source: Array
 
     def fit(self, fit: Fit) -> Fit:
         """Given where the crop lies in the model's picture: so that places found there are those of the whole."""
-        return TurnedFit(fit.left, fit.top, fit.width, fit.height, self.region, self.whole)
+        whole = (self.source.shape[1], self.source.shape[0])
+        return TurnedFit(fit.left, fit.top, fit.width, fit.height, self.region, whole)
 
 
 class Crops:
@@ -54,13 +56,18 @@ class Crops:
     def of(self, event: Any, captured_s: float) -> list[Crop] | None:
         """The crops of an event, in its order; None when its picture is not here. RoleError where it carries no boxes."""
         found = things_in(event)
-        if not self._pictures:
-            return None
-        at_s, picture = min(self._pictures, key=lambda kept: abs(kept[0] - captured_s))
-        if abs(at_s - captured_s) > LATE_S and captured_s:
+        picture = self.picture(captured_s)
+        if picture is None:
             return None
         wanted = [thing for thing in found if not self._labels or thing.get("label") in self._labels][: self._most]
         return [crop for thing in wanted if (crop := self._cut(picture, thing)) is not None]
+
+    def picture(self, captured_s: float) -> Array | None:
+        """The picture of that moment; None when it is not here."""
+        if not self._pictures:
+            return None
+        at_s, picture = min(self._pictures, key=lambda kept: abs(kept[0] - captured_s))
+        return None if abs(at_s - captured_s) > LATE_S and captured_s else picture
 
     def _cut(self, picture: Array, thing: dict[str, Any]) -> Crop | None:
         if self._align is None or not np.isfinite([float(side) for side in thing["box"]]).all():
@@ -98,9 +105,9 @@ def cut(picture: Array, thing: Mapping[str, Any], margin: float) -> Crop | None:
     if right - left < SIDE_MIN or bottom - top < SIDE_MIN:
         return None
     region = Region(np.array([left, top]), np.array([right - left, 0]), np.array([0, bottom - top]))
-    return Crop(dict(thing), picture[top:bottom, left:right], region, (width, height))
+    return Crop(dict(thing), picture[top:bottom, left:right], region, picture)
 
 
 def _turned(picture: Array, thing: dict[str, Any], region: Region, beyond: int | None = None) -> Crop | None:
     part = region.cut(picture, beyond)
-    return None if part is None else Crop(thing, part, region, (picture.shape[1], picture.shape[0]))
+    return None if part is None else Crop(thing, part, region, picture)

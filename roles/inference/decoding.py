@@ -55,7 +55,7 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
     known: dict[str, Decoder] = {
         "classes": lambda outputs, fit, size, frame: Found(classes(outputs, labels, options.scores, options.activation, options.top)),
         "boxes": lambda outputs, fit, size, frame: _boxes(outputs, fit, size, frame, labels, options, hints),
-        "keypoints": lambda outputs, fit, size, frame: Found({"figures": figures(outputs, fit, size, labels, options, hints)}),
+        "keypoints": lambda outputs, fit, size, frame: _keypoints(figures(outputs, fit, size, labels, options, hints)),
         "mask": lambda outputs, fit, size, frame: _mask(outputs, fit, size, frame, labels, options),
         "letters": lambda outputs, fit, size, frame: _letters(outputs, labels, options),
         "embedding": lambda outputs, fit, size, frame: _embedding(outputs, options, size),
@@ -80,6 +80,12 @@ def _boxes(outputs: Outputs, fit: Fit, size: Size, frame: Frame, labels: list[st
         return Found({"boxes": things.boxes})
     picture, numbers = things_masked(things, fit, size, sides_of(frame, size))
     return Found({"boxes": things.boxes}, {"picture": picture, "values": numbers})
+
+
+def _keypoints(found: list[dict[str, Any]]) -> Found:
+    """The figures, and where there are some their points as [figures, points, 3] for a model that reads those."""
+    points = [figure["points"] for figure in found]
+    return Found({"figures": found}, {"values": np.array(points, np.float32)} if points else {})
 
 
 def _mask(outputs: Outputs, fit: Fit, size: Size, frame: Frame, labels: list[str], options: Any) -> Found:

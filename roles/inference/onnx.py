@@ -17,7 +17,7 @@ from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
 from roles.inference.against import Against
 from roles.inference.beside import labels_beside, letters_beside
-from roles.inference.crops import DECODES, Crop, Crops
+from roles.inference.crops import DECODES, PAINTED, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
 from roles.inference.hearing import Hearing, is_companion
 from roles.inference.intake import (
@@ -36,6 +36,7 @@ from roles.inference.labels import read_labels
 from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
+from roles.inference.pasting import laid_together
 from roles.inference.proof import EVERY_S, Proof, fell_back
 from roles.inference.reading import is_tokens, places_beside, read_reader
 from roles.inference.recognise import recognise
@@ -129,6 +130,11 @@ class Onnx(Role):
             self.emit("text", "\n".join(texts), captured_s=captured_s)
         if seen and self.options.decode == "embedding":
             self.emit("values", np.stack([found.more["values"] for _, found in seen]), captured_s=captured_s)
+        source = self._crops.picture(frame.captured_s) if self.options.decode in PAINTED else None
+        if source is not None:
+            painted = [(crop, found.more["picture"]) for crop, found in seen]
+            onto = source if self.options.decode == "image" else None
+            self.emit("picture", laid_together(painted, onto, source.shape[:2]), captured_s=captured_s)
 
     def _look_into(self, crop: Crop, frame: Frame) -> Found:
         ready, seen = self._looking().filled(crop.picture)

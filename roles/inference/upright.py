@@ -64,18 +64,24 @@ class Region:
     def _turned(self, picture: Array, size: tuple[int, int], beyond: int | None) -> Array:
         columns, rows = (np.arange(size[0]) + 0.5) / size[0], (np.arange(size[1]) + 0.5) / size[1]
         places = self.corner + rows[:, None, None] * self.down + columns[None, :, None] * self.across - 0.5
-        x = np.clip(places[..., 0], 0, picture.shape[1] - 1)
-        y = np.clip(places[..., 1], 0, picture.shape[0] - 1)
-        left, top = np.floor(x).astype(int), np.floor(y).astype(int)
-        right, bottom = np.minimum(left + 1, picture.shape[1] - 1), np.minimum(top + 1, picture.shape[0] - 1)
-        shape = (*x.shape, *(1,) * (picture.ndim - 2))
-        u, v = (x - left).reshape(shape), (y - top).reshape(shape)
-        upper = picture[top, left] * (1 - u) + picture[top, right] * u
-        lower = picture[bottom, left] * (1 - u) + picture[bottom, right] * u
-        part = np.rint(upper * (1 - v) + lower * v).astype(np.uint8)
+        part = between(picture, places[..., 0], places[..., 1])
         if beyond is not None:
-            part[(np.abs(places[..., 0] - x) > 0.5) | (np.abs(places[..., 1] - y) > 0.5)] = beyond
+            sides = np.array(picture.shape[1::-1])
+            part[(np.abs(places - (sides - 1) / 2) > sides / 2).any(axis=2)] = beyond
         return part
+
+
+def between(picture: Array, x: Array, y: Array) -> Array:
+    """The picture at places between its pixels, along a line; outside it its edge. uint8, in the places' shape."""
+    x, y = np.clip(x, 0, picture.shape[1] - 1), np.clip(y, 0, picture.shape[0] - 1)
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    right, bottom = np.minimum(left + 1, picture.shape[1] - 1), np.minimum(top + 1, picture.shape[0] - 1)
+    shape = (*x.shape, *(1,) * (picture.ndim - 2))
+    u, v = (x - left).reshape(shape), (y - top).reshape(shape)
+    upper = picture[top, left] * (1 - u) + picture[top, right] * u
+    lower = picture[bottom, left] * (1 - u) + picture[bottom, right] * u
+    whole: Array = np.rint(upper * (1 - v) + lower * v).astype(np.uint8)
+    return whole
 
 
 @dataclass(frozen=True, slots=True)
