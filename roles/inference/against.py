@@ -3,6 +3,9 @@
 Two kinds of models do this. Some see and read at once (CLIP, SigLIP, CLAP, OWL-ViT): the texts go in beside each picture, as
 constants. Others read pairs (cross-encoders, rerankers, models of entailment that sort without training): each text that comes is
 paired with each of these, in one run, and what comes out is one row, a score for each.
+
+Here also what a text that comes is put into (`text_as`), and what it is paired with (`first`, `second`): a question and where its answer is
+looked for.
 """
 
 from __future__ import annotations
@@ -24,8 +27,16 @@ class Against:
 
     def __init__(self, options: Any, reader: Reader | None, inputs: Mapping[str, Any], taken: list[str]) -> None:
         """RoleError where there are texts and nothing reads them."""
-        self._texts, self._second, self._reader = list(options.texts), options.second, reader
+        self._texts, self._reader, self._each = [_put(options.texts_as, text) for text in options.texts], reader, options.activation
+        self._first, self._second, self._as = options.first, options.second, options.text_as
+        self._asks = options.decode == "answer"
         self.constants: dict[str, Array] = {}
+        self.text = ""  # the text that was made ready last
+        if self._asks and (self._first is None) == (self._second is None):
+            raise RoleError(
+                "an answer is looked for with a question in a text, and one of the two comes", where="option decode: answer",
+                instead="give the question in option first, where texts come, or the text in option second, where questions come",
+            )  # fmt: skip
         if not self._texts:
             return
         if reader is None:
@@ -45,9 +56,12 @@ class Against:
         """The inputs for a text that came, and how many tokens it has."""
         if self._reader is None:
             raise RoleError("the model reads no texts")
+        self.text = text = _put(self._as, text)
         if self._texts:
             return self._reader.feeds([text] * len(self._texts), self._texts)
-        return self._reader.feeds([text], [self._second] if self._second is not None else None)
+        first, second = (self._first, text) if self._first is not None else (text, self._second)
+        first = self._reader.shortened(first) if self._asks else first
+        return self._reader.feeds([first], [second] if second is not None else None)
 
     def trimmed(self, outputs: Mapping[str, Array], count: int) -> dict[str, Array]:
         """The outputs for what `ready` gave."""
@@ -66,7 +80,16 @@ class Against:
                 instead="name the output in option scores, or leave texts out",
             )  # fmt: skip
         rows = outputs[name].reshape(count, -1)
-        return {name: rows[:, _column(rows.shape[1], labels)][None]}
+        column = _column(rows.shape[1], labels)
+        row = rows[:, column]
+        if self._each == "sigmoid" and rows.shape[1] > 1:  # each by itself: that it follows, beside that it is contradicted
+            row = row - rows[:, -1 if column == 0 else 0]
+        return {name: row[None]}
+
+
+def _put(form: str, text: str) -> str:
+    """A text within what option text_as or texts_as puts around it."""
+    return form.replace("{}", text)
 
 
 def _column(wide: int, labels: list[str]) -> int:

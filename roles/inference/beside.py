@@ -14,11 +14,12 @@ from typing import Any
 
 from mesh.errors import RoleError
 from roles.inference.labels import read_labels
-from roles.inference.reading import places_beside
 from roles.inference.spectrum_options import LIKE, Spectrum
+from roles.inference.tokens import places_beside
 
 SANE = 100_000  # classes
 LETTERS = ("vocab.json", "tokens.txt", "vocab.txt")  # of transformers, sherpa-onnx, NeMo
+POOLINGS = {"pooling_mode_cls_token": "first", "pooling_mode_mean_tokens": "mean", "pooling_mode_lasttoken": "last"}
 CONFIG, MADE_READY = "config.json", ("preprocessor_config.json", "processor_config.json")
 SAMPLINGS = {0: "nearest", 1: "smooth_lanczos", 2: "smooth", 3: "smooth_cubic", 4: "area"}  # Pillow's numbers
 TIMM_SAMPLINGS = {"nearest": "nearest", "bilinear": "smooth", "bicubic": "smooth_cubic", "lanczos": "smooth_lanczos", "box": "area"}
@@ -75,6 +76,25 @@ def letters_beside(model: Path, outputs: Mapping[str, Any]) -> list[str]:
             if len(found) in wide or len(found) + 1 in wide or (not wide and 1 < len(found) <= SANE):
                 return found
     return []
+
+
+def activation_beside(model: Path) -> str:
+    """What `config.json` says makes the scores of classes likely: "sigmoid" where several may be so at once, "none" where they are
+    numbers of their own, "auto" where it says nothing."""
+    said = told(model, CONFIG)
+    problem, named = said.get("problem_type"), said.get("id2label")
+    if problem == "regression":
+        return "none"
+    alone = isinstance(named, dict) and len(named) == 1
+    return "sigmoid" if problem == "multi_label_classification" or alone or str(said.get("model_type")).startswith("siglip") else "auto"
+
+
+def pooling_beside(model: Path) -> str:
+    """Which of its rows stands for a text, as sentence-transformers keeps it beside a model; "auto" where it does not say."""
+    said = told(model, "1_Pooling/config.json")
+    if isinstance(said.get("pooling_mode"), str):
+        return {"cls": "first", "mean": "mean", "lasttoken": "last"}.get(said["pooling_mode"], "auto")
+    return next((how for key, how in POOLINGS.items() if said.get(key) is True), "auto")
 
 
 def ready_as_told(model: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
 from roles.inference.against import Against
-from roles.inference.beside import labels_beside, letters_beside
+from roles.inference.beside import activation_beside, labels_beside, letters_beside, pooling_beside
 from roles.inference.crops import DECODES, PAINTED, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
 from roles.inference.hearing import Hearing, is_companion
@@ -38,10 +38,12 @@ from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.pasting import laid_together
 from roles.inference.proof import EVERY_S, Proof, fell_back
-from roles.inference.reading import is_tokens, places_beside, read_reader
+from roles.inference.reading import is_tokens, read_reader
 from roles.inference.recognise import recognise
 from roles.inference.session import Session, described, handed_on
 from roles.inference.sight import Eyes, Sight, is_clip
+from roles.inference.spans import OF_TEXTS, Spans
+from roles.inference.tokens import places_beside
 
 TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
@@ -209,7 +211,7 @@ class Onnx(Role):
         missing = [name for name in self.options.wired.values() if name not in self._others]
         if missing:
             return  # a further input has not said anything yet
-        outputs = self._session.run(self._feeds(ready))
+        outputs = self._run(self._feeds(ready))
         for name, follower in self.options.state.items():
             self._state[name] = outputs[follower]
         captured_s = frame.captured_s or None
@@ -231,6 +233,9 @@ class Onnx(Role):
             ready = {**ready, self._covers.name: covered(self._covers, ready[self._entry.name])}
         kept = {name: as_numbers(value, self._half.get(name, str(value.dtype))) for name, value in self._state.items()}
         return {**ready, **self._constants, **kept, **self._others}
+
+    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        return self._session.run(feeds) if self._reader is None else self._reader.run(self._session.run, feeds)
 
     def _threads(self) -> int:
         return self.options.threads or max(1, int(self.settings.get("cores", 2)) - 1)
@@ -317,21 +322,33 @@ class Onnx(Role):
         ready, fit, size = frame
         fresh = {name: value.copy() for name, value in self._state.items()}
         feeds = {**self._feeds(ready), **fresh}
-        outputs = self._session.run(feeds)
+        outputs = self._run(feeds)
         if not self.options.decode.startswith("./"):
             self._decoder()(self._read_out(outputs), fit, size, Frame(None))
         lacking = [name for name in self.options.state.values() if name not in outputs]
         if lacking:
             raise RoleError(f"the model gives no array on {', '.join(lacking)}", where=f"{self.name}, option state")
-        return Proof(lambda: self._session.run(feeds), _same)
+        return Proof(lambda: self._run(feeds), _same)
 
     def _decoder(self) -> Decoder:
         session = self._session
         labels = read_labels(self.options.labels, session.metadata, self.folder) or session.labels or self.options.texts
         labels = labels or labels_beside(session.file, session.outputs)
         labels = labels or (letters_beside(session.file, session.outputs) if self.options.decode == "letters" else [])
+        if self.options.decode in OF_TEXTS:
+            spans = Spans(self.options, labels, self._reader)
+            return lambda outputs, fit, size, frame: Found(*spans(outputs, self._against.text))
         colour = self.options.colour if self._eyes is None else self._eyes.first.intake.colour
-        return make_decoder(self.options, labels, self.folder, self._session.metadata, colour)
+        return make_decoder(self._as_told_beside(), labels, self.folder, session.metadata, colour)
+
+    def _as_told_beside(self) -> OnnxOptions:
+        """The options, with what the files beside the model say where they leave it open."""
+        found, file = self.options, self._session.file
+        if found.activation == "auto" and found.decode == "classes":
+            found = found.model_copy(update={"activation": activation_beside(file)})
+        if found.pooling == "auto" and found.decode == "embedding" and self._reader is not None and not self._against.constants:
+            found = found.model_copy(update={"pooling": pooling_beside(file)})
+        return found
 
     def _made_up(self) -> tuple[Array | dict[str, Array], Fit, Size] | None:
         chance = np.random.default_rng(1)

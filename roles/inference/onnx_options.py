@@ -44,7 +44,8 @@ class Align(Options):
 class OnnxOptions(Options):
     decode: str = Field(
         "classes",
-        description="classes, boxes, keypoints, mask, depth, flow, image, letters, embedding, probability, raw, or a function of your own, "
+        description="classes, boxes, keypoints, mask, depth, flow, image, letters, spans, answer, words, embedding, probability, raw, or a "
+        "function of your own, "
         "such as ./decode.py:faces",
     )
     output: str = Field("found", pattern=r"^[a-z][a-z0-9_-]*$", description="the name of the stream of events")
@@ -130,7 +131,7 @@ class OnnxOptions(Options):
     )
     # a text
     tokenizer: str | None = Field(
-        None, description="text: the tokenizer.json (or BERT's vocab.txt) in the folder; the one beside the model when left out"
+        None, description="text: the tokenizer.json (or vocab.txt, vocab.json, *.model) in the folder; the one beside the model if left out"
     )
     tokens_max: int | None = Field(None, ge=1, le=100_000, description="text: so many tokens are read at most; from the tokenizer, or 512")
     texts: list[str] = Field(
@@ -138,7 +139,13 @@ class OnnxOptions(Options):
         description="what every picture, sound or text is held against, such as [a photo of a cat, a photo of a dog]: for CLIP and its "
         "kin, and for models of pairs of texts; also the labels, where none are given",
     )
-    second: str | None = Field(None, description="text: the second of a pair, the same for each")
+    texts_as: str = Field("{}", pattern=r"\{\}", description="texts: what each is put into, such as 'This example is {}.'")
+    text_as: str = Field("{}", pattern=r"\{\}", description="text: what each that comes is put into, such as 'query: {}'")
+    first: str | None = Field(None, description="text: the first of a pair, the same for each, such as the question (decode: answer)")
+    second: str | None = Field(None, description="text: the second of a pair, such as the text in which answers are looked for")
+    grouping: Literal["simple", "first", "average", "max", "none"] = Field(
+        "simple", description="spans: how tokens become names: simple joins neighbours; first, average and max let a word have one label"
+    )
     pooling: Literal["auto", "mean", "first", "last", "none"] = Field(
         "auto", description="embedding: which of many rows is the vector; first for pictures, mean for texts and sounds when left out"
     )

@@ -1,52 +1,64 @@
 """Texts for an ONNX model: as the tokens that it was trained on, or as the strings that models of tables take.
 
-What a letter becomes is no part of the model but of its tokenizer, a file that comes beside it (`tokenizer.json`, or BERT's
-`vocab.txt`), and read by the library that wrote it. The inputs beside the tokens (which of them count, of which sentence they are, where
-they stand) are filled by their names. Decided against: tokenizers of our own, which would be right for most letters and wrong in silence
-for the others.
+What a letter becomes is no part of the model but of its tokenizer, which lies beside it (`tokens`). The inputs beside the tokens (which of
+them count, of which sentence they are, where they stand) are filled by their names. A text that is longer than the model reads is cut;
+where places in it are asked for (decode spans, answer), it is read in windows that overlap.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mesh.errors import EngineMissingError, RoleError
 from roles.inference.intake import Array, as_numbers, number_type_of
+from roles.inference.tokens import hole_of, longest, opened, padded_to, padding_of, tokenizer_file, unknown_of
 
 TOKENS = ("input_ids", "token_ids", "tokens", "ids", "input_tokens", "text", "text_ids")
 COUNTS = ("attention_mask", "input_mask", "text_mask", "token_mask", "mask")
 SENTENCES = ("token_type_ids", "segment_ids", "input_type_ids")
 PLACES = ("position_ids",)
-NOTHING = ("[PAD]", "<pad>", "<|endoftext|>", "</s>")  # what stands behind a text that is too short
-TOKENS_MAX = 512
-SANE_MAX = 100_000  # what a tokenizer says of its longest text, where it says anything
+STRIDE = 128  # tokens that two windows of a long text share
 STRING = "tensor(string)"
+PLACED = ("spans", "answer")  # what is asked for is where in the text something stands
 
 
 class Reader:
-    """Makes what a model reads of texts. `takes` are the inputs that it fills, `entry` the one that the texts themselves go to."""
+    """Makes what a model reads of texts. `takes` are the inputs that it fills, `entry` the one that the texts themselves go to, `read` the
+    library's own account of the texts that were read last, a row each; `hole` is the number of a word that is left out, `unknown` that of
+    one that is not known."""
 
-    def __init__(self, inputs: Mapping[str, Any], entry: str, tokenizer: Any, pad: int, most: int) -> None:
-        self._inputs, self.entry, self._tokenizer, self._pad, self._most = inputs, entry, tokenizer, pad, most
+    def __init__(
+        self, inputs: Mapping[str, Any], entry: str, tokenizer: Any, pad: int = 0, most: int = 0, whole: int | None = None,
+        hole: int | None = None, unknown: int | None = None,
+    ) -> None:  # fmt: skip
+        """`whole`: as many tokens has every text, of a model that is not told which of them count."""
+        self._inputs, self.entry, self.tokenizer, self._pad, self._most = inputs, entry, tokenizer, pad, most
+        self.hole, self.unknown = hole, unknown
         beside = [name for name in inputs if _plain(name) in (*COUNTS, *SENTENCES, *PLACES) and len(inputs[name].shape) == 2]
         self.takes = (entry, *(beside if tokenizer is not None else ()))
-        side = inputs[entry].shape[-1] if len(inputs[entry].shape) > 1 else None
+        sides = inputs[entry].shape
+        side = sides[-1] if len(sides) > 1 else None
         self._fixed = side if isinstance(side, int) and side > 0 and tokenizer is not None else None
+        masked = any(_plain(name) in COUNTS for name in beside)
+        self._fixed = whole if self._fixed is None and not masked else self._fixed
+        self._uneven = self._fixed is None and not masked and tokenizer is not None  # what fills a row would be read as well
+        self._one_by_one = len(sides) > 1 and sides[0] == 1
+        self.read: list[Any] = []
 
     def feeds(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> tuple[dict[str, Array], int]:
-        """The inputs for these texts, a row each, and how many tokens the longest has (1 for strings). With `seconds`, each is a pair."""
-        if self._tokenizer is None:
+        """The inputs for these texts, a row each (or more, of a text that is read in windows), and how many tokens the longest has (1 for
+        strings). With `seconds`, each is a pair."""
+        if self.tokenizer is None:
             return {self.entry: self._strings(texts)}, 1
         others: Sequence[str | None] = seconds or [None] * len(texts)
-        read = [self._tokenizer.encode(text, other) for text, other in zip(texts, others, strict=True)]
+        read = [self.tokenizer.encode(text, other) for text, other in zip(texts, others, strict=True)]
+        windows = (self.tokenizer.truncation or {}).get("stride", 0) > 0
+        self.read = [row for each in read for row in ([each, *each.overflowing] if windows else [each])]
         most = self._fixed or self._most
-        rows = [(each.ids[:most], each.type_ids[:most]) for each in read]
+        rows = [(each.ids[:most], each.type_ids[:most]) for each in self.read]
         count = max(1, max(len(ids) for ids, _ in rows))
         wide = self._fixed or count
         ids = np.array([[*ids, *[self._pad] * (wide - len(ids))] for ids, _ in rows], np.int64)
@@ -57,6 +69,31 @@ class Reader:
             plain = _plain(name)
             found[name] = counts if plain in COUNTS else kinds if plain in SENTENCES else np.broadcast_to(np.arange(wide), ids.shape)
         return {name: as_numbers(value, number_type_of(self._inputs[name].type)) for name, value in found.items()}, count
+
+    def run(self, run: Callable[[Mapping[str, Array]], dict[str, Array]], feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The model's outputs for what `feeds` gave: row by row, where it takes one at a time."""
+        lengths = [len(each.ids) for each in self.read]
+        rows = len(feeds[self.entry]) if self.entry in feeds else 1
+        if rows == 1 or not (self._one_by_one or (self._uneven and len(set(lengths)) > 1)):
+            return run(feeds)
+        wide = [lengths[at] if self._uneven else None for at in range(rows)]
+        each = [run({name: value[at : at + 1, : wide[at]] if name in self.takes else value for name, value in feeds.items()})
+                for at in range(rows)]  # fmt: skip
+        return {name: _stacked([outputs[name] for outputs in each]) for name in each[0]}
+
+    def shortened(self, text: str) -> str:
+        """The beginning of a text that takes no more than half of what the model reads: a question, which must leave room."""
+        read = self.uncut(text)
+        half = max(1, (self._fixed or self._most) // 2)
+        return text if len(read.ids) < half else text[: read.offsets[half - 1][0]]
+
+    def uncut(self, text: str) -> Any:
+        """The library's account of a whole text, by itself."""
+        limits = self.tokenizer.truncation
+        self.tokenizer.no_truncation()
+        read = self.tokenizer.encode(text, add_special_tokens=False)
+        self.tokenizer.enable_truncation(**limits)
+        return read
 
     def trimmed(self, outputs: Mapping[str, Array], count: int) -> dict[str, Array]:
         """Outputs without the places of a model of fixed length that no token stands on."""
@@ -74,19 +111,30 @@ def read_reader(inputs: Mapping[str, Any], options: Any, folder: Path, model: Pa
     inputs that the options fill. RoleError where the file that is named is none."""
     strings = [name for name, entry in inputs.items() if entry.type == STRING and name not in taken and options.input in (None, name)]
     if len(strings) == 1:
-        return Reader(inputs, strings[0], None, 0, 0)
+        return Reader(inputs, strings[0], None)
     entry = _tokens_of(inputs, options, taken)
     file = tokenizer_file(options.tokenizer, folder, model)
     if entry is None or file is None:
         return None
-    tokenizer, told = _opened(file), _told(file.parent / "tokenizer_config.json")
-    own = tokenizer.truncation
+    tokenizer = opened(file)
+    most, whole = longest(tokenizer, file, options.tokens_max), padded_to(tokenizer, file)
     tokenizer.no_padding()
-    most = options.tokens_max or (own or {}).get("max_length") or told.get("model_max_length") or TOKENS_MAX
-    most = int(most) if most <= SANE_MAX else TOKENS_MAX
     fixed = inputs[entry].shape[-1]
-    tokenizer.enable_truncation(fixed if isinstance(fixed, int) and fixed > 0 else most)
-    return Reader(inputs, entry, tokenizer, _padding(tokenizer, told), most)
+    reads = fixed if isinstance(fixed, int) and fixed > 0 else most
+    if options.decode in PLACED:
+        stride = min(STRIDE, reads // 4)
+        tokenizer.enable_truncation(reads, stride=stride, strategy="only_second" if options.decode == "answer" else "longest_first")
+    else:
+        tokenizer.enable_truncation(reads)
+    return Reader(inputs, entry, tokenizer, padding_of(tokenizer, file), most, whole, hole_of(tokenizer, file), unknown_of(tokenizer, file))
+
+
+def _stacked(rows: list[Array]) -> Array:
+    """Rows of one batch, with zeros behind those that are shorter."""
+    if len({row.shape[1:] for row in rows}) == 1 or rows[0].ndim < 2:
+        return np.concatenate(rows)
+    most = max(row.shape[1] for row in rows)
+    return np.concatenate([np.pad(row, [(0, 0), (0, most - row.shape[1]), *[(0, 0)] * (row.ndim - 2)]) for row in rows])
 
 
 def is_tokens(name: str, entry: Any) -> bool:
@@ -100,77 +148,6 @@ def _tokens_of(inputs: Mapping[str, Any], options: Any, taken: Sequence[str]) ->
     if options.tokenizer is not None and not found:
         found = [name for name in whole if options.input in (None, name)]
     return found[0] if len(found) == 1 else None
-
-
-def tokenizer_file(asked: str | None, folder: Path, model: Path) -> Path | None:
-    """The tokenizer that is named, or that lies beside the model (or a folder above, as exports keep it). None where there is none."""
-    if asked is not None:
-        path = folder / asked
-        if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
-            raise RoleError(
-                f"there is no tokenizer {asked!r} in the folder", where="option tokenizer",
-                instead="put the model's tokenizer.json (or vocab.txt) into the deployment's folder and write its path",
-            )  # fmt: skip
-        return path
-    for place in places_beside(model):
-        for name in (f"{model.stem}.tokenizer.json", "tokenizer.json", "vocab.txt"):
-            if (place / name).is_file():
-                return place / name
-    return None
-
-
-def places_beside(model: Path) -> list[Path]:
-    """Where what belongs to a model is looked for: its own folder, and the one above a folder that is called onnx."""
-    return [model.parent, model.parent.parent] if model.parent.name == "onnx" else [model.parent]
-
-
-def _opened(file: Path) -> Any:
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a role is one thread
-    try:
-        import tokenizers
-    except ImportError as missing:
-        raise EngineMissingError(
-            "a model of texts needs the library tokenizers, which is not installed on this machine", where=file.name,
-            instead="pip install 'roomful[text]'",
-        ) from missing  # fmt: skip
-    try:
-        return _of_words(tokenizers, file) if file.suffix == ".txt" else tokenizers.Tokenizer.from_file(str(file))
-    except Exception as refusal:  # the library raises Exception itself
-        raise RoleError(
-            f"{file.name} is no tokenizer: {str(refusal)[:200]}", where=str(file), instead="use the tokenizer.json that came with the model"
-        ) from refusal
-
-
-def _of_words(tokenizers: Any, file: Path) -> Any:
-    """BERT's list of words, one a line."""
-    lower = bool(_told(file.parent / "tokenizer_config.json").get("do_lower_case", True))
-    words = {word: at for at, word in enumerate(file.read_text(encoding="utf-8").splitlines())}
-    if "[CLS]" not in words or "[SEP]" not in words:
-        raise ValueError("the words [CLS] and [SEP] are not in it")
-    found = tokenizers.Tokenizer(tokenizers.models.WordPiece(words, unk_token="[UNK]"))
-    found.normalizer = tokenizers.normalizers.BertNormalizer(lowercase=lower)
-    found.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    found.add_special_tokens([word for word in ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") if word in words])
-    found.post_processor = tokenizers.processors.BertProcessing(("[SEP]", words["[SEP]"]), ("[CLS]", words["[CLS]"]))
-    return found
-
-
-def _told(file: Path) -> dict[str, Any]:
-    """A JSON object beside the model; empty where there is none."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _padding(tokenizer: Any, told: Mapping[str, Any]) -> int:
-    own = told.get("pad_token")
-    word = own.get("content") if isinstance(own, Mapping) else own
-    for each in (word, *NOTHING):
-        if isinstance(each, str) and (number := tokenizer.token_to_id(each)) is not None:
-            return int(number)
-    return 0
 
 
 def _plain(name: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, Model
+from roles.inference.against import FOLLOWS
 from roles.inference.beside import labels_beside, letters_beside, ready_as_told
 from roles.inference.families import family_of
 from roles.inference.grids import grids
@@ -36,6 +37,7 @@ SILERO_STATE, SILERO_WINDOW, SILERO_CONTEXT = 128, 512, 64  # Silero VAD from 5 
 FILE_OF_LETTERS = "write them into a file of the folder, one on each line, in its order"
 LETTERS_LEAST = 11  # of a model that reads; fewer scores for each of many places are something else
 SOUNDS = ("wave", "audio", "sound", "speech", "input_values", "pcm")
+WORDS_LEAST = 1000  # of a model that says which word stands somewhere
 EMBEDDINGS = (64, 128, 192, 256, 384, 512, 768, 1024, 1280, 1536, 2048)
 QUERIES = (100, 300, 900)  # of transformers
 NAMED = {"predicted_depth": "depth", "text_embeds": "embedding", "image_embeds": "embedding", "sentence_embedding": "embedding",
@@ -88,7 +90,7 @@ def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[l
         if played is None:
             hint = hint or "".join(refusals[:1])
             continue
-        outputs, input, wanted = played.outputs, played.input, dict(options)
+        outputs, input, wanted = played.role._read_out(played.outputs), played.input, dict(options)
         found = []
         sees = {"follows": _follows(session, options), "earlier": "earlier" in options}
         for decode, why in _decodes(outputs, played.size, session, labels, heard=input == "audio", **sees):
@@ -106,7 +108,7 @@ def _fits(kind: Any, file: Path, session: Session, labels: list[str]) -> tuple[l
 def _frames(session: Session, file: Path) -> Iterator[dict[str, Any]]:
     """Options that say what goes in, the likeliest first."""
     if _is_of_texts(session, file):
-        yield {}
+        yield _texts_of(session, labels_beside(file, session.outputs))
         return
     inputs, common = dict(session.inputs), _remembered(session)
     settled = {*common.get("state", {}), *common.get("feed", {}), *(name for name, entry in inputs.items() if is_cover(entry))}
@@ -167,6 +169,15 @@ def _is_of_texts(session: Session, file: Path) -> bool:
     except (RoleError, EngineMissingError):
         return False
     return reader is not None and set(session.inputs) == set(reader.takes)
+
+
+def _texts_of(session: Session, labels: list[str]) -> dict[str, Any]:
+    """What the texts that come are held against or looked for in: examples, for the artist to write others in their place."""
+    if any("start" in name for name in session.outputs) and any("end" in name for name in session.outputs):
+        return {"second": "The text in which answers are looked for."}
+    if any(label.lower().startswith(FOLLOWS) for label in labels):
+        return {"texts": ["joy", "grief"], "texts_as": "This example is about {}."}
+    return {}
 
 
 def _windows(name: str, entry: Any, session: Session, common: Mapping[str, Any]) -> Iterator[dict[str, int]]:
@@ -230,8 +241,8 @@ def _reads_it(played: _Played, options: dict[str, Any]) -> bool:
     role = played.role
     try:
         role.options = type(role).Options(**options)
-        outputs = Outcome(role.options, list(played.outputs)).of(played.outputs)
-        role._decoder()(outputs, played.fit, played.size, Frame(np.zeros((96, 128, 3), np.uint8)))
+        role._outcome = Outcome(role.options, list(played.outputs))
+        role._decoder()(role._read_out(played.outputs), played.fit, played.size, Frame(np.zeros((96, 128, 3), np.uint8)))
     except (RoleError, ValueError, TypeError, IndexError, KeyError):
         return False
     return True
@@ -282,6 +293,12 @@ def _of_sounds(outputs: Mapping[str, Array], first: Array, labels: list[str]) ->
 
 
 def _of_rows(outputs: Mapping[str, Array], first: Array, labels: list[str]) -> Iterator[tuple[str, str]]:
+    if {"start_logits", "end_logits"} <= set(outputs):
+        yield "answer", "where an answer begins, and where it ends"
+    if first.ndim == 3 and len(labels) == first.shape[-1] and any(label == "O" or label.startswith("B-") for label in labels):
+        yield "spans", f"one of {len(labels)} labels for each token: names, and where they stand"
+    if first.ndim == 3 and first.shape[-1] >= WORDS_LEAST and "logits" in outputs:
+        yield "words", "which word stands at each place: fills in what is left out"
     if first.ndim == 3 and first.shape[1] > 1 and first.shape[-1] in EMBEDDINGS:
         yield "embedding", f"rows of {first.shape[-1]} numbers, one for each place; pooling says which, or their mean"
     if first.size in EMBEDDINGS and first.size == max(first.shape) and not labels:
