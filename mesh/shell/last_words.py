@@ -20,12 +20,15 @@ FATAL = re.compile(r"^Fatal Python error:")
 AT = re.compile(r'^  File "(.+)", line (\d+) in (\S+)$')
 
 
-def why_ended(end: Exit) -> str:
-    """In words for a person."""
+def why_ended(end: Exit, model: str = "") -> str:
+    """In words for a person. `model`: the file of a model that it was being set up with, "" for none: a broken or malicious one may fell
+    its engine, and the process with it."""
     how = f"ended by {end.signal}" if end.signal else f"ended with exit code {end.code}"
     meant = CRASHES.get(end.signal, "")
     place = _place(end.last_lines)
     told = f"{how} ({meant}{', at ' if place else ''}{place})" if meant else how
+    if model and end.signal in CRASHES and end.signal != "SIGKILL":
+        told += f" while it read {model}: that file is broken, or this machine's engine cannot play it"
     last = _last(end.last_lines)
     return f"{told}; its last words: {last}" if last else told
 

@@ -198,10 +198,11 @@ class Processes:
 
     def _on_exit(self, end: Exit) -> None:
         self.link.forget(end.instance.partition("~")[0], end.generation)
-        if self.trials.ended(end, self._failures.get(end.instance, "") or why_ended(end)):
+        said = why_ended(end, self._reads(end.instance))
+        if self.trials.ended(end, self._failures.get(end.instance, "") or said):
             return
         edited = self.trials.restarting.pop(end.instance, "") if end.asked else ""
-        why = self._failures.pop(end.instance, "") or edited or why_ended(end)
+        why = self._failures.pop(end.instance, "") or edited or said
         self._forget_pulse(end.instance)
         self._too_large_s.pop(end.instance, None)
         self._ports.taken.pop(end.instance, None)
@@ -215,6 +216,16 @@ class Processes:
         waiting = self._waiting.pop(end.instance, None)
         if waiting is not None:
             self._launch(waiting)
+
+    def _reads(self, instance: str) -> str:
+        """The file of the model that an instance is being set up with; "" once it is."""
+        instance = instance.partition("~")[0]
+        part = self._cast().parts.get(instance)
+        if self.deployment is None or part is None or part.claim.state != STARTING:
+            return ""
+        with contextlib.suppress(RoomfulError, KeyError):
+            return self.deployment.models[self._playing.get(instance) or role_of(instance, self.deployment).model or ""].file
+        return ""
 
     def _on_role(self, instance: str, generation: int, message: dict[str, Any]) -> None:
         """A role's process speaks."""

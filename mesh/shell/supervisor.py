@@ -34,7 +34,7 @@ from mesh.shell.leftovers import MARK, end_leftovers
 from mesh.shell.logs import Logs
 
 HOST_MODULE = "mesh.shell.host"
-LAST_LINES = 20
+LAST_LINES = 400  # a dump of all threads is long, and what matters stands before it
 POLL_S = 0.02  # where the system has no process descriptors
 ROTATE_S, HURRY_S = 2.0, 0.2  # between two looks at what is printed; where a megabyte came since the last
 OOM_SCORE_ABOVE, OOM_SCORE_MAX = 500, 1000  # of a role above its agent, proc(5)

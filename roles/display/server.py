@@ -46,6 +46,7 @@ SAID_A_SECOND, SAID_AT_ONCE = 20.0, 100.0  # messages of one browser
 EARLY_S = 0.25  # before its time a frame goes to the browsers, which wait for the rest of it
 HELD_S_MAX, HELD_MAX = 60.0, 1000
 PORTS = range(8080, 8100)
+READERS = 8  # threads that read files; starlette's 40 grew a page by 30 MB under a crowd
 
 
 class PageServer:
@@ -133,7 +134,9 @@ class PageServer:
             access_log=False,
             http=guarded(self.keeper),
             ws=terse(self.keeper),
+            log_level="error",  # what is no HTTP is counted: a line for each would push out of the log all that matters
             server_header=False,
+            proxy_headers=False,  # whoever calls says for nobody else who it is
             ws_max_size=MESSAGE_BYTES_MAX,
             ws_ping_interval=10.0,
             ws_ping_timeout=10.0,
@@ -157,7 +160,10 @@ class PageServer:
 
     @contextlib.asynccontextmanager
     async def _live(self, _: Any) -> Any:
+        from anyio import to_thread
+
         self._loop, self._to_show = asyncio.get_running_loop(), asyncio.Event()
+        to_thread.current_default_thread_limiter().total_tokens = READERS
         tasks = [asyncio.create_task(self._show_newest()), asyncio.create_task(self._pass_time())]
         self._started.set()
         try:

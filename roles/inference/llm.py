@@ -8,6 +8,7 @@ Decided against: llama.cpp's server (one more port and protocol to guard) and sa
 from __future__ import annotations
 
 import json
+import os
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -80,6 +81,7 @@ class Llm(Role):
     Options = LlmOptions
 
     def setup(self) -> None:
+        os.environ.setdefault("GGML_NO_BACKTRACE", "1")  # else it runs a debugger, for ten seconds, when a file makes it fall
         try:
             import llama_cpp
         except (ImportError, OSError, RuntimeError) as missing:  # the last two: its library is there and does not load

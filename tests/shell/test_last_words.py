@@ -27,3 +27,11 @@ def test_an_end_of_its_own_is_told_with_its_last_words() -> None:
     assert ended("---- header", "bye", "", code=3) == "ended with exit code 3; its last words: bye"
     assert ended(code=0) == "ended with exit code 0"
     assert ended("x", signal="SIGKILL") == "ended by SIGKILL (by hand, or because memory ran out); its last words: x"
+
+
+def test_a_crash_while_a_model_was_read_names_its_file() -> None:
+    end = Exit("poet", 1, 7, None, "SIGABRT", False, ("llama-model.cpp:1328: GGML_ASSERT failed", *DUMP[1:]))
+    assert why_ended(end, "models/a.gguf") == (
+        "ended by SIGABRT (a library gave up, at midi.py:167 in _ports) while it read models/a.gguf: that file is broken, or this "
+        "machine's engine cannot play it; its last words: llama-model.cpp:1328: GGML_ASSERT failed")
+    assert "while it read" not in why_ended(Exit("poet", 1, 7, None, "SIGKILL", False, ()), "models/a.gguf")

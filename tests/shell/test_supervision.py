@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.roles.small_models import write_gguf
 from tests.shell.pieces import small_piece
 from tests.shell.test_rehearsal import ROOMFUL
 
@@ -89,7 +92,10 @@ class Wall(Role):
 DEPLOYMENT = """
 installation: hardship
 machines: {a: {}, b: {}, c: {}}
+models:
+  broken: {file: models/broken.gguf, sha256: HASH, licence: {weights: CC0-1.0, code: CC0-1.0, data: CC0-1.0}}
 roles:
+  broken: {kind: inference.llm, model: broken, on: [b]}
   leak: {kind: "./roles.py:Leak", on: [a, any], standby: warm, limits: {memory: 220MB}}
   flood: {kind: "./roles.py:Flood", on: [b, any], limits: {memory: 220MB}}
   picky: {kind: "./roles.py:Picky", on: [a, any]}
@@ -106,12 +112,14 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
     """Everything that happens until each has had its trouble and plays again; the last event is the summary."""
     folder = tmp_path_factory.mktemp("s")
     piece = small_piece(folder / "piece", deployment=DEPLOYMENT, roles=ROLES)
+    file = piece / "deployment.yaml"
+    file.write_text(file.read_text().replace("HASH", hashlib.sha256(malicious(piece / "models" / "broken.gguf").read_bytes()).hexdigest()))
     command = [*ROOMFUL, "rehearse", str(piece), "--json", "--headless", "--for", "100"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)})
     assert process.stdout is not None
     lines = []
     missing = {("leak", "stopped"), ("flood", "ended"), ("flood", "playing"), ("picky", "playing"), ("slow", "playing"), ("leak", "moved"),
-               ("lost", "said")}
+               ("lost", "said"), ("broken", "ended thrice")}
     for line in process.stdout:
         event = json.loads(line)
         lines.append(event)
@@ -119,6 +127,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
             if event["instance"] == "flood" and event["state"] == "ended":
                 missing.add(("flood", "playing"))
             missing.discard((event["instance"], event["state"]))
+            if sum(each["event"] == "role_state" and each["state"] == "ended" for each in of(lines, "broken")) == 3:
+                missing.discard(("broken", "ended thrice"))
         elif event["event"] == "role_event" and event["instance"] == "lost":
             missing.discard(("lost", "said"))
         elif event["event"] == "takeover" and event["instance"] == "leak":
@@ -128,6 +138,17 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
             missing = {("", "")}
     process.communicate(timeout=30)
     yield lines
+
+
+def malicious(file: Path) -> Path:
+    """A real model's file that says that it has no layers: its engine falls with the whole process when it reads that."""
+    file.parent.mkdir(exist_ok=True)
+    data = bytearray(write_gguf(file).read_bytes())
+    name = b"llama.block_count"
+    at = data.index(name) + len(name) + 4  # behind the value's type
+    data[at : at + 4] = bytes(4)
+    file.write_bytes(data)
+    return file
 
 
 def of(story: list[dict[str, Any]], instance: str) -> list[dict[str, Any]]:
@@ -175,3 +196,13 @@ def test_one_that_never_gets_ready_is_not_ended_and_says_where_it_is(story: list
     line = next(at for at, text in enumerate(ROLES.splitlines(), 1) if text.strip() == "while True:")
     assert said.startswith("still loading after ") and any(f"roles.py:{at} in setup" in said for at in (line, line + 1))
     assert story[-1]["roles"]["lost"] == {**story[-1]["roles"]["lost"], "state": "starting", "restarts": 0}
+
+
+def test_a_model_s_file_that_fells_its_engine_costs_that_role_alone_and_is_said_in_plain_words(story: list[dict[str, Any]]) -> None:
+    ended = [event for event in of(story, "broken") if event["event"] == "role_state" and event["state"] == "ended"]
+    why = " while it read models/broken.gguf: that file is broken, or this machine's engine cannot play it"
+    assert len(ended) >= 3 and all("SIGABRT" in event["why"] and why in event["why"] for event in ended)
+    # It is tried again more and more slowly, and the room plays on
+    assert ended[2]["t"] - ended[1]["t"] > 0.5
+    assert story[-1]["roles"]["broken"]["state"] != "playing" and story[-1]["roles"]["wall@c"]["state"] == "playing"
+    assert {each["state"] for name, each in story[-1]["roles"].items() if name in ("leak", "flood", "picky", "slow")} == {"playing"}

@@ -73,6 +73,7 @@ class Dashboard:
 
         return uvicorn.Config(
             self.app(), log_config=None, access_log=False, http=guarded(self.keeper), ws="none", server_header=False, proxy_headers=False,
+            log_level="error",
             h11_max_incomplete_event_size=QUESTION_BYTES_MAX, limit_concurrency=BOUNDS.connections * 2, timeout_graceful_shutdown=1,
             lifespan="on",
         )  # fmt: skip
