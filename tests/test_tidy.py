@@ -38,7 +38,7 @@ CORE_MAY_IMPORT = {
 # fmt: on
 CORE_MAY_NOT_CALL = {"open", "print", "input", "exec", "eval", "compile", "__import__", "breakpoint"}
 ENGINES = {
-    "cv2", "llama_cpp", "mcap", "mido", "onnxruntime", "paho", "pygame", "pythonosc", "rtmidi", "sacn", "serial", "sounddevice",
+    "anyio", "cv2", "llama_cpp", "mcap", "mido", "onnxruntime", "paho", "pygame", "pythonosc", "rtmidi", "sacn", "serial", "sounddevice",
     "soundfile", "starlette", "tokenizers", "uvicorn", "websockets",
 }  # fmt: skip
 ROLES_MAY_IMPORT = {"mesh.role", "mesh.errors", "roles", "numpy", "pydantic"} | ENGINES

@@ -160,7 +160,7 @@ class PageServer:
 
     @contextlib.asynccontextmanager
     async def _live(self, _: Any) -> Any:
-        from anyio import to_thread
+        from anyio import to_thread  # starlette's own
 
         self._loop, self._to_show = asyncio.get_running_loop(), asyncio.Event()
         to_thread.current_default_thread_limiter().total_tokens = READERS
