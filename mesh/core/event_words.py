@@ -99,6 +99,8 @@ class Telling:
             self._failed[name] = (str(event.get("what")), times)
             self._just[(name, machine)] = str(event.get("what"))
             return sentence(event) if times == 1 else f"{name} cannot play{_on(event)}, as before ({times} times now)"
+        if kind == "role_faulty":
+            self._just[(name, machine)] = str(event.get("what"))
         if kind == "role_state":
             if event.get("state") == "playing":
                 self._failed.pop(name, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,6 +59,7 @@ class File(Role):
         self._count = self._files[-1][0] + 1 if self._files else 0
         self._file = (self._to / NAME).open("ab")
         self._size = self._file.tell()
+        self._nowhere = False  # its file was taken away, and no other can be begun
         self.publish("file", str(self._to / NAME))
         self.say(f"writes to {self._to / NAME}")
 
@@ -73,16 +75,37 @@ class File(Role):
     def tick(self) -> float:
         for stream, frame in self._standin.frames(time.monotonic()):
             self._take(stream, frame)
+        self._stay_on_disk()
         return TICK_S
+
+    def _stay_on_disk(self) -> None:
+        """A file that was taken away, with its folder perhaps, would be written to on and on and be nowhere: another is begun."""
+        try:
+            if (self._to / NAME).exists() and os.path.samestat((self._to / NAME).stat(), os.fstat(self._file.fileno())):
+                self._nowhere = False
+                return
+            if not self._nowhere:
+                self.say(f"{self._to / NAME} was taken away; another one is begun")
+            self._nowhere = True
+            self._to.mkdir(parents=True, exist_ok=True)
+            fresh = (self._to / NAME).open("ab")
+            self._file.close()
+            self._file, self._size, self._nowhere = fresh, fresh.tell(), False
+        except OSError as refusal:
+            self._refused(refusal)
 
     def _take(self, stream: str, frame: Frame) -> None:
         try:
             for item in self._items(stream, frame):
                 self._write(stream, frame, item)
-            self.works()
+            if not self._nowhere:
+                self.works()
         except OSError as refusal:
-            self.faulty(on_a_line(f"nothing can be written to {self._to}: {refusal.strerror or refusal}",
-                                  instead="make room on that disk, and see that this user may write there"))
+            self._refused(refusal)
+
+    def _refused(self, refusal: OSError) -> None:
+        self.faulty(on_a_line(f"nothing can be written to {self._to}: {refusal.strerror or refusal}",
+                              instead="make room on that disk, and see that this user may write there"))
 
     def _items(self, stream: str, frame: Frame) -> list[dict[str, Any]]:
         value = frame.value

@@ -79,3 +79,9 @@ def test_that_an_edit_plays_is_told_once_for_the_role_and_its_standby() -> None:
     telling = Telling()
     assert telling.words(edit("mood", 1.0, what="")) == "mood plays what was edited in roles.py"
     assert telling.words(edit("mood", 1.4, what="")) == ""
+
+
+def test_what_does_not_work_is_told_once_and_not_again_when_it_is_ended_for_that() -> None:
+    telling = Telling()
+    assert telling.words({**failed(), "event": "role_faulty"}) == f"eye does not work: {WHY}"
+    assert telling.words(ended()) == "" and telling.words(ended()) == f"eye is ended on a: {WHY}"

@@ -122,3 +122,25 @@ def test_what_it_wrote_is_a_recording_that_stands_in(tmp_path: Path) -> None:
     again.tick()
     again.teardown()
     assert [item["text"] for item in lines(Path(stage.facts["file"]))] == ["remembered"]
+
+
+def test_a_diary_that_is_taken_away_is_begun_again_and_where_it_cannot_be_that_is_said(tmp_path: Path) -> None:
+    role, stage, file = begun(tmp_path)
+    role.on_frame("line", Frame("before", request="r:1"))
+    # When its folder is moved elsewhere, then another is begun
+    file.parent.rename(tmp_path / "moved")
+    role.tick()
+    role.on_frame("line", Frame("after", request="r:2"))
+    assert [item["text"] for item in lines(file)] == ["after"] and stage.fault() == ""
+    assert any("was taken away" in said for said in stage.said)
+    # When something else is in its place, then that is a fault until it is gone
+    file.parent.rename(tmp_path / "again")
+    file.parent.write_text("a file")
+    role.tick()
+    role.on_frame("line", Frame("nowhere", request="r:3"))
+    assert "nothing can be written" in stage.fault()
+    file.parent.unlink()
+    role.tick()
+    role.on_frame("line", Frame("there", request="r:4"))
+    assert [item["text"] for item in lines(file)] == ["there"] and stage.fault() == ""
+    role.teardown()
