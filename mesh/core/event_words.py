@@ -86,7 +86,7 @@ class Telling:
 
     def __init__(self) -> None:
         self._edited: dict[tuple[str, str], float] = {}  # (file, its mistake) -> when it was told
-        self._edits: dict[tuple[str, ...], float] = {}  # (what was told of an edit) -> when
+        self._edits: dict[tuple[str, ...], tuple[float, str]] = {}  # (what was told of an edit) -> when, by which machine
         self._failed: dict[str, tuple[str, int]] = {}  # instance -> why it could not play, and how often in a row
         self._just: dict[tuple[str, str], str] = {}  # (instance, machine) -> why it could not play a moment ago
 
@@ -112,11 +112,12 @@ class Telling:
         """Each machine that plays a role, or stands by for it, tells; each role of a file has the file's mistake."""
         file, what, name = (str(event.get(key, "")) for key in ("file", "what", "instance"))
         now = float(event.get("t", -event.get("age_s", 0.0)))
-        again = now - self._edits.get((file, what, name), float("-inf")) < SAME_S
-        known = now - self._edited.get((file, what), float("-inf")) < SAME_S
-        self._edits[(file, what, name)] = now
-        if again:
+        told_s, by = self._edits.get((file, what, name), (float("-inf"), ""))
+        machine = str(event.get("machine", ""))
+        if now - told_s < SAME_S and machine != by:
             return ""
+        known = now - self._edited.get((file, what), float("-inf")) < SAME_S and now - told_s >= SAME_S
+        self._edits[(file, what, name)] = (now, machine)
         self._edited[(file, what)] = now
         return f"{name} {_meanwhile(event)}, for the same reason" if what and known else sentence(event)
 

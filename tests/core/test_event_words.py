@@ -61,24 +61,26 @@ def test_an_event_of_an_older_agent_is_told_without_what_it_does_not_say() -> No
 
 
 def edit(instance: str, t: float, what: str = "roles.py:3: no", **more: Any) -> dict[str, Any]:
-    return {"event": "role_edit", "instance": instance, "file": "roles.py", "what": what, "traceback": "Traceback\n", "t": t, **more}
+    said = {"what": what, "traceback": "Traceback\n", "t": t, "machine": "a"}
+    return {"event": "role_edit", "instance": instance, "file": "roles.py", **said, **more}
 
 
 def test_a_mistake_in_a_file_that_roles_share_is_told_once_with_its_traceback() -> None:
     telling = Telling()
     assert telling.words(edit("mood", 1.0)) == "roles.py:3: no; mood plays on as it was before roles.py was edited\nTraceback"
     # By a standby on another machine it is told already, and of another role in short
-    assert telling.words(edit("mood", 1.1)) == ""
+    assert telling.words(edit("mood", 1.1, machine="b")) == ""
     assert telling.words(edit("eye", 1.2)) == "eye plays on as it was before roles.py was edited, for the same reason"
     # The same mistake saved again later is told again
-    assert telling.words(edit("mood", 9.0)).endswith("Traceback")
+    assert telling.words(edit("mood", 2.0)).endswith("Traceback") and telling.words(edit("mood", 9.0, machine="b")).endswith("Traceback")
     assert telling.words(edit("mood", 20.0, back=True)).startswith("roles.py:3: no; mood plays again as it was before")
 
 
 def test_that_an_edit_plays_is_told_once_for_the_role_and_its_standby() -> None:
     telling = Telling()
     assert telling.words(edit("mood", 1.0, what="")) == "mood plays what was edited in roles.py"
-    assert telling.words(edit("mood", 1.4, what="")) == ""
+    assert telling.words(edit("mood", 1.4, what="", machine="b")) == ""
+    assert telling.words(edit("mood", 2.0, what="")) == "mood plays what was edited in roles.py"  # saved once more
 
 
 def test_what_does_not_work_is_told_once_and_not_again_when_it_is_ended_for_that() -> None:
