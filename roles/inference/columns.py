@@ -5,9 +5,10 @@
     columns: y0 x0 h w score 17*(y x s)           a box by its corner and its sides, and seventeen points with a score each
     columns: {boxes: x0 y0 x1 y1, probs: classes, marks: 5*(x y)}     of several outputs that have a row for each thing
 
-x0 y0 is the corner at the top left, x1 y1 the other, cx cy the middle, w h the sides; x y s a point and how sure it is; `angle` in
-radians, clockwise, or `degrees`; weights:32 those of masks' prototypes. Several `score` are multiplied. Rows may lie along either side.
-Decided against: an expression language; what needs arithmetic beyond this is a function of ten lines.
+x0 y0 is the corner at the top left, x1 y1 the other, cx cy the middle, w h the sides (side: both); x y s a point and how sure it is;
+`angle` in radians, clockwise, or `degrees`; weights:32 those of masks' prototypes. Several `score` are multiplied. Rows may lie along
+either side. An export that names its output after its columns (batchno_classid_score_x1y1x2y2) is believed. Decided against: an
+expression language; what needs arithmetic beyond this is a function of ten lines.
 """
 
 from __future__ import annotations
@@ -25,14 +26,18 @@ from roles.inference.intake import Array, Size
 
 SIDES = {"x": ("x0", "x1", "cx", "w"), "y": ("y0", "y1", "cy", "h")}
 MANY = ("classes", "weights", "-")  # may be as wide as is said after a colon, or, once, as what is left over
-WORDS = (*SIDES["x"], *SIDES["y"], "x", "y", "s", "score", "label", "angle", "degrees", *MANY)
+WORDS = (*SIDES["x"], *SIDES["y"], "side", "x", "y", "s", "score", "label", "angle", "degrees", *MANY)
 REPEATED = re.compile(r"(\d{1,4})\s*\*\s*\(([^()]*)\)")
 Numbers = dict[str, list[Array]]
+IN_NAMES = {  # parts of names such as batchno_classid_score_x1y1x2y2, by which some exports say what their columns are
+    "batchno": "-", "batch": "-", "batchid": "-", "classid": "label", "class": "label", "label": "label", "score": "score", "conf": "score",
+    "x1y1x2y2": "x0 y0 x1 y1", "xyxy": "x0 y0 x1 y1", "y1x1y2x2": "y0 x0 y1 x1", "cxcywh": "cx cy w h", "xywh": "x0 y0 w h",
+}  # fmt: skip
 
 
 def read_columns(outputs: Mapping[str, Array], size: Size, options: Any) -> Candidates:
     """The proposals, in the model's pixels or in 0..1 of its picture. RoleError that says which number is missing or strange."""
-    said = options.columns
+    said = options.columns or told_by_names(outputs)
     parts: Numbers = {}
     count: int | None = None
     for name, text in (said.items() if isinstance(said, Mapping) else [("", said)]):
@@ -43,6 +48,17 @@ def read_columns(outputs: Mapping[str, Array], size: Size, options: Any) -> Cand
         count = len(rows)
         _share_out(parts, rows, words)
     return _candidates(parts, count or 0, options)
+
+
+def told_by_names(outputs: Mapping[str, Array]) -> dict[str, str]:
+    """{an output: its columns} of an export that names its output after them; empty where none does."""
+    for name, value in outputs.items():
+        words = [IN_NAMES.get(part, "?") for part in name.lower().split("_")]
+        text = " ".join(words)
+        whole = "?" not in text and "score" in words and {"y0", "cy"} & set(text.split())
+        if whole and value.ndim in (2, 3) and value.shape[-1] == len(text.split()):
+            return {name: text}
+    return {}
 
 
 def parsed(text: str) -> list[tuple[str, int | None]]:
@@ -117,6 +133,8 @@ def _candidates(parts: Numbers, count: int, options: Any) -> Candidates:
 def _ends(parts: Numbers, low: str, high: str, middle: str, wide: str) -> tuple[Array, Array]:
     """Where boxes begin and end along one direction."""
     have = {word: parts[word][0] for word in (low, high, middle, wide) if word in parts}
+    if "side" in parts:
+        have.setdefault(wide, parts["side"][0])
     if {low, high} <= set(have):
         return have[low], have[high]
     if {middle, wide} <= set(have):

@@ -17,7 +17,7 @@ from mesh.errors import RoleError
 from roles.inference import anchors
 from roles.inference.candidates import Candidates, best, foreground, likely
 from roles.inference.centres import centernet
-from roles.inference.columns import read_columns
+from roles.inference.columns import read_columns, told_by_names
 from roles.inference.distances import gfl, is_distances, nanodet, yolo8_heads
 from roles.inference.grids import grid_family, grids, in_usual_order, prototypes, read_grid
 from roles.inference.heads import channels_first, heads
@@ -36,6 +36,8 @@ def family_of(outputs: Mapping[str, Array], size: Size, labels: list[str], optio
         return "columns"
     if options.detector != "auto":
         return str(options.detector)
+    if told_by_names(outputs):
+        return "columns"
     named = _by_names(outputs, options)
     if named:
         return named

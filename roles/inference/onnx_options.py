@@ -36,8 +36,8 @@ class Align(Options):
         default=[0.0, 0.0], min_length=2, max_length=2, description="moved by these shares of the box's sides, across and down once turned"
     )
     beyond: int | None = Field(None, ge=0, le=255, description="the grey of what lies outside the picture; as its edge when left out")
-    points: Literal["arcface"] | list[tuple[float, float]] | None = Field(
-        None, description="where the points shall lie in the model's picture, in 0..1; or arcface"
+    points: Literal["arcface", "ffhq"] | list[tuple[float, float]] | None = Field(
+        None, description="where the points shall lie in the model's picture, in 0..1; or arcface, or ffhq"
     )
 
 

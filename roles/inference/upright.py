@@ -6,7 +6,8 @@ says by which points of the thing (those that its detector gives, counted from 0
     {level: [0, 1]}     the line from the first to the second lies level and points to the right (MediaPipe's faces: the eyes)
     {up: [0, 2]}        it points up (MediaPipe's hands: wrist and middle finger)
     {around: [0, 1]}    not the box but a square about the first point that reaches to the second (MediaPipe's bodies)
-    {points: arcface}   turned and sized so that its points lie, as well as can be, on a pattern (ArcFace, and models of likeness after it)
+    {points: arcface}   turned and sized so that its points lie, as well as can be, on a pattern (ArcFace and models of likeness after it;
+                        ffhq: GFPGAN and others that repaint faces)
 
 Turning is by the shortest way of least squares (Umeyama 1991); what lies outside the picture is as its edge, or has the grey `beyond`.
 """
@@ -25,7 +26,8 @@ from roles.inference.sampling import opencv
 
 SIDE_MIN = 2  # pixels
 ARCFACE = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]])  # of 112 pixels
-PATTERNS = {"arcface": ARCFACE / 112}
+FFHQ = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]])
+PATTERNS = {"arcface": ARCFACE / 112, "ffhq": FFHQ / 512}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 
 from mesh.errors import RoleError
 from roles.inference.columns import parsed
+from roles.inference.onnx import Onnx
 from tests.roles.public_models import BOX, PICTURE, play, public
 from tests.roles.small_models import FLOAT
 
@@ -32,6 +33,7 @@ NUMBERS: dict[str, tuple[dict[str, np.ndarray], Any]] = {
     "down before across, in 0..1": ({"a": rows(BOX[1], BOX[0], BOX[3] - BOX[1], BOX[2] - BOX[0], 2, 0.9)}, "y0 x0 h w label score"),
     "rows along the other side": ({"a": rows(X0, Y0, X1, Y1, 0, 0, 0.9, 0).transpose(0, 2, 1)}, "x0, y0, x1, y1, classes:4"),
     "before a sigmoid": ({"a": rows(X0, Y0, X1, Y1, 9 + np.log(9), 2) - [0, 0, 0, 0, 9, 0]}, "x0 y0 x1 y1 score label"),
+    "a square about a middle": ({"a": rows(0.9, (X0 + X1) / 2, (Y0 + Y1) / 2, 16, 2)}, "score cx cy side label"),
     "of several outputs": ({"where": rows(X0, Y0, X1 - X0, Y1 - Y0), "what": rows(0, 0, 0.9, 0)[0]},
                            {"0": "x0 y0 w h", "what": "classes"}),
     "a score for each row alone": ({"p": rows(0.9)[..., 0], "k": rows(2)[..., 0], "b": rows(X0, Y0, X1, Y1)},
@@ -45,7 +47,8 @@ def test_a_detector_of_no_family_is_read_by_its_columns(tmp_path: Path, name: st
     model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 3, 64, 64]), outputs)
     _, stage = play(model, PICTURE, decode="boxes", columns=columns)
     (thing,) = stage.values("found")[0]["boxes"]
-    assert thing["box"] == pytest.approx(BOX, abs=1e-3) and thing["score"] == pytest.approx(0.9, abs=1e-3) and thing["label"] == "2"
+    box = (0.375, 0.25, 0.625, 0.5) if "square" in name else BOX
+    assert thing["box"] == pytest.approx(box, abs=1e-3) and thing["score"] == pytest.approx(0.9, abs=1e-3) and thing["label"] == "2"
 
 
 @pytest.mark.parametrize(("numbers", "columns"), [
@@ -97,3 +100,15 @@ def test_a_mistake_in_the_columns_says_what_to_write(tmp_path: Path, columns: An
 
 def test_repetitions_are_written_once() -> None:
     assert parsed("score 2*(x y s) -:3") == [("score", 1), ("x", 1), ("y", 1), ("s", 1), ("x", 1), ("y", 1), ("s", 1), ("-", 3)]
+
+
+@pytest.mark.parametrize(("name", "numbers"), [
+    ("batchno_classid_score_x1y1x2y2", [0, 2, 0.9, X0, Y0, X1, Y1]), ("classid_y1x1y2x2_score", [2, Y0, X0, Y1, X1, 0.9]),
+    ("cxcywh_score_class", [(X0 + X1) / 2, (Y0 + Y1) / 2, X1 - X0, Y1 - Y0, 0.9, 2]),
+])  # fmt: skip
+def test_an_export_that_names_its_output_after_its_columns_is_believed(tmp_path: Path, name: str, numbers: list[float]) -> None:
+    model = public(tmp_path / "m.onnx", ("x", FLOAT, [1, 3, 64, 64]), {name: rows(*numbers)[0]})
+    assert Onnx.inspect_model(model)["fits"][0]["options"] == {"decode": "boxes"}
+    _, stage = play(model, PICTURE, decode="boxes")
+    (thing,) = stage.values("found")[0]["boxes"]
+    assert thing["box"] == pytest.approx(BOX, abs=1e-3) and (thing["label"], thing["score"]) == ("2", 0.9)
