@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from mesh.core.plain_text import plain
 from mesh.core.spec import Deployment, RoleSpec
 from mesh.core.yaml_text import FILE_BYTES_MAX
 from mesh.errors import Mistake
@@ -58,14 +59,14 @@ def _print_mistakes(mistakes: list[Mistake]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     lines: dict[str, list[str]] = {}
     for mistake in mistakes:
-        place = f"{mistake.file}:{mistake.line}:{mistake.column}"
-        console.print(Text.assemble((place, "bold"), "  ", (mistake.what, "red")))
+        place = plain(f"{mistake.file}:{mistake.line}:{mistake.column}")
+        console.print(Text.assemble((place, "bold"), "  ", (plain(mistake.what), "red")))
         line, at = _excerpt(mistake, lines)
         if line:
             margin = f"{mistake.line:>6} │ "
             console.print(Text.assemble((margin, "dim"), line))
             console.print(Text.assemble((" " * 6 + " │ ", "dim"), " " * at, ("^", "red")))
-        console.print(Text.assemble("       → ", (mistake.instead, "green")))
+        console.print(Text.assemble("       → ", (plain(mistake.instead), "green")))
         console.print()
     console.print(Text("1 mistake." if len(mistakes) == 1 else f"{len(mistakes)} mistakes.", "bold"))
 

@@ -236,6 +236,16 @@ def read_chunk(manifest: Manifest, folder: Path, index: int) -> bytes:
     return _read(folder / manifest.files[place.file].path, place.offset, manifest.chunk_size(digest))
 
 
+def chunk_to_send(manifest: Manifest, folder: Path, index: int) -> bytes:
+    """The same of a folder that somebody may work in. Raises RevisionError where it is another by now: nobody would take it."""
+    digest, chunk = manifest.digests[index], read_chunk(manifest, folder, index)
+    if not _is(digest, chunk):
+        path = manifest.files[manifest.places[digest][0].file].path
+        raise RevisionError(f"the file {path!r} was changed or taken away while it was sent", where=str(folder),
+                            instead="Nothing has changed in the room. Say `roomful up` again, once the file is as it shall be.")
+    return chunk
+
+
 def _kind(file: File) -> tuple[object, ...]:
     return (file.size, file.chunks, file.executable)
 

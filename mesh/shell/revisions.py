@@ -168,16 +168,19 @@ def manifest_of(folder: Path, *, strict: bool = False) -> Manifest:
         path, fault = next(iter(faults.items()))
         others = f"; and {len(faults) - 1} more: `roomful check` names all" if len(faults) > 1 else ""
         raise RevisionError(f"the file {path!r} {fault}, so it cannot be sent{others}" if path else fault, where=str(folder), instead=MEND)
-    return Manifest(tuple(sorted(_file(folder, path) for path in folder_files(folder) if not _path_fault(folder, path))))
+    inside = folder.resolve()
+    return Manifest(tuple(sorted(_file(folder, path, strict) for path in folder_files(folder) if not _path_fault(inside, path))))
 
 
 def unsendable(folder: Path) -> dict[str, str]:
     """Why a folder cannot be sent as it lies here: path -> what is wrong with it, "" for the whole. `check` and `up` judge by it."""
-    paths = folder_files(folder)
+    paths, inside = folder_files(folder), folder.resolve()
     faults = {**left_behind(folder), **{path: f"differs from {twin!r} by no more than capital letters" for path, twin in alike(paths)}}
-    faults |= {path: fault for path in (*paths, *faults) if (fault := _path_fault(folder, path))}
+    faults |= {path: fault for path in (*paths, *faults) if (fault := _path_fault(inside, path))}
     files = []
     for path in paths:
+        if path in faults:
+            continue
         try:
             with (folder / path).open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
@@ -191,14 +194,20 @@ def unsendable(folder: Path) -> dict[str, str]:
     return dict(sorted(faults.items()))
 
 
-def _path_fault(folder: Path, path: str) -> str:
-    return path_fault(path) or ("" if (folder / path).resolve().is_relative_to(folder.resolve()) else "leads outside the folder")
+def _path_fault(inside: Path, path: str) -> str:
+    """`inside`: the folder, resolved."""
+    return path_fault(path) or ("" if (inside / path).resolve().is_relative_to(inside) else "leads outside the folder")
 
 
-def _file(folder: Path, path: str) -> File:
+def _file(folder: Path, path: str, strict: bool) -> File:
     try:
         about = (folder / path).stat()
-        return File(path, _is_executable(folder / path, about.st_mode), about.st_size, chunks_of(folder / path))
+        file = File(path, _is_executable(folder / path, about.st_mode), about.st_size, chunks_of(folder / path))
+        after = (folder / path).stat()
+        if strict and (after.st_size, after.st_mtime_ns) != (about.st_size, about.st_mtime_ns):
+            raise RevisionError(f"the file {path!r} was written to while it was read", where=str(folder),
+                                instead="Wait until it is whole, or have it written elsewhere, and say it again.")
+        return file
     except OSError as error:
         raise RevisionError(f"the file {path!r} cannot be read: {error.strerror}", where=str(folder),
                             instead="Make it readable for the user who starts roomful.") from None

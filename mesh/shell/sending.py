@@ -33,7 +33,7 @@ from mesh.core.spec import Deployment
 from mesh.core.timing import WAITING_TIMING
 from mesh.errors import NoRoomError, RoomfulError, WireError
 from mesh.shell import folder as folders
-from mesh.shell.arriving import RESERVE_BYTES, read_chunk
+from mesh.shell.arriving import RESERVE_BYTES, chunk_to_send
 from mesh.shell.finding import Door
 from mesh.shell.keys import InstallationKey, KeyFileError
 from mesh.shell.revisions import manifest_of
@@ -274,7 +274,7 @@ class Update:
                     index = _lowest(whole & ~have & ~sum(1 << each for each in asked))
                     if index is None:
                         break
-                    line.send(Parcel("put", plan.hash, index), read_chunk(plan.manifest, plan.folder, index))
+                    line.send(Parcel("put", plan.hash, index), chunk_to_send(plan.manifest, plan.folder, index))
                     self.sent_bytes += plan.manifest.chunk_size(plan.manifest.digests[index])
                     asked[index] = now
                 answer = _receive(line, 0.05)

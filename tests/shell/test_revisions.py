@@ -17,8 +17,8 @@ from mesh.cli.check import command as check
 from mesh.core.manifest import CHUNK_BYTES, changed_paths, lacking, revision_hash
 from mesh.errors import RoomfulError
 from mesh.shell import arriving as arriving_module
-from mesh.shell.arriving import Arriving, read_chunk
-from mesh.shell.revisions import RevisionError, Revisions, manifest_of, unsendable
+from mesh.shell.arriving import Arriving, chunk_to_send, read_chunk
+from mesh.shell.revisions import RevisionError, Revisions, chunks_of, manifest_of, unsendable
 from tests.shell.pieces import small_piece
 
 BIG = os.urandom(3 * CHUNK_BYTES + 100)
@@ -255,6 +255,37 @@ def test_all_that_cannot_be_sent_is_told_at_once_and_by_check_too(tmp_path: Path
     mistakes = {Path(each["file"]).name: each["what"] for each in json.loads(checked.output)["mistakes"]}
     assert checked.exit_code == 2 and mistakes.keys() == {"odd:name", "pipe"}
     assert all("`roomful up` would not send it" in what for what in mistakes.values())
+
+
+def test_a_file_that_is_written_to_while_it_is_read_or_sent_is_named_and_never_sent_for_ever(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a folder that is sent, when somebody saves a file in it anew
+    manifest = manifest_of(work, strict=True)
+    index = manifest.digests.index(manifest.by_path["deployment.yaml"].chunks[0])
+    assert chunk_to_send(manifest, work, index) == (work / "deployment.yaml").read_bytes()
+    (work / "deployment.yaml").write_text("another")
+    # Then the sender says so at once, since no machine would take it
+    with pytest.raises(RevisionError, match=r"'deployment.yaml' was changed"):
+        chunk_to_send(manifest, work, index)
+    # And the same where it is written to while its hashes are taken
+    (work / "growing.wav").write_bytes(b"x")
+
+    def grows(path: Path) -> tuple[bytes, ...]:
+        found = chunks_of(path)
+        with path.open("ab") as file:
+            file.write(b"y" * (path.name == "growing.wav"))
+        return found
+
+    monkeypatch.setattr("mesh.shell.revisions.chunks_of", grows)
+    with pytest.raises(RevisionError, match=r"'growing.wav' was written to"):
+        manifest_of(work, strict=True)
+
+
+def test_a_file_whose_name_is_no_text_is_refused_in_words(work: Path) -> None:
+    (work / os.fsdecode(b"\xff\xfe.txt")).write_text("x")
+    with pytest.raises(RevisionError, match="is not a text"):
+        manifest_of(work, strict=True)
 
 
 def test_a_folder_that_is_too_large_to_be_sent_is_told_before_it_is_hashed(work: Path) -> None:
