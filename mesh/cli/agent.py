@@ -141,7 +141,7 @@ def _only_one(here: Path) -> Any:
     """Two agents on one state folder would be two machines with one identity."""
     import fcntl
 
-    here.mkdir(parents=True, exist_ok=True)
+    here.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(here / "lock", "w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def save_secret(path: Path, text: str, *, replace: bool = False) -> None:
     into its place, so that a power cut leaves no half of a key. Raises KeyFileError, also where there is one and not `replace`."""
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists() and not replace:
             raise _taken(path)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
@@ -218,7 +219,10 @@ def load_key(path: Path) -> InstallationKey:
 def read_secret(path: Path, most: int = 4096) -> str:
     """The text of a key's file, of either kind. Raises KeyFileError: absent, unreadable, or no text."""
     try:
-        raw = path.read_bytes()[:most]
+        if not stat.S_ISREG(path.stat().st_mode) and not path.is_dir():
+            raise KeyFileError("this is a device or a pipe and no key's file", where=str(path), instead=_COPY_AGAIN)
+        with path.open("rb") as file:
+            raw = file.read(most)
     except FileNotFoundError:
         instead = "On the first machine: roomful key new. On the others: roomful key add, with what key show prints there."
         raise KeyFileError("this machine has no key yet", where=str(path), instead=instead) from None

@@ -100,7 +100,7 @@ class Store:
         body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
         scratch = path.with_name(path.name + ".part")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with scratch.open("wb") as file:
                 file.write(MAGIC + _check(body) + b"\n" + body)
                 file.flush()

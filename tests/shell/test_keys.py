@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from mesh.shell.keys import (
     throwaway_key,
     verify,
 )
+from mesh.shell.storage import Store
 
 
 def test_a_key_written_is_the_key_read_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -151,6 +153,23 @@ def test_a_folder_in_the_keys_place_is_told_in_words(tmp_path: Path) -> None:
 
 def _run(*arguments: str, typed: str | None = None) -> Result:
     return CliRunner().invoke(command, list(arguments), input=typed)
+
+
+def test_a_pipe_or_a_device_in_the_keys_place_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    for path in (tmp_path / "key", Path("/dev/zero")):
+        with pytest.raises(KeyFileError, match="a device or a pipe"):
+            load_key(path)
+
+
+def test_the_folder_that_a_key_is_made_in_is_its_owners_alone_whatever_new_files_are_allowed(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        save_key(tmp_path / "state" / "key", throwaway_key())
+        Store(tmp_path / "other").write("epochs", {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0 and (tmp_path / "other").stat().st_mode & 0o077 == 0
 
 
 def test_a_key_shown_on_one_machine_is_added_on_another(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def load_or_make(folder: Path, *, anew: bool = False) -> tuple[Words, bool]:
     try:
         if not anew and path.exists():
             return words_from(_secret(path)), False
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret = secrets.token_bytes(BYTES)
         _keep(path, secret)
         return words_from(secret), True
