@@ -7,6 +7,7 @@ words: a visitor's words that never reach the model would go unnoticed for the w
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mesh.errors import RoleError
@@ -26,11 +27,11 @@ def forms(system: str, text: str) -> list[Messages]:
 class Chat:
     """One template. `begin` and `end` are the model's own marks."""
 
-    def __init__(self, template: str, begin: str, end: str, model: str) -> None:
-        """RoleError when the template is not Jinja."""
+    def __init__(self, template: str, begin: str, end: str, model: str, told: Mapping[str, Any] | None = None) -> None:
+        """`told` is what the template is told beside the messages. RoleError when it is not Jinja."""
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
-        self._model = model
+        self._model, self._told = model, dict(told or {})
         self._settled: dict[str, int] = {}  # what the model is told -> the form that the template takes
         try:
             self._shown = Jinja2ChatFormatter(template=template, bos_token=begin, eos_token=end)
@@ -70,7 +71,7 @@ class Chat:
 
     def _written(self, messages: Messages) -> str:
         try:
-            return str(self._shown(messages=messages).prompt)  # type: ignore[arg-type]
+            return str(self._shown(messages=messages, **self._told).prompt)  # type: ignore[arg-type]
         except Exception as error:
             raise self._fault(error) from error
 

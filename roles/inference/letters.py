@@ -7,7 +7,9 @@ still become something else is held back until it cannot.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from roles.inference.thoughts import Thoughts
 
 
 class Letters:
@@ -45,3 +47,29 @@ class Letters:
             if any(stop.startswith(self._held[-length:]) for stop in self._stops):
                 return length
         return 0
+
+
+class Answer:
+    """Tokens in, the text that may be shown out: whole letters, without thoughts, up to the first stop word, which is looked for in what is
+    said alone. `written` gives a token's bytes."""
+
+    def __init__(self, written: Callable[[int], bytes], stops: Sequence[str], thoughts: Thoughts) -> None:
+        self._written, self._letters, self._said, self._thoughts = written, Letters(), Letters(stops), thoughts
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop word was spoken."""
+        return self._said.stopped
+
+    @property
+    def thinks(self) -> bool:
+        """Whether the model is still thinking."""
+        return self._thoughts.open
+
+    def take(self, token: int) -> str:
+        """The text that a token makes certain; may be empty."""
+        return self._said.take(self._thoughts.take(self._letters.take(self._written(token))).encode())
+
+    def rest(self) -> str:
+        """What was held back, when the model has finished."""
+        return self._said.take(self._thoughts.rest().encode()) + self._said.rest()

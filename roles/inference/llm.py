@@ -22,9 +22,10 @@ from mesh.role import Event, Frame, Options, Pause, Piece, Role, Text, Vector
 from roles.inference.drawing import Taste, request_seed
 from roles.inference.gguf_header import looked_at
 from roles.inference.json_grammar import grammar_of
-from roles.inference.letters import Letters
+from roles.inference.letters import Answer
 from roles.inference.model_files import model_file, schema_of, text_file
 from roles.inference.proof import EVERY_S, Proof, fell_back
+from roles.inference.thoughts import OFF, Thoughts, ended
 from roles.inference.voice import Voice
 
 
@@ -48,7 +49,10 @@ class LlmOptions(Options):
     min_p: float = Field(0.05, ge=0, le=1, description="only words at least this likely beside the likeliest; 0 is all")
     repeat_penalty: float = Field(1.0, gt=0, le=5, description="above 1 makes words of the last 64 tokens less likely")
     seed: int | None = Field(None, description="fixed: equal prompts give equal sentences; left out: each differs")
-    max_tokens: int = Field(96, ge=1, description="the longest answer")
+    thinking: Literal["hide", "show", "off"] = Field(
+        "hide", description="of models that think first (<think> …): thoughts are left out, or shown, or the model is told not to think"
+    )
+    max_tokens: int = Field(96, ge=1, description="the longest answer, thoughts included")
     stop: list[str] = Field(default_factory=list, description="the answer ends before any of these")
     grammar: str | None = Field(
         None, description="only what this GBNF grammar allows is said: the grammar itself, or a file of the folder such as haiku.gbnf"
@@ -105,9 +109,10 @@ class Llm(Role):
             repeat_penalty=options.repeat_penalty,
         )
         self._chat = None
+        self._calm = options.thinking == "off" or bool(options.grammar or options.json_schema)  # a grammar speaks of the answer alone
         if options.chat:
             own = None if options.chat_template is None else text_file(self.folder, options.chat_template, "chat_template")
-            self._chat = self._voice.chat(own)
+            self._chat = self._voice.chat(own, OFF if self._calm else None)
             self._chat.prompt(options.system, "a")
         self._say_where(bool(llama_cpp.llama_supports_gpu_offload()), threads)
         self._obey()
@@ -182,20 +187,21 @@ class Llm(Role):
             value = {key: self._voice.without_marks(item) if isinstance(item, str) else item for key, item in value.items()}
         elif isinstance(value, str):
             value = self._voice.without_marks(value)
-        return self._chat.prompt(self.options.system, filled(self.options.template, value))
+        written = self._chat.prompt(self.options.system, filled(self.options.template, value))
+        return ended(written) if self._calm else written
 
     def pieces(self, prompt: list[int], seed: int, so_far: tuple[int, ...] = ()) -> Iterator[Piece]:
         """The answer to `prompt` as text that can be shown as it comes; joined, it is the whole answer. Each piece is marked
         with the ids drawn since the one before. With `so_far` (ids of the pieces already said) it goes on after them.
         Blanks at the beginning are left out, but where a grammar asks for them."""
-        letters, said = Letters(self.options.stop), len(so_far)
-        text = "".join([letters.take(self._voice.spoken(token)) for token in so_far])
+        letters, said = self._hearing_out(prompt), len(so_far)
+        text = "".join([letters.take(token) for token in so_far])
         begun = bool(text.strip()) or self._law is not None
         drawn: list[int] = []
         most = self.options.max_tokens
         for token in self._voice.generate(prompt, so_far, self._taste, seed, most) if not letters.stopped else ():
             drawn.append(token)
-            piece = letters.take(self._voice.spoken(token))
+            piece = letters.take(token)
             piece = piece if begun else piece.lstrip()
             said += 1
             if piece:
@@ -207,12 +213,21 @@ class Llm(Role):
         else:
             if said < most and len(prompt) + said >= self._voice.context:
                 self.say(f"a sentence ended because the context of {self._voice.context} tokens was full")
+        if letters.thinks:
+            self.say(f"an answer ended after {said} tokens while the model was still thinking: give it more in max_tokens")
         rest = letters.rest()
         if rest.strip() or (rest and self._law is not None):
             text += rest
             yield Piece(rest if begun else rest.lstrip(), mark_of(drawn))
         if self.options.json_schema is not None:
             self._emit_value(text)
+
+    def _hearing_out(self, prompt: list[int]) -> Answer:
+        """What takes an answer's tokens and gives what is shown of it."""
+        if self._law is not None:
+            return Answer(self._voice.spoken, self.options.stop, Thoughts(shown=True))
+        thoughts = Thoughts(self._voice.end_of_thoughts(prompt), self.options.thinking == "show")
+        return Answer(self._voice.written, self.options.stop, thoughts)
 
     def _emit_value(self, text: str) -> None:
         try:

@@ -15,7 +15,7 @@ import ctypes
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from roles.inference.chat import Chat
 from roles.inference.constraint import Law, Obedience
 from roles.inference.drawing import Logits, Taste, draw
 from roles.inference.meaning import Meaning
+from roles.inference.thoughts import WORDS, end_of
 
 CONTEXT_DEFAULT = 2048  # tokens, where the model was trained on at least as many
 BLOCK = 32  # tokens of a prompt that are read at once; on a graphics processor, which is slow to begin, GPU_BLOCK
@@ -34,6 +35,7 @@ WARNING = 3  # ggml's log levels: 2 informs, 3 warns, 4 is an error, 5 continues
 CONTINUED = 5
 GAVE_UP = 2  # what llama_decode returns when it was told to
 SLOW_S = 0.008  # a token that takes longer is given up in its midst when it is no longer wanted
+MARK_TOKENS = 16  # as many write any mark of thoughts, letter by letter
 CALM = 20  # tokens that are not interrupted, after one was in vain: where much is said, little of the work is done twice
 
 
@@ -117,6 +119,18 @@ class Voice:
         """A token's bytes: perhaps a word, perhaps half a letter, nothing for a special token."""
         return self._piece(token, special=False)
 
+    def written(self, token: int) -> bytes:
+        """The same, and the marks between which a model thinks, whatever kind of token they are."""
+        spoken = self._piece(token, special=False)
+        if spoken:
+            return spoken
+        mark = self._piece(token, special=True)
+        return mark if mark.decode("utf-8", "replace").strip() in WORDS else b""
+
+    def end_of_thoughts(self, prompt: Sequence[int]) -> str | None:
+        """The mark that ends the thoughts which a prompt has begun at its end; None where it has begun none."""
+        return end_of(b"".join(self._piece(token, special=True) for token in prompt[-MARK_TOKENS:]).decode("utf-8", "replace"))
+
     def shortened(self, prompt: Sequence[int], room: int) -> list[int]:
         """`prompt` with its oldest tokens left out, so that `room` more fit in the context; the beginning mark stays."""
         most = max(1, self.context - room)
@@ -188,8 +202,9 @@ class Voice:
             self._read(part)
             self._kept += part if len(part) == block else ()
 
-    def chat(self, template: str | None = None) -> Chat:
-        """How the model wants a conversation written: as `template` says, or as its own file does; RoleError when neither does."""
+    def chat(self, template: str | None = None, told: Mapping[str, Any] | None = None) -> Chat:
+        """How the model wants a conversation written: as `template` says, or as its own file does, with what it is `told` beside;
+        RoleError when neither does."""
         own = self._engine.llama_model_chat_template(self._model, None)
         text = template if template is not None else own.decode("utf-8", "replace") if own else ""
         if not text.strip():
@@ -201,7 +216,7 @@ class Voice:
             self._piece(token, special=True).decode("utf-8", "replace")
             for token in (self._engine.llama_vocab_bos(self._vocabulary), self._engine.llama_vocab_eos(self._vocabulary))
         )
-        chat = Chat(text, begin, end, self._file.name)
+        chat = Chat(text, begin, end, self._file.name, told)
         self._end_of_turn = self._mark_at_the_beginning(chat.after_an_answer())
         return chat
 
