@@ -340,9 +340,10 @@ def _of_pictures(
 
 
 def _reads(first: Array, labels: list[str], follows: bool) -> bool:
-    """(1, places, letters): a line of writing."""
+    """(1, places, letters): a line of writing. So is (places, 1, letters), whatever the picture: recurrent networks alone give it."""
     line = first.ndim == 3 and 1 in first.shape[:2] and max(first.shape[:2]) > 1
-    return line and first.shape[-1] >= LETTERS_LEAST and (first.shape[-1] - len(labels) in (0, 1, 2) if labels else follows)
+    known = first.shape[-1] - len(labels) in (0, 1, 2) if labels else follows or first.shape[0] > 1
+    return line and first.shape[-1] >= LETTERS_LEAST and known
 
 
 def _of_maps(first: Array, size: Size) -> Iterator[tuple[str, str]]:

@@ -224,3 +224,9 @@ def test_a_detector_that_is_told_its_picture_s_size_is_known_and_read(tmp_path: 
     _, stage = play(model, np.zeros((40, 80, 3), np.uint8), **way)
     (thing,) = stage.values("found")[0]["boxes"]
     assert (thing["label"], thing["score"], thing["box"]) == ("1", 0.9, [0.25, 0.25, 0.75, 0.5])
+
+
+def test_places_before_the_batch_are_a_line_of_writing(tmp_path: Path) -> None:
+    """A reader of fixed size, as recurrent networks end: (places, 1, letters)."""
+    model = public(tmp_path / "m.onnx", ("image", FLOAT, [1, 3, 60, 160]), {"logits": np.zeros((20, 1, 37))})
+    assert first_way(model) == {"decode": "letters", "labels": "letters.txt"}
