@@ -10,6 +10,7 @@ from __future__ import annotations
 MARKS = (
     ("<think>", "</think>"), ("<thinking>", "</thinking>"), ("<thought>", "</thought>"), ("<reasoning>", "</reasoning>"),
     ("[THINK]", "[/THINK]"), ("<|START_THINKING|>", "<|END_THINKING|>"), ("<seed:think>", "</seed:think>"),
+    ("<|channel>", "<channel|>"),
 )  # fmt: skip
 OFF = {"enable_thinking": False, "thinking": False}  # what templates are told where no thoughts are wanted
 WORDS = frozenset(mark for pair in MARKS for mark in pair)

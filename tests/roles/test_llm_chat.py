@@ -50,6 +50,27 @@ def test_a_template_that_would_leave_words_out_without_a_word_is_given_them_othe
     assert "Be brief." in written(role, "hello") and "hello" in written(role, "hello")
 
 
+@pytest.mark.parametrize(
+    "template",
+    [
+        # as Phi 4's: whatever is told of tools is gone through; as Mistral's: what is not told is taken for some
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+        "{% if tools is defined %}{% for t in tools %}{{ t }}{% endfor %}{% endif %}",
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{% if tools is not none %}{{ tools[0].name }}{% endif %}",
+        "{% set on = strftime_now('%Y') %}{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}{% endfor %}",
+    ],
+)
+def test_a_template_that_speaks_of_tools_or_of_today_is_filled(tmp_path: Path, play: Play, template: str) -> None:
+    role, _ = play(write_gguf(tmp_path / "it.gguf", chat_template=template), chat=True, system="Be brief.")
+    assert role._written("hello") == "<system>Be brief.<user>hello"
+
+
+def test_a_template_that_refuses_everything_is_refused_with_its_own_words(tmp_path: Path, play: Play) -> None:
+    template = "{{ raise_exception('only even numbers of messages') }}"
+    with pytest.raises(RoleError, match="only even numbers of messages"):
+        play(write_gguf(tmp_path / "it.gguf", chat_template=template), chat=True)
+
+
 def test_a_template_that_takes_no_words_at_all_is_refused_at_once(tmp_path: Path, play: Play) -> None:
     with pytest.raises(RoleError) as fault:
         play(write_gguf(tmp_path / "it.gguf", chat_template="{{ bos_token }}<assistant>"), chat=True)
