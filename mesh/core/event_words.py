@@ -114,7 +114,7 @@ class Telling:
         now = float(event.get("t", -event.get("age_s", 0.0)))
         told_s, by = self._edits.get((file, what, name), (float("-inf"), ""))
         machine = str(event.get("machine", ""))
-        if now - told_s < SAME_S and machine != by:
+        if now - told_s < SAME_S and machine != by:  # by the first that told it it may have been saved again
             return ""
         known = now - self._edited.get((file, what), float("-inf")) < SAME_S and now - told_s >= SAME_S
         self._edits[(file, what, name)] = (now, machine)

@@ -139,6 +139,9 @@ class Showing:
 
     def _fall_back(self, now_s: float) -> list[Message]:
         line = self.fallback[self.fallbacks % len(self.fallback)]
+        newest = self.texts.get(self.text_stream or "", [])[-1:]
+        if newest and newest[0].text == line and newest[0].ended is None:
+            return []  # it stands there: once more beneath itself it would look like a mistake
         self.fallbacks += 1
         spoken = Frame(line, request=f"fallback#{self.fallbacks}", index=0)
         return self.hear(self.text_stream or "", spoken, now_s)

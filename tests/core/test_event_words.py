@@ -80,7 +80,9 @@ def test_that_an_edit_plays_is_told_once_for_the_role_and_its_standby() -> None:
     telling = Telling()
     assert telling.words(edit("mood", 1.0, what="")) == "mood plays what was edited in roles.py"
     assert telling.words(edit("mood", 1.4, what="", machine="b")) == ""
-    assert telling.words(edit("mood", 2.0, what="")) == "mood plays what was edited in roles.py"  # saved once more
+    for again in (2.0, 3.0):  # saved once more
+        assert telling.words(edit("mood", again, what="")) == "mood plays what was edited in roles.py"
+        assert telling.words(edit("mood", again + 0.4, what="", machine="b")) == ""
 
 
 def test_what_does_not_work_is_told_once_and_not_again_when_it_is_ended_for_that() -> None:

@@ -95,6 +95,15 @@ def test_silence_brings_a_line_of_the_fallback_and_another_after_as_long() -> No
     assert showing.pass_time(229) == []
 
 
+def test_a_single_line_of_the_fallback_stands_once_and_again_after_a_text_that_was_lost() -> None:
+    showing = Showing(("listening",), quiet_s=30)
+    assert [sum(len(showing.pass_time(float(second))) for second in range(200)), shown(showing, "")] == [1, ["listening"]]
+    showing.hear("line", piece("calm dawn.", more=False), 200)
+    for second in range(200, 400):
+        showing.pass_time(float(second))
+    assert shown(showing) == ["calm dawn.", "listening"]
+
+
 def test_a_display_that_starts_shows_its_fallback_at_once_unless_it_remembers() -> None:
     assert Showing(fallback=("one",)).pass_time(5)[0]["piece"] == "one"
     remembering = Showing(fallback=("one",), quiet_s=30)
