@@ -49,9 +49,9 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
     `colour` the order of its picture's channels."""
     if options.decode == "probability":
         likely = Probability(options, labels)
-        return lambda outputs, fit, size, frame: Found(likely(outputs, fit, size, frame))
+        return _in_words(lambda outputs, fit, size, frame: Found(likely(outputs, fit, size, frame)), options.decode)
     if options.decode in ("depth", "image", "flow"):
-        return _drawn(options, colour)
+        return _in_words(_drawn(options, colour), options.decode)
     known: dict[str, Decoder] = {
         "classes": lambda outputs, fit, size, frame: Found(classes(outputs, labels, options.scores, options.activation, options.top)),
         "boxes": lambda outputs, fit, size, frame: _boxes(outputs, fit, size, frame, labels, options, hints),
@@ -62,10 +62,25 @@ def make_decoder(options: Any, labels: list[str], folder: Path, hints: Mapping[s
         "raw": lambda outputs, fit, size, frame: Found(raw(outputs), {"values": next(iter(outputs.values()))} if outputs else {}),
     }
     if options.decode in known:
-        return known[options.decode]
+        return _in_words(known[options.decode], options.decode)
     names = ", ".join([*known, "depth", "flow", "image", "probability"])
     own = own_function(options.decode, folder, "option decode", f"use {names}, or ")
     return lambda outputs, fit, size, frame: Found(own(dict(outputs), frame))
+
+
+def _in_words(decode: Decoder, name: str) -> Decoder:
+    """The same; what nobody foresaw that a model could give is said in words as well."""
+
+    def read(outputs: Outputs, fit: Fit, size: Size, frame: Frame) -> Found:
+        try:
+            return decode(outputs, fit, size, frame)
+        except (ValueError, IndexError, TypeError, ZeroDivisionError) as surprise:
+            raise RoleError(
+                f"what the model gives is no {name}: {shapes(outputs)} ({surprise})", where=f"option decode: {name}",
+                instead="say in option named which output is what, set another decode, or a function of your own (./decode.py:name)",
+            ) from surprise
+
+    return read
 
 
 def sides_of(frame: Frame, size: Size) -> tuple[int, int]:

@@ -291,6 +291,8 @@ class Onnx(Role):
     def _cutter(self) -> Crops | None:
         """What cuts the pictures, of a role that looks into boxes."""
         options = self.options
+        if options.crops is None and options.align is not None:
+            raise RoleError("option align turns crops, and there are none", where=f"{self.name}, option align", instead="set crops: 10")
         if options.crops is None:
             return None
         if options.decode not in DECODES and not options.decode.startswith("./"):

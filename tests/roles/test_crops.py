@@ -121,6 +121,9 @@ def test_what_does_not_go_together_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(RoleError) as fault:
         play(model, crops=3, decode="probability")
     assert "classes, boxes" in fault.value.instead and "mask" in fault.value.instead
+    with pytest.raises(RoleError) as fault:
+        play(model, decode="classes", align={"square": True})
+    assert "crops: 10" in fault.value.instead
     role, _ = play(model, decode="classes")
     with pytest.raises(RoleError) as fault:
         role.on_boxes(Frame([], captured_s=1.0))

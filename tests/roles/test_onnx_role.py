@@ -10,6 +10,8 @@ import pytest
 
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Frame, describe
+from roles.inference.decoding import make_decoder
+from roles.inference.intake import Fit
 from roles.inference.onnx import Onnx
 from tests.roles.small_models import FLOAT, UINT8, node, write_onnx
 from tests.roles.stage import Recorder, put_on
@@ -198,3 +200,27 @@ def test_the_stream_bears_the_name_that_the_artist_gives_it() -> None:
     assert kind.outputs_for({"output": "people"}) == {"people": "event", **others}
     assert kind.outputs_for({}) == kind.outputs_for({"output": 3}) == {"found": "event", **others}
     assert Onnx.outputs_for(Onnx.Options(output="people")) == kind.outputs_for({"output": "people"})
+
+
+DECODES = ["boxes", "keypoints", "mask", "depth", "flow", "image", "classes", "embedding", "letters", "probability"]
+
+
+@pytest.mark.parametrize("decode", DECODES)
+def test_whatever_a_model_gives_is_read_or_refused_in_words(decode: str) -> None:
+    """Outputs of drawn names, shapes and types: none ends in anything but an event or a RoleError that names the outputs."""
+    chance = np.random.default_rng(len(decode))
+    sides, names = [0, 1, 2, 3, 4, 5, 6, 7, 17, 28, 38, 57, 80, 85], ["boxes", "scores", "dets", "keypoints", "masks", "logits", "a", "b"]
+    read = 0
+    for _ in range(150):
+        outputs = {}
+        for name in chance.choice(names, chance.integers(1, 4), replace=False):
+            shape = [int(side) for side in chance.choice(sides, chance.integers(0, 5))]
+            value = chance.normal(0, 2, shape) if np.prod(shape, initial=1) < 50_000 else np.zeros((1, 80, 57))
+            outputs[str(name)] = np.asarray(value, chance.choice([np.float32, np.int64]))
+        decoder = make_decoder(Onnx.Options(decode=decode), ["x", "y"], Path(), {})
+        try:
+            decoder(outputs, Fit(0, 0, 64, 64), (64, 64), Frame(np.zeros((48, 64, 3), np.uint8)))
+            read += 1
+        except RoleError as refusal:
+            assert refusal.instead and refusal.where
+    assert read > 0
