@@ -7,7 +7,6 @@ falling back to the processor in silence. All that can be known before the first
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from roles.inference.model_files import model_file
 from roles.inference.onnx_options import OnnxOptions
 from roles.inference.outcome import Outcome
 from roles.inference.pasting import laid_together
-from roles.inference.proof import EVERY_S, Proof, fell_back
+from roles.inference.proof import EVERY_S, Proof, fell_back, same_outputs
 from roles.inference.reading import is_tokens, read_reader
 from roles.inference.recognise import recognise
 from roles.inference.session import Session, described, handed_on
@@ -45,7 +44,6 @@ from roles.inference.sight import Eyes, Sight, is_clip
 from roles.inference.spans import OF_TEXTS, Spans
 from roles.inference.tokens import places_beside
 
-TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 KNOWN_TEXT = "The lamp in the window is a moth."  # read to see that the model works
 
 
@@ -330,7 +328,7 @@ class Onnx(Role):
         lacking = [name for name in self.options.state.values() if name not in outputs]
         if lacking:
             raise RoleError(f"the model gives no array on {', '.join(lacking)}", where=f"{self.name}, option state")
-        return Proof(lambda: self._run(feeds), _same)
+        return Proof(lambda: self._run(feeds), same_outputs)
 
     def _decoder(self) -> Decoder:
         session = self._session
@@ -381,18 +379,3 @@ class Onnx(Role):
         if missed:
             self.say(f"was asked to run on {', '.join(missed)}, which this machine's onnxruntime cannot do")
         self._fault = fell_back(self, used[0], used[0] != "cpu")
-
-
-def _same(known: Mapping[str, Array], answer: Mapping[str, Array]) -> bool:
-    """Whether two answers are equal but for what adding in another order changes."""
-    for name, value in known.items():
-        other = answer.get(name)
-        if other is None or other.shape != value.shape:
-            return False
-        if np.issubdtype(value.dtype, np.floating):
-            reach = float(np.abs(value).max(initial=0.0))
-            if not np.allclose(value, other, rtol=TOLERANCE, atol=TOLERANCE * max(reach, 1e-6), equal_nan=True):
-                return False
-        elif (value != other).any():
-            return False
-    return True

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mesh.role import Role
 
 EVERY_S = 30.0
 SLOWER_MAX = 20.0  # times the quickest answer there was: a busy machine is not a broken one
 PATIENCE_S = 5.0  # and below this nothing is too slow
+TOLERANCE = 2e-2  # of the known answer: threads and providers add in other orders, half numbers are coarse
 
 
 class Proof:
@@ -79,6 +82,21 @@ def fell_back(role: Role, where: str, best: bool) -> str:
     if before.get("model") == role.model.sha256 and before.get("where") not in (None, where):
         return f"the model runs on {where}; on this machine it ran on {before['where']} before"
     return ""
+
+
+def same_outputs(known: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Whether two answers are equal but for what adding in another order changes."""
+    for name, value in known.items():
+        other = answer.get(name)
+        if other is None or other.shape != value.shape:
+            return False
+        if np.issubdtype(value.dtype, np.floating):
+            reach = float(np.abs(value).max(initial=0.0))
+            if not np.allclose(value, other, rtol=TOLERANCE, atol=TOLERANCE * max(reach, 1e-6), equal_nan=True):
+                return False
+        elif (value != other).any():
+            return False
+    return True
 
 
 def _read(file: Path) -> dict[str, Any]:
