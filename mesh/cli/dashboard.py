@@ -72,6 +72,7 @@ def _listen(bind: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((bind, port))
+        listener.listen()  # who is told of the page can open it at once
     except OSError as error:
         listener.close()
         raise UsageError(f"the dashboard cannot listen on {bind}:{port}: {error.strerror}",

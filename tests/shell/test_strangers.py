@@ -13,12 +13,15 @@ import socket as tcp
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 from zmq.utils import z85
 
+from mesh.core.parcels import Parcel
+from mesh.core.parcels import encode as encode_parcel
 from mesh.shell import curve
 from mesh.shell.certificates import OPERATOR
 from mesh.shell.credentials import Credentials, let_in, throwaway_credentials
@@ -26,6 +29,8 @@ from mesh.shell.introductions import BOXED_BYTES, box, learn_of, unbox
 from mesh.shell.keys import throwaway_key
 from mesh.shell.record import NodeRecord, to_properties
 from mesh.shell.register import Register
+from mesh.shell.revisions import Revisions
+from mesh.shell.transfer import Transfer
 from tests.shell.calling import HERE, CallingNode, play
 from tests.shell.until import until
 
@@ -153,6 +158,27 @@ def test_nobody_hears_a_role_or_is_heard_by_it(attempt: Attempt, context: Any, s
     assert friend.poll(BOUND_S * 1000) and friend.recv() == b"a line of the work"
     assert not stranger.poll(LOOKS_MS)
     assert stage.heard == [b"\x01a"]
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+def test_nobody_gets_anything_at_the_port_for_revisions(attempt: Attempt, context: Any, tmp_path: Path) -> None:
+    # Given a machine that serves revisions, a stranger who knows its public key, and a friend
+    key = throwaway_key()
+    here, other = Register(let_in(key, "0" * 32)), let_in(key, "1" * 32)
+    here.learn(other.certificate.pack())
+    transfer = Transfer(here, Revisions(tmp_path), on_end=lambda *told: None, on_trouble=lambda words: None)
+    port = transfer.bind(HERE, 0)
+    stranger, friend = context.socket(zmq.DEALER), context.socket(zmq.DEALER)
+    attempt(stranger, here.mine.public)
+    curve.client(friend, here.mine.public, other.public, other.curve_secret)
+    # When both ask for one
+    for each in (stranger, friend):
+        each.connect(f"tcp://{HERE}:{port}")
+        each.send_multipart([encode_parcel(Parcel("manifest", "a" * 64)), b""])
+    # Then only the friend is answered, and nothing of the other's is counted as a message
+    assert friend.poll(BOUND_S * 1000) and not stranger.poll(LOOKS_MS)
+    assert transfer.refused == 0
+    transfer.close()
 
 
 def test_a_key_of_which_word_comes_a_moment_later_is_let_in_without_calling_again(context: Any, stage: Stage) -> None:
