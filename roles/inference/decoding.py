@@ -181,6 +181,8 @@ def embedding(outputs: Outputs, wanted: str | None, pooling: str = "auto", seen:
     name = wanted or next(iter([*told, *rows, *others] if pooling == "auto" else [*others, *rows]), next(iter(outputs), ""))
     if name not in outputs:
         raise _no_scores(outputs, f"the model has no output {name!r}")
+    if not outputs[name].size:
+        raise _no_scores(outputs, f"output {name!r} is empty")
     vector = pooled(outputs[name], pooling, seen)
     length = float(np.linalg.norm(vector))
     return vector / length if length > 0 else vector
