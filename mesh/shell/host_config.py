@@ -16,9 +16,9 @@ FIRST_PORT, PORTS = 47610, 190  # of the roles' data, on every machine; document
 class HostConfig:
     """One instance's process. `standby` says what it is while it does not play: "none" and "warm" wait, "hot" runs muted.
 
-    `link_key` is the public key of the agent at the other end of `link`; `orphan_s` is how long it plays on without one; `ports` are
-    for frames and requests, 0 for free ones; `curve_public` and `curve_secret` are this process's own pair, `vouched` the keys that
-    it lets in (others are told later), `doors` is by what the
+    `link_key` is the public key of the agent at the other end of `link`, `link_name` what it calls itself there; `orphan_s` is how
+    long it plays on without one; `ports` are for frames and requests, 0 for free ones; `curve_public` and `curve_secret` are this
+    process's own pair, `vouched` the keys that it lets in (others are told later), `doors` is by what the
     processes of one machine find each other. `clock` is the course of the room's time as an order of the agent's gives it, None:
     the wall clock's. `state`: base64 of MessagePack, what the process before this one remembered. `network`,
     `writes` (paths) and `memory_bytes` (0: no limit) are what it may use, `hidden` what it may not see even in a folder that it may
@@ -58,6 +58,7 @@ class HostConfig:
     writes: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     memory_bytes: int = 0
+    link_name: str = ""
     vouched: tuple[str, ...] = ()
 
 

@@ -75,7 +75,7 @@ class HostLink:
         self._standing.watch_thread = threading.get_native_id()
         context: zmq.Context[Any] = zmq.Context()
         socket = context.socket(zmq.DEALER)
-        socket.setsockopt(zmq.ROUTING_ID, f"{self._config.instance}#{self._config.generation}".encode())
+        socket.setsockopt(zmq.ROUTING_ID, (self._config.link_name or f"{self._config.instance}#{self._config.generation}").encode())
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
         socket.linger = FLUSH_MS
         socket.sndhwm = 1000

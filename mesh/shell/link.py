@@ -2,6 +2,7 @@
 
     link = Link(mine, receive)                 receive(instance, generation, message: dict) in the loop's thread
     link.admit(instance, generation, public)   a process of ours, by its key (Z85); link.forget(instance, generation)
+    link.name(instance, generation)            what that process, and no other, is to call itself
     link.bind(path) -> "ipc://…"               TransportError when the path is too long or cannot be made
     link.send(instance, generation, message) -> bool
     link.close()
@@ -9,16 +10,19 @@
 ZeroMQ over a Unix socket in a folder that only its owner can enter; and with CURVE, by which none but the agent's own processes
 are let in. Without it whatever ran as the same user could speak for a role; and a line on which another's name was said made ZeroMQ
 put that other's aside, and keep it for ever (229 MB and thousands of descriptors after a million messages). The host's DEALER sets
-the routing id `instance#generation` (UTF-8) and sends one MessagePack map a message. It names itself in each connection, not in a
-greeting, so that an agent started again on the same path, which has the same key, knows whom it hears without asking. Frames
-never take this way: they go from role to role.
+the routing id `instance#generation#seal` (UTF-8), which it is told at its start, and sends one MessagePack map a message. Only the
+agent can make the seal, so that a role which was taken over can neither speak as another nor have that other's line put aside.
+It names itself in each connection, not in a greeting, so that an agent started again on the same path, which has the same key,
+knows whom it hears without asking. Frames never take this way: they go from role to role.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
+from hmac import compare_digest
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +45,7 @@ class Link:
     """
 
     def __init__(self, mine: Pair, receive: Receive) -> None:
-        self._receive = receive
+        self._receive, self._secret = receive, mine[1]
         self._keys: dict[tuple[str, int], bytes] = {}
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._guard = curve.guard(self._context, self._admits)
@@ -91,12 +95,16 @@ class Link:
         self._inbox = Inbox(self._socket, self._received)
         return f"ipc://{path}"
 
+    def name(self, instance: str, generation: int) -> str:
+        """The routing id of a process of ours, for its configuration."""
+        return routing_id(instance, generation, self._secret).decode()
+
     def send(self, instance: str, generation: int, message: dict[str, Any]) -> bool:
         """Whether the host of that generation is connected and took it. Never blocks."""
         if self._socket.closed:
             return False
         try:
-            self._socket.send_multipart([routing_id(instance, generation), msgpack.packb(message)], zmq.NOBLOCK)
+            self._socket.send_multipart([routing_id(instance, generation, self._secret), msgpack.packb(message)], zmq.NOBLOCK)
         except zmq.ZMQError:
             self.unheard += 1
             return False
@@ -122,18 +130,19 @@ class Link:
     def _received(self, parts: list[bytes]) -> None:
         try:
             sender, body = parts
-            instance, _, generation = sender.decode().rpartition("#")
+            instance, _, generation = sender.decode().rpartition("#")[0].rpartition("#")
             message = msgpack.unpackb(body, strict_map_key=False)
             number = int(generation)
         except (ValueError, TypeError, RecursionError, OverflowError):  # MessagePack's own errors are ValueErrors
             self.broken += 1
             return
-        if not instance or not isinstance(message, dict):
+        if not instance or not isinstance(message, dict) or not compare_digest(sender, routing_id(instance, number, self._secret)):
             self.broken += 1
             return
         self._receive(instance, number, message)
 
 
-def routing_id(instance: str, generation: int) -> bytes:
-    """What a host's socket calls itself, for both ends to agree on. At most 255 bytes."""
-    return f"{instance}#{generation}".encode()
+def routing_id(instance: str, generation: int, secret: bytes = b"") -> bytes:
+    """What a host's socket calls itself, for both ends to agree on; with an agent's secret, under its seal. At most 255 bytes."""
+    name = f"{instance}#{generation}".encode()
+    return name + b"#" + hashlib.blake2b(name, key=secret, digest_size=16).hexdigest().encode() if secret else name

@@ -176,7 +176,7 @@ class Processes:
         pair = new_pair(self.stead.key, order.instance, order.generation)
         ports = (0, 0) if key else self._ports.pair(order.instance)
         config = config_for(order, role, self.deployment, self.stead, ports, pair, self._states.get(order.instance))
-        config |= {"clock": self.course.as_order(), "vouched": self._guests}
+        config |= {"clock": self.course.as_order(), "vouched": self._guests, "link_name": self.link.name(order.instance, order.generation)}
         self.link.admit(order.instance, order.generation, pair.public)
         try:
             self.supervisor.start(LaunchOrder(order.instance, order.generation, config, niceness_of(role, self.deployment), key))

@@ -38,7 +38,7 @@ def _host(endpoint: str, instance: str, generation: int, keys: tuple[bytes, byte
     context = zmq.Context()
     socket = context.socket(zmq.DEALER)
     socket.linger = 0
-    socket.routing_id = routing_id(instance, generation)
+    socket.routing_id = routing_id(instance, generation, AGENT[1])
     socket.setsockopt(zmq.RECONNECT_IVL, 20)
     if keys is not None:
         curve.client(socket, AGENT[0], *keys)
@@ -133,6 +133,33 @@ def test_a_role_that_connects_again_under_its_name_is_answered_there(tmp_path: P
     asyncio.run(story())
 
 
+def test_a_process_can_speak_as_no_other_and_have_no_others_line_put_aside(tmp_path: Path) -> None:
+    async def story() -> None:
+        # Given two roles' processes, both let in
+        heard: list[Heard] = []
+        link = _link(lambda *message: heard.append(message))
+        endpoint = link.bind(tmp_path / "link")
+        with _host(endpoint, "poet/1", 1) as poet, _host(endpoint, "eye", 1) as eye:
+            eye.send(msgpack.packb({"type": "hello"}))
+            await until(lambda: len(heard) == 1)
+            # When one calls itself by the other's name, with no seal, its own, or one that it made
+            for number, seal in enumerate((b"", b"#" + bytes(eye.routing_id).rpartition(b"#")[2][:-1] + b"x", b"#" + b"0" * 32), 1):
+                poet.disconnect(endpoint)
+                poet.routing_id = routing_id("eye", 1) + seal
+                poet.connect(endpoint)
+                poet.send(msgpack.packb({"type": "failed", "what": "I give up"}))
+                await until(lambda number=number: link.broken == number)
+            # Then it is not believed, and the other is heard and spoken to as before
+            eye.send(msgpack.packb({"type": "pulse"}))
+            await until(lambda: len(heard) == 2)
+            assert [message["type"] for _, _, message in heard] == ["hello", "pulse"]
+            assert link.send("eye", 1, {"type": "play"})
+            await until(lambda: eye.poll(0))
+        link.close()
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
@@ -155,7 +182,7 @@ def test_what_is_no_message_is_counted_and_ignored(tmp_path: Path, name: bytes, 
         endpoint = link.bind(tmp_path / "link")
         with _host(endpoint, "x", 1) as bad, _host(endpoint, "poet/1", 1) as poet:
             bad.disconnect(endpoint)
-            bad.routing_id = name
+            bad.routing_id = routing_id("eye", 1, AGENT[1]) if name == b"eye#1" else name
             bad.connect(endpoint)
             bad.send_multipart(parts)
             await until(lambda: link.broken == 1)
