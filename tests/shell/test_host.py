@@ -288,7 +288,7 @@ def test_a_role_that_ends_itself_is_a_failure_that_says_so(agent: Agent) -> None
     host = agent.start("quits", "Quits")
     assert host.wait() == 70
     failed = host.first("failed")
-    assert failed is not None and "SystemExit" in failed["what"]
+    assert failed is not None and "it ended itself, by exit(3)" in failed["what"]
 
 
 def test_an_order_that_is_not_one_does_no_harm(agent: Agent) -> None:
