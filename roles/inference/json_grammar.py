@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from mesh.errors import RoleError
 
@@ -30,6 +31,8 @@ _FORMATS = {
     "date": r'"\"" [0-9]{4} "-" ("0" [1-9] | "1" [0-2]) "-" ("0" [1-9] | "1" [0-9] | "2" [0-8]) "\""',
     "time": r'"\"" ([01] [0-9] | "2" [0-3]) ":" [0-5] [0-9] ":" [0-5] [0-9] "Z" "\""',
 }
+_FORMATS["date-time"] = _FORMATS["date"].removesuffix(r'"\""') + '"T"' + _FORMATS["time"].removeprefix(r'"\""')
+_FORMATS["uuid"] = r'"\"" ' + ' "-" '.join(f"[0-9a-f]{{{count}}}" for count in (8, 4, 4, 4, 12)) + r' "\""'
 _SAID = {"title", "description", "default", "examples", "$schema", "$id", "$comment", "$defs", "definitions", "deprecated", "readOnly"}
 _KNOWN = {
     "object": {"properties", "required", "additionalProperties", "propertyOrdering"},
@@ -80,6 +83,7 @@ class _Converter:
         for step in target.removeprefix("#").strip("/").split("/") if target.startswith("#") else [None]:
             if step == "":
                 continue
+            step = unquote(step or "").replace("~1", "/").replace("~0", "~") if step is not None else None
             if not isinstance(part, Mapping) or step not in part:
                 raise _refused(f"{where} refers to {target}, which is not in the schema")
             part = part[step]
@@ -123,7 +127,7 @@ class _Converter:
                 break
             target: Any = self._root
             for step in str(part["$ref"]).removeprefix("#").strip("/").split("/"):
-                target = target.get(step, {})
+                target = target.get(unquote(step).replace("~1", "/").replace("~0", "~"), {})
             part = target
         return part
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import uuid
+from datetime import datetime
 from typing import Any
 
 import jsonschema
@@ -78,6 +80,13 @@ def test_wherever_a_text_of_a_schema_is_broken_off_its_shortest_end_makes_it_who
 def test_whole_numbers_within_bounds_and_no_others_are_taken(low: int, more: int, value: int) -> None:
     following = Following(read_grammar(grammar_of({"type": "integer", "minimum": low, "maximum": low + more})))
     assert (following.take(str(value).encode()) and following.ended) == (low <= value <= low + more)
+
+
+def test_formats_and_references_by_pointers_are_what_they_say() -> None:
+    schema = {"type": "object", "properties": {"at": {"type": "string", "format": "date-time"}, "id": {"$ref": "#/$defs/a~1b%20c"}},
+              "required": ["at", "id"], "$defs": {"a/b c": {"type": "string", "format": "uuid"}}}  # fmt: skip
+    told = json.loads(Following(read_grammar(grammar_of(schema))).closing())
+    assert datetime.fromisoformat(told["at"].replace("0000-", "2026-")).tzinfo is not None and uuid.UUID(told["id"])
 
 
 @pytest.mark.parametrize("asks", ["multipleOf", "uniqueItems", "pattern", "not", "if"])
