@@ -82,9 +82,11 @@ def confine(config: HostConfig) -> Enforced:
     return Enforced(used, quiet)
 
 
-def confine_reader(folder: Path | None) -> None:
-    """The same for a process that only imports an artist's file to see what is in it: it reads, and writes nothing."""
-    confine(HostConfig("", "", "", str(folder or ""), "", "", "", "", "", "", ports=(1, 1)))
+def confine_reader(folder: Path | None, *also: Path) -> None:
+    """The same for a process that only opens an artist's file to see what is in it: it reads its folder and what is `also` named, and
+    writes nothing."""
+    named = {"also": [str(each) for each in also]}
+    confine(HostConfig("", "", "", str(folder or ""), "", "", "", "", "", "", options=named, ports=(1, 1)))
 
 
 def allowed(config: HostConfig, own: Iterable[Path] = ()) -> dict[Path, int]:

@@ -32,10 +32,18 @@ def _look(file: Path) -> dict[str, Any]:
     return {"kind": kind, "fault": f"the program that opened it {how}; the file is broken, or too large for this machine"}
 
 
+def _elsewhere(file: Path) -> Iterator[Path]:
+    """Where else what belongs to a model lies: above a folder `onnx`, as exports keep it, and where links of a download lead."""
+    above = [file.parent.parent] if file.parent.name == "onnx" else []
+    for folder in (file.parent, *above):
+        yield from (each.resolve() for each in folder.glob("*") if each.is_file() and (folder in above or each.is_symlink()))
+
+
 def _answers(order: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    confine_reader(Path(order["file"]).parent)
+    file = Path(order["file"])
+    confine_reader(file.parent, *_elsewhere(file))
     try:
-        yield load_role(order["kind"], None).inspect_model(Path(order["file"]))
+        yield load_role(order["kind"], None).inspect_model(file)
     except (RoleError, KindUnreadable) as fault:
         yield {"fault": f"{fault.what}. {fault.instead}".strip()}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mesh.shell.looking import look_at
 from roles.inference.beside import ready_as_told
 from roles.inference.onnx import Onnx
 from tests.roles.public_models import PICTURE, play
@@ -53,6 +54,21 @@ def test_an_export_with_all_sides_open_is_played_by_what_lies_beside_it(tmp_path
     right = np.exp([logit, logit, 0]) / np.exp([logit, logit, 0]).sum()
     assert list(stage.values("found")[0]["scores"].values()) == pytest.approx(right, abs=1e-4)
     assert stage.values("found")[0]["count_row"] == 60 * 80
+
+
+def test_what_lies_above_a_folder_of_exports_or_behind_links_is_seen_by_who_looks_at_it_apart(tmp_path: Path) -> None:
+    # Given an export as a download keeps it: files elsewhere, links to them, the model in a folder of its own
+    blobs, there = tmp_path / "blobs", tmp_path / "snapshots" / "one"
+    (there / "onnx").mkdir(parents=True)
+    blobs.mkdir()
+    brightness(blobs / "1.onnx")
+    (blobs / "2").write_text(json.dumps({"size": {"shortest_edge": 60, "longest_edge": 100}, "image_mean": [0.5] * 3}))
+    (there / "onnx" / "model.onnx").symlink_to(Path("..", "..", "..", "blobs", "1.onnx"))
+    (there / "preprocessor_config.json").symlink_to(Path("..", "..", "blobs", "2"))
+    # When it is looked at in a process that may read little
+    seen = look_at([there / "onnx" / "model.onnx"])[there / "onnx" / "model.onnx"]
+    # Then that has read both
+    assert seen["fits"][0]["options"] == {"decode": "classes", "size": "60..100", "mean": 0.5, "sampling": "smooth"}
 
 
 @pytest.mark.parametrize(
