@@ -48,10 +48,18 @@ def _of_file(file: Path) -> dict[str, Any]:
     from mesh.shell.looking import look_at
 
     try:
-        about = {"name": as_name(file.stem), "file": str(file), "bytes": file.stat().st_size, "sha256": file_hash(file)}
+        about = {"name": as_name(_called(file)), "file": str(file), "bytes": file.stat().st_size, "sha256": file_hash(file)}
     except OSError as refusal:
         raise UsageError(f"{file} cannot be read: {refusal.strerror}", where="roomful models", instead="check who may read it") from refusal
     return {**about, "licence": {}, "source": "", "roles": [], **_looked(look_at([file])[file])}
+
+
+def _called(file: Path) -> str:
+    """What to call a model: its file's name, or its folder's where all exports have the same."""
+    if file.stem.partition("_")[0] != "model":
+        return file.stem
+    folder = file.absolute().parent
+    return (folder.parent if folder.name == "onnx" else folder).name or file.stem
 
 
 def _of_deployment(folder: Path) -> list[dict[str, Any]]:
@@ -78,7 +86,8 @@ def _of_deployment(folder: Path) -> list[dict[str, Any]]:
 
 def _looked(seen: dict[str, Any]) -> dict[str, Any]:
     return {key: seen.get(key, empty) for key, empty in
-            (("kind", ""), ("inputs", []), ("outputs", []), ("about", {}), ("fits", []), ("hint", ""), ("fault", ""))}  # fmt: skip
+            (("kind", ""), ("inputs", []), ("outputs", []), ("about", {}), ("fits", []), ("hint", ""), ("fault", ""),
+             ("beside", []))}  # fmt: skip
 
 
 def _print(model: dict[str, Any]) -> None:
@@ -112,14 +121,16 @@ def _print_ways(console: Any, model: dict[str, Any]) -> None:
     from rich.text import Text
 
     first, *others = model["fits"]
+    others = [way for way in others if way["options"] != first["options"]]
     input = first.get("input", "vector")
     wire = f"{input}: {INPUT_OF[input]}"
     if model["kind"] == "inference.llm":
         wire = f"{model['inputs'][0]['name']}: ROLE.STREAM" if model["inputs"] else "prompt: ROLE.STREAM"
+    own = f"{model['name']}/" if model["beside"] else ""  # a folder of its own: others' files have the same names
     console.print(Text(f"  It could be played as ({first['why']}):\n"))
     click.echo(f"""models:
   {model['name']}:
-    file: models/{Path(model['file']).name}
+    file: models/{own}{Path(model['file']).name}
     sha256: {model['sha256']}
     licence: {{weights: …, code: …, data: …}}     # SPDX identifiers, as its author says
     source: where it is from
@@ -129,6 +140,8 @@ roles:
     model: {model['name']}
     inputs: {{{wire}}}
     options: {_options(first['options'])}""")
+    if own:
+        console.print(Text(f"\n  Copy with it into models/{model['name']}, since it is read with it: {', '.join(model['beside'])}"))
     if others:
         console.print(Text("\n  Or with these options:"))
     for way in others:

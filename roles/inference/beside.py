@@ -7,6 +7,7 @@ deployment says all of it.
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,14 @@ from typing import Any
 from mesh.errors import RoleError
 from roles.inference.labels import read_labels
 from roles.inference.spectrum_options import LIKE, Spectrum
-from roles.inference.tokens import places_beside
+from roles.inference.tokens import NAMES, places_beside
 
 SANE = 100_000  # classes
 LETTERS = ("vocab.json", "tokens.txt", "vocab.txt")  # of transformers, sherpa-onnx, NeMo
 POOLINGS = {"pooling_mode_cls_token": "first", "pooling_mode_mean_tokens": "mean", "pooling_mode_lasttoken": "last"}
 CONFIG, MADE_READY = "config.json", ("preprocessor_config.json", "processor_config.json")
+BELONGING = (*NAMES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "sentence_bert_config.json", "1_Pooling/config.json",
+             CONFIG, *MADE_READY, "tokens.txt", "am.mvn")  # fmt: skip
 SAMPLINGS = {0: "nearest", 1: "smooth_lanczos", 2: "smooth", 3: "smooth_cubic", 4: "area"}  # Pillow's numbers
 TIMM_SAMPLINGS = {"nearest": "nearest", "bilinear": "smooth", "bicubic": "smooth_cubic", "lanczos": "smooth_lanczos", "box": "area"}
 
@@ -34,6 +37,12 @@ EXTRACTORS: dict[str, tuple[str, dict[str, str]]] = {  # of transformers: like w
                                       "high": "frequency_max"}),
     "Speech2TextFeatureExtractor": ("kaldi", {"bands": "num_mel_bins"}),
 }  # fmt: skip
+
+
+def belongings(model: Path) -> list[str]:
+    """The files beside a model that are read with it, and its own weights where it keeps them apart: names as they lie there."""
+    weights = sorted(each.name for each in model.parent.glob(f"{glob.escape(model.name)}[._]data*") if each.is_file())
+    return [*weights, *(name for name in BELONGING if any((place / name).is_file() for place in places_beside(model)))]
 
 
 def told(model: Path, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 from mesh.errors import EngineMissingError, RoleError
 from mesh.role import Any_, Audio, Event, Frame, Image, Role, Text, Vector
 from roles.inference.against import Against
-from roles.inference.beside import activation_beside, labels_beside, letters_beside, pooling_beside
+from roles.inference.beside import activation_beside, belongings, labels_beside, letters_beside, pooling_beside
 from roles.inference.crops import DECODES, PAINTED, Crop, Crops
 from roles.inference.decoding import Decoder, Found, make_decoder
 from roles.inference.hearing import Hearing, is_companion
@@ -94,7 +94,7 @@ class Onnx(Role):
 
     @classmethod
     def inspect_model(cls, file: Path) -> dict[str, Any]:
-        return recognise(cls, file)
+        return {**recognise(cls, file), "beside": belongings(file)}
 
     def tick(self) -> float:
         """Now and then: whether the model still works. Not at once: who takes over has more urgent things to do."""

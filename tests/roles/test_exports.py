@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from mesh.cli.models import command
 from mesh.shell.looking import look_at
 from roles.inference.beside import ready_as_told
 from roles.inference.onnx import Onnx
@@ -69,6 +71,10 @@ def test_what_lies_above_a_folder_of_exports_or_behind_links_is_seen_by_who_look
     seen = look_at([there / "onnx" / "model.onnx"])[there / "onnx" / "model.onnx"]
     # Then that has read both
     assert seen["fits"][0]["options"] == {"decode": "classes", "size": "60..100", "mean": 0.5, "sampling": "smooth"}
+    assert seen["beside"] == ["preprocessor_config.json"], "so that whoever copies the model knows what belongs to it"
+    # And it is shown with the lines for a folder of its own, called after the download
+    shown = CliRunner().invoke(command, [str(there / "onnx" / "model.onnx")]).output
+    assert "file: models/one/model.onnx" in shown and "Copy with it into models/one" in shown and "preprocessor_config.json" in shown
 
 
 @pytest.mark.parametrize(
