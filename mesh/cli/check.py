@@ -32,11 +32,11 @@ def command(folder: Path, as_json: bool, schema: bool) -> None:
 
         click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
         return
-    from mesh.shell.folder import FILE_NAME, examine
+    from mesh.shell.folder import examine, folder_of
     from mesh.shell.revisions import MEND, unsendable
 
     deployment, mistakes = examine(folder)
-    folder = folder.parent if folder.name == FILE_NAME and folder.is_file() else folder
+    folder = folder_of(folder)
     for path, fault in unsendable(folder).items():
         deployment = None
         what = f"it {fault}, so `roomful up` would not send it" if path else fault

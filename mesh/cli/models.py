@@ -63,11 +63,11 @@ def _called(file: Path) -> str:
 
 
 def _of_deployment(folder: Path) -> list[dict[str, Any]]:
-    from mesh.shell.folder import file_hash, load
+    from mesh.shell.folder import file_hash, folder_of, load
     from mesh.shell.looking import look_at
 
     deployment = load(folder, verify_hashes=False)
-    root = folder.parent if folder.name == "deployment.yaml" else folder
+    root = folder_of(folder)
     looked = look_at([root / model.file for model in deployment.models.values()])
     found = []
     for model in deployment.models.values():

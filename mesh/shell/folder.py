@@ -26,6 +26,11 @@ _CHUNK_BYTES = 1 << 20
 _hashes: dict[tuple[str, int, int], str] = {}  # (path, size, mtime_ns): one process hashes a model once
 
 
+def folder_of(where: Path) -> Path:
+    """The folder that is meant: itself, or the one in which the deployment file that was named lies."""
+    return where.parent if where.name == FILE_NAME and where.is_file() else where
+
+
 def load(folder: Path, *, verify_hashes: bool = True, known: Mapping[str, Kind] | None = None) -> Deployment:
     """The deployment in `folder`. Raises DeploymentError with all its mistakes. `verify_hashes=False` trusts the
     models to be those the file names, and `known` the kinds to be as described, for a start that must be fast."""
@@ -39,7 +44,7 @@ def examine(
     folder: Path, *, verify_hashes: bool = True, known: Mapping[str, Kind] | None = None
 ) -> tuple[Deployment | None, list[Mistake]]:
     """The deployment in `folder` and no mistakes, or None and all of them in the order of the file."""
-    file = folder if folder.name == FILE_NAME and folder.is_file() else folder / FILE_NAME
+    file = folder_of(folder) / FILE_NAME
     raw = _read(file)
     if isinstance(raw, Mistake):
         return None, [raw]

@@ -15,15 +15,16 @@ from typing import Any
 
 from mesh.errors import RoleError
 from roles.inference.labels import read_labels
-from roles.inference.spectrum_options import LIKE, Spectrum
+from roles.inference.spectrum_options import LIKE, STATISTICS, Spectrum
 from roles.inference.tokens import NAMES, places_beside
 
 SANE = 100_000  # classes
 LETTERS = ("vocab.json", "tokens.txt", "vocab.txt")  # of transformers, sherpa-onnx, NeMo
+POOLING = "1_Pooling/config.json"  # of sentence-transformers
 POOLINGS = {"pooling_mode_cls_token": "first", "pooling_mode_mean_tokens": "mean", "pooling_mode_lasttoken": "last"}
 CONFIG, MADE_READY = "config.json", ("preprocessor_config.json", "processor_config.json")
-BELONGING = (*NAMES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "sentence_bert_config.json", "1_Pooling/config.json",
-             CONFIG, *MADE_READY, "tokens.txt", "am.mvn")  # fmt: skip
+BELONGING = (*NAMES, "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "sentence_bert_config.json", POOLING, CONFIG,
+             *MADE_READY, *(name for name in LETTERS if name not in NAMES), STATISTICS)  # fmt: skip
 SAMPLINGS = {0: "nearest", 1: "smooth_lanczos", 2: "smooth", 3: "smooth_cubic", 4: "area"}  # Pillow's numbers
 TIMM_SAMPLINGS = {"nearest": "nearest", "bilinear": "smooth", "bicubic": "smooth_cubic", "lanczos": "smooth_lanczos", "box": "area"}
 
@@ -100,7 +101,7 @@ def activation_beside(model: Path) -> str:
 
 def pooling_beside(model: Path) -> str:
     """Which of its rows stands for a text, as sentence-transformers keeps it beside a model; "auto" where it does not say."""
-    said = told(model, "1_Pooling/config.json")
+    said = told(model, POOLING)
     if isinstance(said.get("pooling_mode"), str):
         return {"cls": "first", "mean": "mean", "lasttoken": "last"}.get(said["pooling_mode"], "auto")
     return next((how for key, how in POOLINGS.items() if said.get(key) is True), "auto")

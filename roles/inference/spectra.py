@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from roles.inference.hearing import is_companion
-from roles.inference.spectrum_options import LIKE
+from roles.inference.spectrum_options import LIKE, STATISTICS
 
 SIDES: dict[frozenset[int], tuple[Any, ...]] = {  # moments and bands, in any order
     frozenset({3000, 80}): ("whisper",),
@@ -35,7 +35,6 @@ BANDS: dict[int, tuple[Any, ...]] = {  # of models that hear any length
     40: ({"like": "kaldi", "bands": 40}, {"like": "librosa_mfcc", "cepstrum": 40}),
 }
 WORDS = ("mel", "fbank", "feat", "spec", "mfcc", "audio_signal", "speech", "input_features")
-STATISTICS = "am.mvn"
 SECONDS = 2  # that a model of any length is tried with
 
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, Any] = {"moment_ms": 30.0, "step_ms": 20.0, "bands": 40, "lo
                             "log": "ln", "cosines": "even"}  # fmt: skip
 PSF: dict[str, Any] = {"moment_ms": 25.0, "step_ms": 10.0, "fft": 512, "bands": 26, "slopes": "lines", "shape": "none", "edges": "end",
                        "emphasis": 0.97, "emphasis_of": "sound", "gain": 1 / 512, "log": "ln", "floor": 2.220446049250313e-16}  # fmt: skip
+STATISTICS = "am.mvn"  # FunASR's file of them
 LIKE: dict[str, dict[str, Any]] = {
     "librosa": LIBROSA,
     "librosa_db": {**LIBROSA, "log": "db", "range": 80.0, "loudest": True},
